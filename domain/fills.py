@@ -1,0 +1,79 @@
+"""Fills: single executions of our own orders, and the cumulative truth they add up to.
+
+A fill is a fact and is booked once; its key is the venue's. Knows no venue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from domain.instruments import OrderSide
+
+
+class LiquiditySide(StrEnum):
+    """Whether our order rested (MAKER) or took (TAKER)."""
+
+    MAKER = "MAKER"
+    TAKER = "TAKER"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fill:
+    """One execution, as the venue numbers it.
+
+    `fee` is what was paid (negative for a rebate) in `fee_currency`; `realized_pnl` excludes
+    fees. `order_id` and `revision` are ours and None until the fill is matched to an order.
+    """
+
+    account_id: str
+    venue: str
+    symbol: str
+    trade_id: str
+    venue_order_id: str
+    client_order_id: str | None
+    side: OrderSide
+    price: Decimal
+    quantity: Decimal
+    fee: Decimal
+    fee_currency: str
+    liquidity_side: LiquiditySide
+    event_time: datetime
+    realized_pnl: Decimal | None = None
+    is_liquidation: bool = False
+    order_id: str | None = None
+    revision: int | None = None
+
+    @property
+    def key(self) -> tuple[str, str, str, str, int]:
+        """What makes the fill unique: venue, account, venue order id, trade id, time in ms."""
+        time_ms = int(self.event_time.timestamp() * 1000)
+        return (
+            self.venue,
+            self.account_id,
+            self.venue_order_id,
+            self.trade_id,
+            time_ms,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FillTotal:
+    """What a set of fills adds up to. `average_price` is None for no fills."""
+
+    quantity: Decimal
+    average_price: Decimal | None
+    fees: Decimal
+
+
+def total(fills: Iterable[Fill]) -> FillTotal:
+    """Return the sum of `fills`, each key counted once."""
+    unique = {fill.key: fill for fill in fills}.values()
+    quantity = sum((f.quantity for f in unique), Decimal(0))
+    value = sum((f.quantity * f.price for f in unique), Decimal(0))
+    fees = sum((f.fee for f in unique), Decimal(0))
+    average = value / quantity if quantity else None
+    return FillTotal(quantity=quantity, average_price=average, fees=fees)

@@ -1,0 +1,156 @@
+"""Instruments: what can be traded, in which steps, and the checks an order must pass.
+
+Rounding always goes toward safety: quantities down, a buy's price down, a sell's price up. Knows
+no venue by name; a venue states its rule as data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from enum import StrEnum
+
+from domain.errors import InvalidInput
+from domain.numbers import plain
+
+
+class OrderSide(StrEnum):
+    """What an order does."""
+
+    BUY = "BUY"
+    SELL = "SELL"
+
+    @property
+    def opposite(self) -> OrderSide:
+        """The other side."""
+        return OrderSide.SELL if self is OrderSide.BUY else OrderSide.BUY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceRule:
+    """Which prices a market takes.
+
+    Either a fixed `tick_size`, or at most `significant_figures` figures and `max_decimals`
+    decimals, where an integer is always allowed if `integers_allowed` (Hyperliquid: 5 figures,
+    6 − szDecimals decimals).
+    """
+
+    tick_size: Decimal | None = None
+    significant_figures: int | None = None
+    max_decimals: int = 8
+    integers_allowed: bool = True
+
+    def step_at(self, price: Decimal) -> Decimal:
+        """Return the distance between neighbouring valid prices at `price` (above zero)."""
+        if self.tick_size is not None:
+            return self.tick_size
+        step = Decimal(1).scaleb(-self.max_decimals)
+        if self.significant_figures is not None:
+            step = max(step, Decimal(1).scaleb(price.adjusted() - self.significant_figures + 1))
+        return min(step, Decimal(1)) if self.integers_allowed else step
+
+    def allows(self, price: Decimal) -> bool:
+        """Tell whether `price` is one of the valid prices."""
+        return price > 0 and price % self.step_at(price) == 0
+
+    def floor(self, price: Decimal) -> Decimal:
+        """Return the greatest valid price not above `price`."""
+        step = self.step_at(price)
+        return (price / step).to_integral_value(rounding=ROUND_FLOOR) * step
+
+    def ceiling(self, price: Decimal) -> Decimal:
+        """Return the least valid price not below `price`."""
+        step = self.step_at(price)
+        return (price / step).to_integral_value(rounding=ROUND_CEILING) * step
+
+
+class MarketState(StrEnum):
+    """Whether a market takes orders."""
+
+    OPEN = "OPEN"
+    DELISTED = "DELISTED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instrument:
+    """One market of one venue.
+
+    `symbol` is ours (`BTC-PERP`), `venue_symbol` theirs (`BTC`), `asset_index` the number some
+    venues sign instead of the name. Quantities are in base units, `min_notional` in quote units.
+    """
+
+    venue: str
+    symbol: str
+    venue_symbol: str
+    asset_index: int
+    lot_size: Decimal
+    price_rule: PriceRule
+    min_notional: Decimal
+    max_leverage: int
+    state: MarketState = MarketState.OPEN
+
+    @property
+    def instrument_id(self) -> str:
+        """Venue and symbol, as printed: `hyperliquid:BTC-PERP`."""
+        return f"{self.venue}:{self.symbol}"
+
+    def floor_quantity(self, quantity: Decimal) -> Decimal:
+        """Return the greatest valid quantity not above `quantity`."""
+        return (quantity / self.lot_size).to_integral_value(rounding=ROUND_FLOOR) * self.lot_size
+
+    def safe_price(self, side: OrderSide, price: Decimal) -> Decimal:
+        """Return the valid price nearest to `price` that never costs more than `price`."""
+        rule = self.price_rule
+        return rule.floor(price) if side is OrderSide.BUY else rule.ceiling(price)
+
+    def check_price(self, field: str, price: Decimal) -> None:
+        """Check that the market takes `price`.
+
+        Raises:
+            InvalidInput: it does not; the message names the neighbouring valid prices.
+        """
+        if not self.price_rule.allows(price):
+            below, above = self.price_rule.floor(price), self.price_rule.ceiling(price)
+            raise InvalidInput(
+                field,
+                f"expected a price in steps of {plain(self.price_rule.step_at(price))} "
+                f"for {self.symbol}, found {plain(price)}; nearest are {plain(below)} "
+                f"and {plain(above)}",
+            )
+
+    def check_quantity(self, field: str, quantity: Decimal) -> None:
+        """Check that the market takes `quantity`.
+
+        Raises:
+            InvalidInput: it is not a positive multiple of the lot size.
+        """
+        if quantity <= 0 or quantity % self.lot_size:
+            raise InvalidInput(
+                field,
+                f"expected a positive multiple of {plain(self.lot_size)} for {self.symbol}, "
+                f"found {plain(quantity)}; nearest below is {plain(self.floor_quantity(quantity))}",
+            )
+
+    def check_notional(self, quantity: Decimal, price: Decimal) -> None:
+        """Check the minimum order value, `quantity` × `price`.
+
+        Reduce-only orders that close a whole position are exempt; the caller knows.
+
+        Raises:
+            InvalidInput: the value is below the minimum.
+        """
+        if quantity * price < self.min_notional:
+            raise InvalidInput(
+                "quantity",
+                f"expected an order value of at least {plain(self.min_notional)} for "
+                f"{self.symbol}, found {plain(quantity * price)}",
+            )
+
+    def check_open(self) -> None:
+        """Check that the market takes new orders.
+
+        Raises:
+            InvalidInput: it is delisted.
+        """
+        if self.state is not MarketState.OPEN:
+            raise InvalidInput("symbol", f"{self.instrument_id} is {self.state.lower()}")

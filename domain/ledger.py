@@ -1,0 +1,128 @@
+"""The intent ledger's vocabulary: one row per signed command, and the three answers of `reserve`.
+
+The ledger is the only thing that knows that bytes of a command may be out. Knows no SQL.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+from domain.accounts import Network
+from domain.commands import Command, CommandKind
+from domain.orders import Order
+from domain.outcomes import Outcome, is_definite
+
+
+class NonceRule(StrEnum):
+    """How a venue's nonces are made, under the signer's row in the ledger's transaction."""
+
+    NONE = "NONE"
+    TIME_MS = "TIME_MS"
+    SEQUENCE = "SEQUENCE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandKey:
+    """Names one command for ever.
+
+    For a placement `revision` is the order's revision; for cancels, modifies and noops it counts
+    the commands of that kind.
+    """
+
+    order_id: str
+    command: CommandKind
+    revision: int
+
+    def __str__(self) -> str:
+        return f"{self.order_id}/{self.command}/{self.revision}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandDraft:
+    """What a process wants to send, before the ledger gives it a slot.
+
+    `target_revision` is the order revision it concerns. `order` is written with the first
+    placement, in the same transaction; a placement adds its revision to it. `nonce` is given for a
+    noop only. `raises_exposure` makes halts and limits apply. `send_within_s` bounds the time
+    between the insert and the first byte, `admission_window_s` the time within which the venue may
+    still admit the command (None where it has no such expiry).
+    """
+
+    key: CommandKey
+    account_id: str
+    venue: str
+    network: Network
+    symbol: str
+    signer: str
+    command: Command
+    target_revision: int
+    raises_exposure: bool
+    nonce_rule: NonceRule
+    send_within_s: float
+    admission_window_s: float | None = None
+    lane: str = ""
+    nonce: int | None = None
+    order: Order | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandSlot:
+    """What the ledger's transaction gives a command and what its message is composed with."""
+
+    client_order_id: str
+    nonce: int | None
+    admitted_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandRow:
+    """A ledger row: everything that the signature covers, then the outcome with its evidence.
+
+    `message` is the venue's message as JSON text; with `signer`, `nonce`, `admitted_until` and
+    `network` it gives the same signed bytes again. `send_by` is the last moment for a first send.
+    """
+
+    key: CommandKey
+    account_id: str
+    venue: str
+    network: Network
+    symbol: str
+    signer: str
+    lane: str
+    target_revision: int
+    client_order_id: str
+    nonce: int | None
+    admitted_until: datetime | None
+    message: str
+    inserted_at: datetime
+    send_by: datetime
+    outcome: Outcome | None = None
+    raw_answer: str | None = None
+    decided_at: datetime | None = None
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether the outcome is definite."""
+        return is_definite(self.outcome)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inserted:
+    """This execution, and no other, may make the first send, once, before `row.send_by`."""
+
+    kind: Literal["inserted"] = "inserted"
+    row: CommandRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """The command is in the ledger already: with a definite outcome, return it; else resolve."""
+
+    kind: Literal["found"] = "found"
+    row: CommandRow
+
+
+Reservation = Inserted | Found

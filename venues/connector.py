@@ -1,0 +1,344 @@
+"""What a venue is to the rest of the house: two Protocols, and its abilities and proofs as data.
+
+Importing this costs nothing; it knows no venue, no Temporal and no SQL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Literal, Protocol
+
+from domain.accounts import (
+    Account,
+    AccountSummary,
+    FeeRates,
+    FundingPayment,
+    MarginMode,
+    Network,
+    SecretText,
+    TradingAccess,
+)
+from domain.commands import Command
+from domain.fills import Fill
+from domain.instruments import Instrument, OrderSide
+from domain.ledger import CommandRow, CommandSlot, NonceRule
+from domain.market_data import Candle, FundingRate, OrderBook, Ticker, Trade
+from domain.orders import OrderType, TimeInForce, Verdict
+from domain.outcomes import SendResult
+
+
+class Fence(StrEnum):
+    """What makes a late arrival of a command impossible."""
+
+    ADMISSION_EXPIRY = "admission expiry"
+    NONCE_BURN = "nonce burn"
+    COMPLETION = "completion"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProofRow:
+    """One line of a proof table: which evidence proves what, and where that is documented."""
+
+    proves: str
+    evidence: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProofTable:
+    """What proves a command's outcome at this venue, as data.
+
+    `admission_window_s` is signed into every command; after it, plus `visibility_delay_s`, by the
+    venue's clock, silence of every look-up proves absence. `replay_protected` allows resending the
+    same bytes. `fill_key` names the fields that make a fill unique.
+    """
+
+    fences: tuple[Fence, ...]
+    admission_window_s: float | None
+    visibility_delay_s: float
+    verdict_delay_s: float
+    replay_protected: bool
+    echoes_client_order_id: bool
+    fill_key: tuple[str, ...]
+    rows: tuple[ProofRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What a venue can do."""
+
+    order_types: frozenset[OrderType]
+    times_in_force: frozenset[TimeInForce]
+    post_only: bool
+    reduce_only: bool
+    native_modify: bool
+    cancel_by_client_order_id: bool
+    batch_limit: int
+    schedule_cancel: bool
+    margin_modes: frozenset[MarginMode]
+    nonce_rule: NonceRule
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueOrder:
+    """One order as the venue describes it in a look-up, a listing or a feed.
+
+    `filled_quantity` is None where the description says nothing reliable of it (a reduce-only
+    order that the venue shrank). `average_price` is None where the venue does not say.
+    """
+
+    client_order_id: str | None
+    venue_order_id: str
+    symbol: str
+    side: OrderSide
+    quantity: Decimal
+    price: Decimal | None
+    verdict: Verdict
+    filled_quantity: Decimal | None
+    average_price: Decimal | None = None
+    reason: str | None = None
+    reduce_only: bool = False
+    trigger_price: Decimal | None = None
+    created_at: datetime | None = None
+    event_time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderLookup:
+    """The answer to "what do you know of this order?". `order` None: nothing.
+
+    `venue_time` is the venue's own clock in a reply of the venue, where it gives one.
+    """
+
+    order: VenueOrder | None
+    venue_time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignerCheck:
+    """What a credential turned out to be.
+
+    `power` is shown to the owner; `refusal` says why the credential cannot be taken, or None.
+    """
+
+    signer: str
+    owner_address: str | None
+    power: str
+    expires_at: datetime | None
+    refusal: str | None
+
+
+class Connector(Protocol):
+    """One venue on one network, for order entry and queries.
+
+    Queries raise `VenueUnavailable` or `VenueRefused`; `send` never raises for what the venue or
+    the network does, it returns an outcome.
+    """
+
+    venue: str
+    network: Network
+    capabilities: Capabilities
+    proofs: ProofTable
+
+    async def start(self) -> None:
+        """Load metadata, warm the connections and make a first signature."""
+        ...
+
+    async def close(self) -> None:
+        """Release connections."""
+        ...
+
+    def signer_of(self, credential: SecretText) -> str:
+        """Return the public identity of a credential. Raises InvalidInput if it is not one."""
+        ...
+
+    async def check_signer(self, access: TradingAccess) -> SignerCheck:
+        """Find out which account a credential signs for, and with which power."""
+        ...
+
+    async def instruments(self, *, refresh: bool = False) -> tuple[Instrument, ...]:
+        """Return every market."""
+        ...
+
+    async def instrument(self, symbol: str) -> Instrument:
+        """Return one market. Raises InvalidInput when there is none of that symbol."""
+        ...
+
+    def client_order_id(self, order_id: str, revision: int, collision: int) -> str:
+        """Spell the client order id of a revision in the venue's way."""
+        ...
+
+    async def price_bound(self, symbol: str, side: OrderSide, slippage_bps: int) -> Decimal:
+        """Return the worst valid price a market order may trade at, from the present book."""
+        ...
+
+    async def compose(self, command: Command) -> MessageComposer:
+        """Check the command against the market and return what writes its message.
+
+        Raises InvalidInput for what the venue would refuse for its form (tick, lot, minimum).
+        """
+        ...
+
+    async def send(self, row: CommandRow, access: TradingAccess) -> SendResult:
+        """Sign the row's message and send it once; at most the connector's command timeout.
+
+        Checks `row.send_by` immediately before the write for a first send and returns `NotSent`
+        past it. The same row gives the same bytes.
+        """
+        ...
+
+    async def resend(self, row: CommandRow, access: TradingAccess) -> SendResult:
+        """Send the row's bytes again, without the `send_by` check, where replay is protected."""
+        ...
+
+    async def find_order(
+        self,
+        account: Account,
+        *,
+        symbol: str,
+        client_order_id: str | None = None,
+        venue_order_id: str | None = None,
+    ) -> OrderLookup:
+        """Look one order up, by the venue's id where given, else by client id."""
+        ...
+
+    async def venue_time(self, account: Account) -> datetime:
+        """Return the venue's clock, from a reply of the venue."""
+        ...
+
+    async def open_orders(self, account: Account) -> tuple[VenueOrder, ...]:
+        """Return the orders that rest or wait at the venue."""
+        ...
+
+    async def order_history(self, account: Account) -> tuple[VenueOrder, ...]:
+        """Return what the venue still remembers of ended orders, newest first."""
+        ...
+
+    async def fills(self, account: Account, *, since: datetime) -> tuple[Fill, ...]:
+        """Return every single fill since a time, oldest first, across pages."""
+        ...
+
+    async def account_summary(self, account: Account) -> AccountSummary:
+        """Return balances, margin and positions."""
+        ...
+
+    async def fee_rates(self, account: Account) -> FeeRates:
+        """Return the account's fee rates."""
+        ...
+
+    async def funding_payments(
+        self, account: Account, *, since: datetime
+    ) -> tuple[FundingPayment, ...]:
+        """Return funding paid and received since a time, oldest first."""
+        ...
+
+    async def order_book(self, symbol: str, *, depth: int = 20) -> OrderBook:
+        """Return the book."""
+        ...
+
+    async def recent_trades(self, symbol: str, *, limit: int = 100) -> tuple[Trade, ...]:
+        """Return public trades, newest first."""
+        ...
+
+    async def candles(
+        self, symbol: str, interval: str, *, start: datetime, end: datetime
+    ) -> tuple[Candle, ...]:
+        """Return candles, oldest first."""
+        ...
+
+    async def tickers(self) -> tuple[Ticker, ...]:
+        """Return present prices and rates of every market."""
+        ...
+
+    async def funding_rates(self, symbol: str, *, since: datetime) -> tuple[FundingRate, ...]:
+        """Return past funding rates, oldest first."""
+        ...
+
+    async def set_leverage(
+        self, access: TradingAccess, symbol: str, leverage: int, mode: MarginMode, nonce: int
+    ) -> SendResult:
+        """Set leverage and margin mode of one market."""
+        ...
+
+    async def schedule_cancel(
+        self, access: TradingAccess, at: datetime | None, nonce: int
+    ) -> SendResult:
+        """Arm (or with None disarm) the venue's cancel of all orders at a time."""
+        ...
+
+
+class MessageComposer(Protocol):
+    """Writes a command's message once its slot is known; pure, called inside a transaction."""
+
+    def __call__(self, slot: CommandSlot) -> str:
+        """Return the message as JSON text."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedState:
+    """A feed event: the feed went live (after its snapshot), stale, or closed."""
+
+    kind: Literal["state"] = "state"
+    account_id: str | None
+    live: bool
+    reason: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrdersSeen:
+    """A feed event: orders as the venue describes them now."""
+
+    kind: Literal["orders"] = "orders"
+    account_id: str
+    orders: tuple[VenueOrder, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FillsSeen:
+    """A feed event: fills, `is_snapshot` for those sent on subscription."""
+
+    kind: Literal["fills"] = "fills"
+    account_id: str
+    fills: tuple[Fill, ...]
+    is_snapshot: bool = False
+
+
+AccountEvent = FeedState | OrdersSeen | FillsSeen
+
+
+class AccountFeed(Protocol):
+    """The private feed of accounts of one venue and network."""
+
+    def events(self) -> AsyncIterator[AccountEvent]:
+        """Yield events for ever, reconnecting by itself; a gap shows as `FeedState(live=False)`."""
+        ...
+
+    async def watch(self, accounts: Sequence[Account]) -> None:
+        """Set the accounts to follow."""
+        ...
+
+    async def close(self) -> None:
+        """Stop following and end the iteration."""
+        ...
+
+
+class VenueSpec(Protocol):
+    """A venue's entry: how to build its parts from the environment's settings."""
+
+    venue: str
+    capabilities: Capabilities
+    proofs: ProofTable
+
+    def connect(self, network: Network) -> Connector:
+        """Return a connector, not yet started. Raises InvalidInput for a network it lacks."""
+        ...
+
+    def account_feed(self, network: Network) -> AccountFeed:
+        """Return the private feed, not yet connected."""
+        ...
