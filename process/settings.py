@@ -37,7 +37,7 @@ EXIT_CONFIGURATION = 2
 _VALUE_SHOWN_MAX = 80
 
 # "Input should be a valid integer" follows our own "expected".
-_PREAMBLE = re.compile(r"^(?:(?:Input|Value) should (?:be )?|Value error, )")
+_PREAMBLE = re.compile(r"^(?:(?:Input|Value) should be |Value error, )")
 
 
 class ProcessSettings(BaseSettings):
@@ -96,7 +96,7 @@ class ProcessSettings(BaseSettings):
 
 def _exit_with(error: SettingsError) -> NoReturn:
     for problem in error.problems:
-        print(f"settings: {problem}", file=sys.stderr)
+        sys.stderr.write(f"settings: {problem}\n")
     sys.exit(EXIT_CONFIGURATION)
 
 
@@ -110,7 +110,7 @@ def _explain(
 ) -> SettingsProblem:
     location = [str(part) for part in detail["loc"]]
     field = _field_at(fields, location[0]) if location else None
-    expected = _PREAMBLE.sub("", detail["msg"])
+    expected = _PREAMBLE.sub("", detail["msg"]).replace("Value should have", "to have")
     if field is None:
         variable = location[0] if location else "settings"
         return SettingsProblem(variable, redact_text(expected), "this combination", "change one")

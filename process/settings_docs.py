@@ -102,16 +102,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     stale = [path for path, text in rendered.items() if not _is_current(path, text)]
     if options.check:
         for path in stale:
-            print(
+            sys.stderr.write(
                 f"{path}: expected what the settings classes say, found another text; run "
-                "python -m process.settings_docs --write",
-                file=sys.stderr,
+                "python -m process.settings_docs --write\n"
             )
         return 1 if stale else 0
     for path in stale:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(rendered[path], encoding="utf-8")
-        print(f"wrote {path}", file=sys.stderr)
+        sys.stderr.write(f"wrote {path}\n")
     return 0
 
 
