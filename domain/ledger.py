@@ -12,7 +12,7 @@ from typing import Literal
 
 from domain.accounts import Network
 from domain.commands import Command, CommandKind
-from domain.orders import Order
+from domain.orders import Concern, Order
 from domain.outcomes import Outcome, is_definite
 
 
@@ -46,7 +46,9 @@ class CommandDraft:
 
     `target_revision` is the order revision it concerns. `order` is written with the first
     placement, in the same transaction; a placement adds its revision to it. `nonce` is given for a
-    noop only. `raises_exposure` makes halts and limits apply. `send_within_s` bounds the time
+    noop only. `concern` is written to the order in the same transaction, where given. For a later
+    placement the stored order takes its quantity and price from `order` and one more revision;
+    everything else of the stored order stays. `raises_exposure` makes halts and limits apply. `send_within_s` bounds the time
     between the insert and the first byte, `admission_window_s` the time within which the venue may
     still admit the command (None where it has no such expiry).
     """
@@ -66,6 +68,7 @@ class CommandDraft:
     lane: str = ""
     nonce: int | None = None
     order: Order | None = None
+    concern: Concern | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -293,15 +293,24 @@ class Order:
 
     @property
     def status(self) -> OrderStatus:
-        """The status to show."""
+        """The status to show.
+
+        While a modify is under way the old venue order's cancellation does not end the order.
+        """
         if self.denied is not None:
             return OrderStatus.DENIED
         verdict = self.verdict
+        if self._is_being_replaced and verdict is Verdict.CANCELED:
+            return OrderStatus.PENDING_MODIFY
         if verdict is not None and verdict.is_terminal:
             return OrderStatus(verdict.value)
         if self.concern is not Concern.NONE:
             return OrderStatus(self.concern.value)
         return OrderStatus.PENDING if verdict is None else OrderStatus(verdict.value)
+
+    @property
+    def _is_being_replaced(self) -> bool:
+        return self.concern is Concern.PENDING_MODIFY and self.closure is None
 
     @property
     def is_terminal(self) -> bool:

@@ -82,8 +82,8 @@ class IntentLedger(Protocol):
         In one transaction: insert; only if the insert won, check halt, limits and undecided
         exposure, take the nonce under the signer's row and a client order id that is unique in the
         account (`spell_client_order_id(collision)` for collision 0, 1, …; only a placement takes a
-        new one, other commands use the target revision's), compose the message, and for a
-        placement write the order with its new revision.
+        new one, other commands use the target revision's), compose the message, for a placement
+        write the order with its new revision, and set the order's concern where the draft says.
 
         Raises:
             RiskRefused: a halt or limit forbids it; nothing was written.
