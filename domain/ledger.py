@@ -48,9 +48,10 @@ class CommandDraft:
     placement, in the same transaction; a placement adds its revision to it. `nonce` is given for a
     noop only. `concern` is written to the order in the same transaction, where given. For a later
     placement the stored order takes its quantity and price from `order` and one more revision;
-    everything else of the stored order stays. `raises_exposure` makes halts and limits apply. `send_within_s` bounds the time
-    between the insert and the first byte, `admission_window_s` the time within which the venue may
-    still admit the command (None where it has no such expiry).
+    everything else of the stored order stays. `raises_exposure` makes halts and limits apply.
+    Past `not_after` nothing is inserted any more. `send_within_s` bounds the time between the
+    insert and the first byte, `admission_window_s` the time within which the venue may still admit
+    the command (None where it has no such expiry).
     """
 
     key: CommandKey
@@ -69,6 +70,7 @@ class CommandDraft:
     nonce: int | None = None
     order: Order | None = None
     concern: Concern | None = None
+    not_after: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

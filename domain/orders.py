@@ -327,6 +327,8 @@ class Order:
             return self.closure.reason if self.closure else None
         if self._is_replacement_refused(newest):
             return f"replace_refused: {newest.reason}" if newest.reason else "replace_refused"
+        if self.closure is not None and self.closure.verdict is newest.effective:
+            return self.closure.reason
         return newest.reason
 
     @property

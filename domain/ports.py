@@ -87,6 +87,9 @@ class IntentLedger(Protocol):
 
         Raises:
             RiskRefused: a halt or limit forbids it; nothing was written.
+            Conflict: a placement comes too late (code `too_late`: past `not_after`; code
+                `order_ended`: the stored order is terminal) and was not in the ledger before;
+                nothing was written.
             Unavailable: the database does not answer; whether a row is there is unknown.
         """
         ...
@@ -119,6 +122,11 @@ class OrderStore(Protocol):
 
     async def get(self, order_id: str) -> Order | None:
         """Return the order, or None."""
+        ...
+
+    async def add(self, order: Order, event: TimelineEvent) -> Order:
+        """Write an order that never came to a command (denied, closed unsent), or return the one
+        that is there."""
         ...
 
     async def page(self, wanted: OrderFilter) -> OrderPage:

@@ -1,0 +1,329 @@
+"""What to do next about an order: the decisions of its workflow, without workflow or clock.
+
+`next_step` looks at one `Lifecycle` and the time and names one step; the `after_…` functions
+return the lifecycle that follows from what a step brought. So every path is tested as plain data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Literal
+
+from domain.commands import CommandKind
+from domain.ledger import CommandKey
+from domain.order_fold import with_closure
+from domain.orders import Closure, Concern, Order, Revision, Verdict
+
+ANSWERS_KEPT = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replacement:
+    """A modify under way: what the order shall become.
+
+    `announced` tells that the request itself is durable; `cleared` that the old venue order is
+    gone by our cancel, so that the rest may be placed, until `place_by`.
+    """
+
+    request_id: str
+    quantity: Decimal
+    price: Decimal | None
+    place_by: datetime
+    announced: bool = False
+    cleared: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestRecord:
+    """A request and, once `answered`, its answer: done, or `refusal` says why not."""
+
+    request_id: str
+    kind: Literal["cancel", "modify", "resolve"]
+    answered: bool = False
+    refusal: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lifecycle:
+    """All that an order's workflow knows; what goes along when it continues as new.
+
+    `unresolved` are commands whose bytes may be out. `cancel_count` numbers the cancels.
+    `retry_at` is the earliest time of the next attempt after `attempts` that brought nothing.
+    """
+
+    order: Order
+    cancel_wanted: bool = False
+    cancel_count: int = 0
+    replacement: Replacement | None = None
+    unresolved: tuple[CommandKey, ...] = ()
+    attempts: int = 0
+    retry_at: datetime | None = None
+    last_answer: str = ""
+    requests: tuple[RequestRecord, ...] = ()
+    overdue: bool = False
+    settled: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Reserve and send a placement: the order's `revision`, of `quantity` at `price`."""
+
+    kind: Literal["place"] = "place"
+    revision: int
+    quantity: Decimal
+    price: Decimal | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancel:
+    """Reserve and send cancel number `number` of the order's newest revision."""
+
+    kind: Literal["cancel"] = "cancel"
+    number: int
+    revision: int
+    concern: Concern
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolve:
+    """Find out what became of a command whose bytes may be out."""
+
+    kind: Literal["resolve"] = "resolve"
+    key: CommandKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Announce:
+    """Make the modify request durable before anything is done about it."""
+
+    kind: Literal["announce"] = "announce"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Close:
+    """End the order on our own account: nothing of it is, or can come, at the venue."""
+
+    kind: Literal["close"] = "close"
+    closure: Closure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """Wait for reports and requests, at most until a time."""
+
+    kind: Literal["wait"] = "wait"
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settle:
+    """The order has ended: collect late reports, book all fills, keep the timeline, end."""
+
+    kind: Literal["settle"] = "settle"
+
+
+Step = Place | Cancel | Resolve | Announce | Close | Wait | Settle
+
+
+def next_step(life: Lifecycle, now: datetime) -> Step:
+    """Return what to do now.
+
+    Commands whose bytes may be out come first: nothing else is sent before they are resolved.
+    """
+    order = life.order
+    if life.unresolved:
+        if life.retry_at is not None and now < life.retry_at:
+            return Wait(until=life.retry_at)
+        return Resolve(key=life.unresolved[0])
+    if order.is_terminal:
+        return Settle()
+    newest = order.current
+    if newest is None or newest.is_settled:
+        return _place_or_close(life, newest, now)
+    if life.replacement is not None and not life.replacement.announced:
+        return Announce()
+    if life.cancel_wanted or life.replacement is not None:
+        if life.retry_at is not None and now < life.retry_at:
+            return Wait(until=life.retry_at)
+        concern = Concern.PENDING_CANCEL if life.cancel_wanted else Concern.PENDING_MODIFY
+        return Cancel(number=life.cancel_count, revision=newest.number, concern=concern)
+    return Wait()
+
+
+def _place_or_close(life: Lifecycle, newest: Revision | None, now: datetime) -> Step:
+    order = life.order
+    replacing = any(r.effective is Verdict.CANCELED for r in order.revisions)
+    if life.cancel_wanted:
+        return _close(Verdict.CANCELED, "canceled" if replacing else "canceled_before_sent")
+    if replacing:
+        if life.replacement is None:
+            return _close(Verdict.CANCELED, "replace_refused: interrupted")
+        quantity, price = life.replacement.quantity, life.replacement.price
+        place_by = life.replacement.place_by
+    else:
+        quantity, price, place_by = order.quantity, order.price, order.place_by
+    if now >= place_by:
+        cause = f": {newest.absent}" if newest is not None and newest.absent else ""
+        if replacing:
+            return _close(Verdict.CANCELED, f"replace_refused: not_sent{cause}")
+        return _close(Verdict.EXPIRED, f"not_sent{cause}")
+    if life.retry_at is not None and now < life.retry_at:
+        return Wait(until=min(life.retry_at, place_by))
+    return Place(
+        revision=0 if newest is None else newest.number + 1,
+        quantity=quantity - order.filled_quantity,
+        price=price,
+    )
+
+
+def _close(verdict: Verdict, reason: str) -> Close:
+    return Close(closure=Closure(verdict=verdict, reason=reason))
+
+
+def after_command(
+    life: Lifecycle, key: CommandKey, order: Order, *, definite: bool, answer: str
+) -> Lifecycle:
+    """Return the lifecycle after a command (or its resolution) brought `order`.
+
+    `definite` tells whether the command's outcome is known; if not, it has to be resolved.
+    """
+    pending = tuple(k for k in life.unresolved if k != key)
+    if not definite:
+        pending = (*pending, key)
+    life = replace(life, order=order, unresolved=pending, last_answer=answer)
+    if key.command is CommandKind.CANCEL and definite:
+        life = replace(life, cancel_count=max(life.cancel_count, key.revision + 1))
+        life = _clear(life)
+    if definite and key.command is CommandKind.PLACE and life.replacement is not None:
+        life = _after_replacement(life)
+    return _answer_if_done(life)
+
+
+def _clear(life: Lifecycle) -> Lifecycle:
+    newest = life.order.current
+    if life.replacement is None or newest is None:
+        return life
+    if newest.effective is Verdict.CANCELED:
+        return replace(life, replacement=replace(life.replacement, cleared=True))
+    return life
+
+
+def _after_replacement(life: Lifecycle) -> Lifecycle:
+    newest = life.order.current
+    wanted = life.replacement
+    if wanted is None or newest is None or not wanted.cleared or newest.absent is not None:
+        return life
+    if newest.effective is Verdict.REJECTED:
+        return _answered(replace(life, replacement=None), wanted.request_id, life.order.reason)
+    return _answered(replace(life, replacement=None), wanted.request_id, None)
+
+
+def after_report(life: Lifecycle, order: Order) -> Lifecycle:
+    """Return the lifecycle after reports changed the order."""
+    return _answer_if_done(replace(life, order=order))
+
+
+def after_closure(life: Lifecycle, closure: Closure) -> Lifecycle:
+    """Return the lifecycle after we closed the order."""
+    order = replace(with_closure(life.order, closure), concern=Concern.NONE)
+    return _answer_if_done(replace(life, order=order))
+
+
+def delayed(life: Lifecycle, until: datetime) -> Lifecycle:
+    """Return the lifecycle with one more fruitless attempt and the time of the next."""
+    return replace(life, attempts=life.attempts + 1, retry_at=until)
+
+
+def undelayed(life: Lifecycle) -> Lifecycle:
+    """Return the lifecycle with nothing to wait for before the next attempt."""
+    return replace(life, attempts=0, retry_at=None)
+
+
+def request(
+    life: Lifecycle, request_id: str, kind: Literal["cancel", "modify", "resolve"]
+) -> Lifecycle:
+    """Return the lifecycle with a request noted; the newest 64 are kept."""
+    if find_request(life, request_id) is not None:
+        return life
+    record = RequestRecord(request_id=request_id, kind=kind)
+    return replace(life, requests=(*life.requests, record)[-ANSWERS_KEPT:])
+
+
+def find_request(life: Lifecycle, request_id: str) -> RequestRecord | None:
+    """Return the record of a request, or None."""
+    return next((r for r in life.requests if r.request_id == request_id), None)
+
+
+def want_cancel(life: Lifecycle) -> Lifecycle:
+    """Return the lifecycle with the order's cancellation wanted at once."""
+    return undelayed(replace(life, cancel_wanted=True))
+
+
+def want_replacement(life: Lifecycle, wanted: Replacement) -> Lifecycle:
+    """Return the lifecycle with a modify wanted."""
+    return undelayed(replace(life, replacement=wanted))
+
+
+def refuse_modify(life: Lifecycle, quantity: Decimal, *, busy: bool = True) -> str | None:
+    """Return why a modify to `quantity` cannot be taken now, or None if it can."""
+    if life.order.is_terminal:
+        return f"the order is {life.order.status.value}"
+    if life.cancel_wanted:
+        return "the order is being canceled"
+    if busy and life.replacement is not None:
+        return "another modify is under way"
+    if quantity <= life.order.filled_quantity:
+        return "the quantity asked is not above what has been filled"
+    return None
+
+
+def _answer_if_done(life: Lifecycle) -> Lifecycle:
+    """Answer all open requests once the order has ended."""
+    if not life.order.is_terminal or life.unresolved:
+        return life
+    order = life.order
+    for record in life.requests:
+        if record.answered:
+            continue
+        refusal = None
+        canceled = order.verdict in (Verdict.CANCELED, Verdict.EXPIRED)
+        if record.kind == "modify" or (record.kind == "cancel" and not canceled):
+            refusal = f"the order is {order.status.value}" + (
+                f" ({order.reason})" if order.reason else ""
+            )
+        life = _answered(life, record.request_id, refusal)
+    return replace(life, replacement=None)
+
+
+def _answered(life: Lifecycle, request_id: str, refusal: str | None) -> Lifecycle:
+    requests = tuple(
+        replace(r, answered=True, refusal=refusal)
+        if r.request_id == request_id and not r.answered
+        else r
+        for r in life.requests
+    )
+    return replace(life, requests=requests)
+
+
+def answered(life: Lifecycle, request_id: str, refusal: str | None) -> Lifecycle:
+    """Return the lifecycle with a request's answer."""
+    return _answered(life, request_id, refusal)
+
+
+def adopted(order: Order, undecided: tuple[CommandKey, ...], cancel_count: int) -> Lifecycle:
+    """Return the lifecycle of an order taken over from the ledger, whatever was under way.
+
+    A cancel that may be out is wanted still: whoever gave it was never told that it failed.
+    """
+    wanted = order.concern is Concern.PENDING_CANCEL or any(
+        key.command is CommandKind.CANCEL for key in undecided
+    )
+    being_replaced = order.concern is Concern.PENDING_MODIFY
+    return Lifecycle(
+        order=order,
+        unresolved=undecided,
+        cancel_count=cancel_count,
+        cancel_wanted=wanted and not being_replaced,
+    )
