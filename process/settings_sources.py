@@ -87,8 +87,8 @@ class FileVariablesSource(EnvSettingsSource):
         super().__init__(settings_cls)
 
     def _load_env_vars(self) -> Mapping[str, str | None]:
-        given = dict(self._dotenv.values)
-        given.update({name.upper(): value for name, value in os.environ.items() if value})
+        environment = {name.upper(): value for name, value in os.environ.items() if value}
+        given = {**self._dotenv.values, **environment}
         fields = settings_fields(self.settings_cls)
         variables = {variable for one in fields for variable in one.variables}
         found: dict[str, str | None] = {}
@@ -97,6 +97,9 @@ class FileVariablesSource(EnvSettingsSource):
             name = f"{variable}_FILE"
             # A setting may itself be called SOMETHING_FILE; then it is not an indirection.
             if name not in given or name in variables:
+                continue
+            if variable in environment and name not in environment:
+                # The environment outranks `.env`, whichever form is used there.
                 continue
             outcome = _read_value(variable, name, Path(given[name]), given)
             if isinstance(outcome, SettingsProblem):

@@ -1,0 +1,174 @@
+"""What this product's stack consists of: every process, its command line and environment.
+
+Starts our own processes by module name; imports none of them.
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import stack
+from stack import probes
+from stack.paths import StackPaths
+from stack.ports import LOOPBACK, StackPorts
+from stack.servers import temporal_spec, valkey_spec
+from stack.settings import FILE_VARIABLES, StackSettings
+from stack.spec import ExternalServer, Probe, ProcessSpec, StackTable
+from stack.state import PROCESS_NAMES, Durability
+
+_GRACE_S: Final = 10.0
+_SIMULATOR_GRACE_S: Final = 5.0
+_REDIS_PORT: Final = 6379
+
+
+def stack_table(
+    settings: StackSettings, ports: StackPorts, paths: StackPaths, durability: Durability
+) -> StackTable:
+    """Describe the whole stack, an external server in place of each that the user brings."""
+    processes: list[ProcessSpec] = []
+    external: list[ExternalServer] = []
+    if settings.temporal_address is None:
+        processes.append(temporal_spec(settings, ports, paths, durability))
+    else:
+        external.append(_external_temporal(settings.temporal_address))
+    if settings.redis_url is None:
+        processes.append(valkey_spec(ports, paths))
+    else:
+        external.append(_external_valkey(settings.redis_url))
+    processes += _own_processes(settings, ports, paths)
+    return StackTable(processes=tuple(processes), external=tuple(external), order=PROCESS_NAMES)
+
+
+def own_command(module: str, *arguments: str) -> tuple[str, ...]:
+    """Give the command line of one of our modules.
+
+    Without the working directory on the path: a user's `worker.py` there is not ours.
+    """
+    return (sys.executable, "-P", "-m", module, *arguments)
+
+
+def own_environment(
+    settings: StackSettings, ports: StackPorts, paths: StackPaths
+) -> dict[str, str]:
+    """Give the environment of our own processes: the supervisor's, and the addresses."""
+    environment = with_our_rooms(os.environ)
+    environment.update(
+        PERP_DEX_HOME=str(paths.home),
+        LOG_FORMAT=settings.log_format,
+        LOG_LEVEL=settings.log_level,
+        DATABASE_URL=settings.database_url or f"sqlite+aiosqlite:///{paths.home / 'perp-dex.db'}",
+        TEMPORAL_ADDRESS=settings.temporal_address or f"{LOOPBACK}:{ports.temporal}",
+        TEMPORAL_NAMESPACE=settings.temporal_namespace,
+        REDIS_URL=settings.redis_url or f"redis://{LOOPBACK}:{ports.valkey}/0",
+        API_HOST=settings.api_host,
+        API_PORT=str(ports.api),
+        STREAMING_HOST=settings.streaming_host,
+        STREAMING_PORT=str(ports.streaming),
+        HYPERLIQUID_PAPER_URL=f"http://{LOOPBACK}:{ports.sim}",
+        SIM_PORT=str(ports.sim),
+        SIM_CONTROL_PORT=str(ports.sim_control),
+        SIM_HOME=str(paths.home / "sim-hyperliquid"),
+        PYTHONUNBUFFERED="1",
+    )
+    for variable in FILE_VARIABLES:
+        # Resolved above; a process that finds both forms refuses to start.
+        environment.pop(f"{variable}_FILE", None)
+    # The heartbeat of an outer supervisor, should there be one, is not its children's.
+    environment.pop("PERP_DEX_HEARTBEAT_FILE", None)
+    return environment
+
+
+def with_our_rooms(environment: Mapping[str, str]) -> dict[str, str]:
+    """Give an environment in which another interpreter finds our modules, checkout or not."""
+    root = Path(stack.__file__).parents[1]
+    former = environment.get("PYTHONPATH")
+    if root.name in ("site-packages", "dist-packages"):
+        return dict(environment)
+    return {
+        **environment,
+        "PYTHONPATH": f"{root}{os.pathsep}{former}" if former else str(root),
+    }
+
+
+def loopback_of(host: str) -> str:
+    """Give the address under which a server bound to `host` is reached from here."""
+    return LOOPBACK if host in ("0.0.0.0", "::", "") else host  # noqa: S104 - compared, not bound
+
+
+def _own_processes(
+    settings: StackSettings, ports: StackPorts, paths: StackPaths
+) -> list[ProcessSpec]:
+    environment = own_environment(settings, ports, paths)
+
+    def own(
+        name: str,
+        command: tuple[str, ...],
+        endpoint: str | None,
+        *,
+        start_stage: int,
+        drain_stage: int,
+        grace_s: float = _GRACE_S,
+        probe: Probe | None = None,
+    ) -> ProcessSpec:
+        heartbeat = paths.heartbeat_file(name)
+        return ProcessSpec(
+            name=name,
+            command=command,
+            environment={**environment, "PERP_DEX_HEARTBEAT_FILE": str(heartbeat)},
+            endpoint=endpoint,
+            start_stage=start_stage,
+            drain_stage=drain_stage,
+            grace_s=grace_s,
+            heartbeat_file=heartbeat,
+            probe=probe,
+        )
+
+    api_host = loopback_of(settings.api_host)
+    return [
+        own(
+            "sim-hyperliquid",
+            own_command("venues.simulation", "hyperliquid"),
+            f"http://{LOOPBACK}:{ports.sim}",
+            start_stage=0,
+            drain_stage=2,
+            grace_s=_SIMULATOR_GRACE_S,
+        ),
+        own("worker", own_command("worker"), None, start_stage=1, drain_stage=1),
+        own(
+            "api",
+            own_command("api.main"),
+            f"http://{api_host}:{ports.api}",
+            start_stage=2,
+            drain_stage=0,
+            probe=probes.http(api_host, ports.api, "/readyz"),
+        ),
+        own(
+            "streaming",
+            own_command("streaming.main"),
+            f"ws://{loopback_of(settings.streaming_host)}:{ports.streaming}",
+            start_stage=2,
+            drain_stage=0,
+        ),
+    ]
+
+
+def _external_temporal(address: str) -> ExternalServer:
+    parts = urlsplit(f"//{address}")
+    return ExternalServer(
+        name="temporal",
+        endpoint=address,
+        setting="TEMPORAL_ADDRESS",
+        probe=probes.tcp(parts.hostname or LOOPBACK, parts.port or 0),
+    )
+
+
+def _external_valkey(url: str) -> ExternalServer:
+    """Never show the url: it may hold a password."""
+    parts = urlsplit(url)
+    host, port = parts.hostname or LOOPBACK, parts.port or _REDIS_PORT
+    return ExternalServer(
+        name="valkey", endpoint=f"{host}:{port}", setting="REDIS_URL", probe=probes.tcp(host, port)
+    )
