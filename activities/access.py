@@ -1,0 +1,39 @@
+"""What activities are given: connectors by venue, and named points where a process may be killed.
+
+Protocols only; `worker.py` injects what implements them.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from domain.accounts import Network
+from venues.connector import Connector
+
+
+class ConnectorSource(Protocol):
+    """Hands out started connectors."""
+
+    async def connector(self, venue: str, network: Network) -> Connector:
+        """Return the started connector of a venue and network.
+
+        Raises:
+            InvalidInput: this worker does not serve that venue or network.
+            VenueUnavailable: it could not be started.
+        """
+        ...
+
+
+class Checkpoints(Protocol):
+    """Named points between the steps of a command, where tests kill or freeze the process."""
+
+    def reached(self, point: str) -> None:
+        """Be told that `point` is reached; returns at once unless the point is armed."""
+        ...
+
+
+class NoCheckpoints:
+    """Checkpoints of a process that nobody kills on purpose."""
+
+    def reached(self, point: str) -> None:
+        """Do nothing."""

@@ -1,0 +1,50 @@
+"""Account activities: what a credential is and whose, before it may trade.
+
+Knows no venue; the connector derives and asks, this writes down.
+"""
+
+from __future__ import annotations
+
+from temporalio import activity
+
+from activities.access import ConnectorSource
+from activities.contracts import AccountTask
+from domain.accounts import Account, AccountState
+from domain.errors import InvalidInput, NotFound
+from domain.ports import AccountStore, TradingAccessSource
+
+
+class AccountActivities:
+    """The activities of `VerifyAccountWorkflow`."""
+
+    def __init__(
+        self, *, accounts: AccountStore, access: TradingAccessSource, connectors: ConnectorSource
+    ) -> None:
+        self._accounts = accounts
+        self._access = access
+        self._connectors = connectors
+
+    @activity.defn(name="verify_account")
+    async def verify(self, task: AccountTask) -> Account:
+        """Find out what the account's credential signs for; make it ACTIVE or REFUSED.
+
+        Raises:
+            NotFound: there is no such account.
+        """
+        account = await self._accounts.get(task.account_id)
+        if account is None:
+            raise NotFound(f"no account {task.account_id!r}")
+        if account.state is not AccountState.PENDING:
+            return account
+        try:
+            access = await self._access.open(task.account_id)
+            connector = await self._connectors.connector(account.venue, account.network)
+            check = await connector.check_signer(access)
+        except InvalidInput as error:
+            return await self._accounts.set_state(
+                task.account_id, AccountState.REFUSED, reason=str(error), signer=None
+            )
+        state = AccountState.ACTIVE if check.refusal is None else AccountState.REFUSED
+        return await self._accounts.set_state(
+            task.account_id, state, reason=check.refusal or check.power, signer=check.signer
+        )

@@ -1,0 +1,377 @@
+"""Order activities: place, cancel, close, settle, adopt. Short, run as local activities.
+
+They write the ledger before the first byte and the outcome before they return; what they cannot
+prove they hand to `activities.resolution`. Knows no venue and no SQL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from temporalio import activity
+
+from activities.access import Checkpoints, ConnectorSource
+from activities.commands import CommandCarrier
+from activities.contracts import (
+    Adoption,
+    CancelTask,
+    CloseTask,
+    CommandResult,
+    OperatorVerdict,
+    OrderTask,
+    PlaceTask,
+    Settlement,
+)
+from domain.accounts import TradingAccess
+from domain.commands import CancelOrder, CommandKind, PlaceOrder
+from domain.errors import (
+    Conflict,
+    CorruptState,
+    InvalidInput,
+    NotFound,
+    RiskRefused,
+    VenueRefused,
+    VenueUnavailable,
+)
+from domain.ledger import CommandDraft, CommandKey, CommandRow
+from domain.order_fold import with_closure
+from domain.orders import Closure, Concern, Order, OrderReport, Verdict
+from domain.outcomes import Accepted, NotSent, Rejected, SendResult, Unknown
+from domain.ports import IntentLedger, OrderStore, TradingAccessSource
+from domain.timeline import EventKind, TimelineEvent
+from venues.connector import Connector, VenueOrder
+
+SEND_WITHIN_S = 1.0
+FILL_OVERLAP = timedelta(minutes=1)
+
+
+class OrderActivities:
+    """The activities of `OrderWorkflow` that act at once."""
+
+    def __init__(
+        self,
+        *,
+        ledger: IntentLedger,
+        orders: OrderStore,
+        access: TradingAccessSource,
+        connectors: ConnectorSource,
+        checkpoints: Checkpoints,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._ledger = ledger
+        self._orders = orders
+        self._access = access
+        self._connectors = connectors
+        self._carrier = CommandCarrier(ledger, orders, checkpoints)
+        self._now = now
+
+    @activity.defn(name="place_order")
+    async def place(self, task: PlaceTask) -> CommandResult:
+        """Reserve one revision in the ledger, send it once if it was not there, commit the outcome.
+
+        Whatever may not be sent is denied with our reason, and nothing of it is in the ledger.
+        """
+        order = task.order
+        try:
+            access = await self._access.open(order.account_id)
+            connector = await self._connectors.connector(order.venue, access.account.network)
+            command = await _placement(connector, task)
+            composer = await connector.compose(command)
+        except (InvalidInput, NotFound, RiskRefused) as error:
+            return await self._denied(task, error)
+        draft = CommandDraft(
+            key=CommandKey(
+                order_id=order.order_id, command=CommandKind.PLACE, revision=task.revision
+            ),
+            account_id=order.account_id,
+            venue=order.venue,
+            network=access.account.network,
+            symbol=order.symbol,
+            signer=access.account.signer,
+            command=command,
+            target_revision=task.revision,
+            raises_exposure=not order.reduce_only,
+            nonce_rule=connector.capabilities.nonce_rule,
+            send_within_s=SEND_WITHIN_S,
+            admission_window_s=connector.proofs.admission_window_s,
+            order=_as_asked(task, command),
+            concern=Concern.NONE,
+            not_after=task.not_after,
+        )
+        try:
+            reservation = await self._ledger.reserve(
+                draft,
+                spell_client_order_id=lambda collision: connector.client_order_id(
+                    order.order_id, task.revision, collision
+                ),
+                compose=composer,
+            )
+        except RiskRefused as error:
+            return await self._denied(task, error)
+        except Conflict as error:
+            stored = await self._orders.get(order.order_id)
+            return CommandResult(order=stored or order, definite=True, answer=str(error))
+        return await self._carrier.carry_out(reservation, connector, access)
+
+    async def _denied(self, task: PlaceTask, error: Exception) -> CommandResult:
+        """Keep a denied order, unless bytes of it may be out already."""
+        order, reason = task.order, str(error)
+        known = await self._orders.get(order.order_id)
+        if known is not None and known.revisions:
+            return CommandResult(order=known, definite=True, answer=reason, denied=reason)
+        denied = replace(order, denied=reason, updated_at=self._now())
+        event = self._event(order.order_id, EventKind.CLOSED, f"denied: {reason}")
+        kept = await self._orders.add(denied, event)
+        return CommandResult(order=kept, definite=True, answer=reason, denied=reason)
+
+    @activity.defn(name="cancel_order")
+    async def cancel(self, task: CancelTask) -> CommandResult:
+        """Cancel a resting venue order, then read its final quantities from the venue."""
+        order = await self._carrier.stored(task.order_id)
+        revision = next(r for r in order.revisions if r.number == task.revision)
+        access = await self._access.open(order.account_id)
+        connector = await self._connectors.connector(order.venue, access.account.network)
+        command = CancelOrder(
+            symbol=order.symbol,
+            client_order_id=revision.client_order_id,
+            venue_order_id=revision.venue_order_id,
+        )
+        draft = CommandDraft(
+            key=CommandKey(
+                order_id=order.order_id, command=CommandKind.CANCEL, revision=task.number
+            ),
+            account_id=order.account_id,
+            venue=order.venue,
+            network=access.account.network,
+            symbol=order.symbol,
+            signer=access.account.signer,
+            command=command,
+            target_revision=task.revision,
+            raises_exposure=False,
+            nonce_rule=connector.capabilities.nonce_rule,
+            send_within_s=SEND_WITHIN_S,
+            admission_window_s=connector.proofs.admission_window_s,
+            concern=task.concern,
+        )
+        reservation = await self._ledger.reserve(
+            draft,
+            spell_client_order_id=lambda collision: revision.client_order_id,
+            compose=await connector.compose(command),
+        )
+        replacing = task.concern is Concern.PENDING_MODIFY
+        return await self._carrier.carry_out(
+            reservation,
+            connector,
+            access,
+            settled_concern=Concern.PENDING_MODIFY if replacing else Concern.NONE,
+            refine=lambda row, result: self._final_state(connector, access, order, row, result),
+        )
+
+    async def _final_state(
+        self,
+        connector: Connector,
+        access: TradingAccess,
+        order: Order,
+        row: CommandRow,
+        result: SendResult,
+    ) -> SendResult:
+        """Add to a cancel's answer what the venue says of the order now."""
+        outcome = result.outcome
+        refused = isinstance(outcome, Rejected) and outcome.code == "no_such_order"
+        if not (isinstance(outcome, Accepted) or refused):
+            return result
+        revision = next(r for r in order.revisions if r.number == row.target_revision)
+        try:
+            lookup = await connector.find_order(
+                access.account,
+                symbol=order.symbol,
+                client_order_id=revision.client_order_id,
+                venue_order_id=revision.venue_order_id,
+            )
+        except (VenueUnavailable, VenueRefused):
+            lookup = None
+        seen = lookup.order if lookup is not None else None
+        report = None if seen is None else report_of(row, seen, "look-up after cancel")
+        if isinstance(outcome, Accepted):
+            if report is None or not report.verdict.is_terminal:
+                report = replace(
+                    report
+                    or OrderReport(
+                        order_id=row.key.order_id,
+                        revision=row.target_revision,
+                        verdict=Verdict.CANCELED,
+                        source="cancel answer",
+                    ),
+                    verdict=Verdict.CANCELED,
+                )
+            return replace(result, outcome=replace(outcome, report=report))
+        if isinstance(outcome, Rejected) and report is not None and report.verdict.is_terminal:
+            return replace(result, outcome=replace(outcome, report=report))
+        return replace(
+            result, outcome=Unknown(reason=f"{_reason(outcome)}, and no look-up shows its end")
+        )
+
+    @activity.defn(name="close_order")
+    async def close(self, task: CloseTask) -> Adoption:
+        """End an order on our account, unless the ledger shows that bytes of it may be out.
+
+        The returned adoption carries the undecided commands if there are any; the order is closed
+        only when there are none.
+        """
+        adoption = await self._adoption(task.order.order_id)
+        if adoption is not None and (adoption.undecided or _lives(adoption.order)):
+            return adoption
+        closure = Closure(verdict=Verdict(task.verdict), reason=task.reason)
+        event = self._event(task.order.order_id, EventKind.CLOSED, f"{task.verdict}: {task.reason}")
+        closed = with_closure(replace(task.order, concern=Concern.NONE), closure)
+        if adoption is None:
+            return Adoption(order=await self._orders.add(closed, event))
+        order = await self._orders.amend(
+            task.order.order_id,
+            lambda stored: with_closure(replace(stored, concern=Concern.NONE), closure),
+            event,
+        )
+        return replace(adoption, order=order)
+
+    @activity.defn(name="adopt_order")
+    async def adopt(self, task: OrderTask) -> Adoption:
+        """Return what the ledger and the store know of an order.
+
+        Raises:
+            CorruptState: they know nothing of it.
+        """
+        adoption = await self._adoption(task.order_id)
+        if adoption is None:
+            raise CorruptState(
+                f"order {task.order_id} is to be adopted, and nothing is known of it"
+            )
+        return adoption
+
+    async def _adoption(self, order_id: str) -> Adoption | None:
+        order = await self._orders.get(order_id)
+        if order is None:
+            return None
+        rows = await self._ledger.of_order(order_id)
+        undecided = tuple(
+            row.key
+            for row in rows
+            if not row.is_decided and row.key.command is not CommandKind.NOOP
+        )
+        cancels = [row.key.revision for row in rows if row.key.command is CommandKind.CANCEL]
+        return Adoption(order=order, undecided=undecided, cancel_count=max(cancels, default=-1) + 1)
+
+    @activity.defn(name="settle_order")
+    async def settle(self, task: OrderTask) -> Settlement:
+        """Check that an ended order's booked fills add up to the venue's cumulative quantity.
+
+        Reads the venue's fills when they do not; `settled` only when they do.
+        """
+        order = await self._carrier.stored(task.order_id)
+        booked = await self._orders.fill_total(order.order_id)
+        if booked.quantity < order.filled_quantity:
+            await self._book_missing(order)
+            order = await self._carrier.stored(task.order_id)
+            booked = await self._orders.fill_total(order.order_id)
+        if not order.is_terminal:
+            return Settlement(order=order, settled=False, missing="the order lives again")
+        if booked.quantity < order.filled_quantity:
+            missing = f"booked {booked.quantity} of {order.filled_quantity}"
+            return Settlement(order=order, settled=False, missing=missing)
+        await self._orders.record(
+            self._event(order.order_id, EventKind.CLOSED, f"workflow ends: {order.status.value}")
+        )
+        return Settlement(order=order, settled=True)
+
+    async def _book_missing(self, order: Order) -> None:
+        access = await self._access.open(order.account_id)
+        connector = await self._connectors.connector(order.venue, access.account.network)
+        since = order.created_at - FILL_OVERLAP
+        await self._orders.book(await connector.fills(access.account, since=since))
+
+    @activity.defn(name="apply_operator_verdict")
+    async def apply_operator_verdict(self, verdict: OperatorVerdict) -> Adoption:
+        """Write an operator's word on an undecided order: `absent` closes it, `accepted` keeps it.
+
+        Every venue report outranks it. Rows without outcome are decided by it.
+        """
+        adoption = await self.adopt(OrderTask(order_id=verdict.order_id))
+        word = f"operator {verdict.by}: {verdict.reason}"
+        for key in adoption.undecided:
+            await self._carrier.decide(key, _operator_outcome(key, verdict.verdict, word))
+        order = await self._orders.amend(
+            verdict.order_id,
+            lambda stored: _operator_closed(stored, verdict.verdict, word),
+            self._event(
+                verdict.order_id, EventKind.REQUEST, f"resolved as {verdict.verdict}: {word}"
+            ),
+        )
+        return replace(adoption, order=order, undecided=())
+
+    def _event(self, order_id: str, kind: EventKind, text: str) -> TimelineEvent:
+        return TimelineEvent(order_id=order_id, kind=kind, text=text, at=self._now())
+
+
+def report_of(row: CommandRow, seen: VenueOrder, source: str) -> OrderReport:
+    """Return what a venue's description of an order says about the revision a row concerns."""
+    return OrderReport(
+        order_id=row.key.order_id,
+        revision=row.target_revision,
+        verdict=seen.verdict,
+        filled_quantity=seen.filled_quantity,
+        average_price=seen.average_price,
+        venue_order_id=seen.venue_order_id,
+        reason=seen.reason,
+        event_time=seen.event_time,
+        source=source,
+    )
+
+
+async def _placement(connector: Connector, task: PlaceTask) -> PlaceOrder:
+    order = task.order
+    price = task.price
+    if price is None:
+        price = await connector.price_bound(order.symbol, order.side, order.max_slippage_bps)
+    return PlaceOrder(
+        symbol=order.symbol,
+        side=order.side,
+        order_type=order.order_type,
+        quantity=task.quantity,
+        price=price,
+        time_in_force=order.time_in_force,
+        post_only=order.post_only,
+        reduce_only=order.reduce_only,
+        trigger_price=order.trigger_price,
+        trigger_type=order.trigger_type,
+    )
+
+
+def _as_asked(task: PlaceTask, command: PlaceOrder) -> Order:
+    """Return the order with the quantity and price that this revision stands for."""
+    filled = task.order.filled_quantity
+    price = task.order.price if task.price is None else command.price
+    return replace(task.order, quantity=filled + task.quantity, price=price)
+
+
+def _lives(order: Order) -> bool:
+    newest = order.current
+    return newest is not None and not newest.is_settled
+
+
+def _reason(outcome: object) -> str:
+    return outcome.reason if isinstance(outcome, Rejected) else "canceled"
+
+
+def _operator_outcome(key: CommandKey, verdict: str, word: str) -> SendResult:
+    if key.command is CommandKind.PLACE and verdict == "accepted":
+        return SendResult(outcome=Accepted())
+    return SendResult(outcome=NotSent(reason="operator", proof=word, retryable=False))
+
+
+def _operator_closed(order: Order, verdict: str, word: str) -> Order:
+    order = replace(order, concern=Concern.NONE)
+    if verdict == "accepted":
+        return order
+    closure = Closure(verdict=Verdict.EXPIRED, reason=word, by_operator=True)
+    return with_closure(order, closure)

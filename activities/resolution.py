@@ -1,0 +1,300 @@
+"""Resolving: from a command whose bytes may be out to a proven outcome. Slow, heartbeating.
+
+Looks first, then closes the fence, then looks everywhere, and writes an outcome only when
+`domain.resolution` finds it proven. Knows no venue; the proof table says what the venue offers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from temporalio import activity
+
+from activities.access import Checkpoints, ConnectorSource
+from activities.commands import CommandCarrier, describe
+from activities.contracts import CommandResult, ResolveTask
+from activities.orders import SEND_WITHIN_S, report_of
+from domain.accounts import TradingAccess
+from domain.commands import BurnNonce, CommandKind
+from domain.errors import CorruptState, VenueRefused, VenueUnavailable
+from domain.fills import Fill, total
+from domain.ledger import CommandDraft, CommandKey, CommandRow, Inserted, NonceRule
+from domain.orders import Concern, OrderReport, Verdict
+from domain.outcomes import Accepted, Outcome, Rejected, SendResult, is_definite
+from domain.ports import IntentLedger, OrderStore, TradingAccessSource
+from domain.resolution import (
+    CancelEvidence,
+    PlacementEvidence,
+    decide_cancel,
+    decide_placement,
+    fence_closed,
+)
+from venues.connector import Connector, Fence, OrderLookup, VenueOrder
+
+LOOK_FOR_S = 8.0
+LOOK_EVERY_S = 0.25
+CLOCK_OVERLAP = timedelta(seconds=10)
+NOOPS_PER_PLACEMENT = 100
+
+
+class ResolutionActivities:
+    """The activity that turns unknown into known."""
+
+    def __init__(
+        self,
+        *,
+        ledger: IntentLedger,
+        orders: OrderStore,
+        access: TradingAccessSource,
+        connectors: ConnectorSource,
+        checkpoints: Checkpoints,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._ledger = ledger
+        self._access = access
+        self._connectors = connectors
+        self._carrier = CommandCarrier(ledger, orders, checkpoints)
+        self._now = now
+
+    @activity.defn(name="resolve_command")
+    async def resolve(self, task: ResolveTask) -> CommandResult:
+        """Seek the proof for one command for some seconds; commit and return what was proven.
+
+        Returns with `definite` False when nothing is proven yet; the workflow asks again later.
+        """
+        row = await self._ledger.read(task.key)
+        if row is None:
+            raise CorruptState(f"command {task.key} is to be resolved and is not in the ledger")
+        if row.outcome is not None and row.is_decided:
+            order = await self._carrier.stored(row.key.order_id)
+            return CommandResult(order=order, definite=True, answer=describe(row.outcome))
+        access = await self._access.open_signer(row.account_id, row.signer)
+        connector = await self._connectors.connector(row.venue, row.network)
+        search = _Search(self, connector, access, row)
+        outcome: Outcome | None = None
+        deadline = asyncio.get_running_loop().time() + LOOK_FOR_S
+        while outcome is None:
+            activity.heartbeat(search.seen)
+            try:
+                outcome = await search.round()
+            except (VenueUnavailable, VenueRefused) as error:
+                search.seen = f"the venue does not answer look-ups: {error}"
+            if asyncio.get_running_loop().time() >= deadline:
+                break
+            if outcome is None:
+                await asyncio.sleep(LOOK_EVERY_S)
+        if outcome is None:
+            order = await self._carrier.stored(row.key.order_id)
+            return CommandResult(order=order, definite=False, answer=search.seen)
+        return await self._commit(row, outcome)
+
+    async def _commit(self, row: CommandRow, outcome: Outcome) -> CommandResult:
+        concern = Concern.NONE
+        if row.key.command is CommandKind.CANCEL:
+            order = await self._carrier.stored(row.key.order_id)
+            if order.concern is Concern.PENDING_MODIFY:
+                concern = Concern.PENDING_MODIFY
+        order = await self._carrier.decide(
+            row.key, SendResult(outcome=outcome), settled_concern=concern
+        )
+        return CommandResult(order=order, definite=True, answer=describe(outcome))
+
+    async def burn(
+        self, connector: Connector, access: TradingAccess, row: CommandRow
+    ) -> Outcome | None:
+        """Use up a placement's nonce with a noop; return the noop's definite outcome, or None.
+
+        A noop is itself a command with a row. One whose answer was lost is sent again as the same
+        bytes while the venue may admit them, then anew: with that nonce nothing but one of these
+        actions can ever be admitted.
+        """
+        noops = [r for r in await self._ledger.of_order(row.key.order_id) if _burns(r, row)]
+        for noop in noops:
+            if noop.is_decided and not _is_stale(noop.outcome):
+                return noop.outcome
+        newest = noops[-1] if noops else None
+        if newest is not None and not newest.is_decided and self._admissible(newest):
+            result = await connector.resend(newest, access)
+            return await self._note_noop(newest.key, result)
+        reservation = await self._ledger.reserve(
+            self._noop_draft(connector, row, len(noops)),
+            spell_client_order_id=lambda collision: row.client_order_id,
+            compose=await connector.compose(BurnNonce(nonce=row.nonce or 0)),
+        )
+        if not isinstance(reservation, Inserted):
+            return None
+        result = await connector.send(reservation.row, access)
+        return await self._note_noop(reservation.row.key, result)
+
+    def _admissible(self, row: CommandRow) -> bool:
+        return row.admitted_until is None or self._now() < row.admitted_until
+
+    async def _note_noop(self, key: CommandKey, result: SendResult) -> Outcome | None:
+        await self._ledger.decide(key, result)
+        outcome = result.outcome
+        return outcome if is_definite(outcome) and not _is_stale(outcome) else None
+
+    def _noop_draft(self, connector: Connector, row: CommandRow, number: int) -> CommandDraft:
+        return CommandDraft(
+            key=CommandKey(
+                order_id=row.key.order_id,
+                command=CommandKind.NOOP,
+                revision=row.target_revision * NOOPS_PER_PLACEMENT + number,
+            ),
+            account_id=row.account_id,
+            venue=row.venue,
+            network=row.network,
+            symbol=row.symbol,
+            signer=row.signer,
+            command=BurnNonce(nonce=row.nonce or 0),
+            target_revision=row.target_revision,
+            raises_exposure=False,
+            nonce_rule=NonceRule.NONE,
+            send_within_s=SEND_WITHIN_S,
+            admission_window_s=connector.proofs.admission_window_s,
+            lane=row.lane,
+            nonce=row.nonce,
+        )
+
+
+class _Search:
+    """One command's search for evidence; `seen` says in words what was found last."""
+
+    def __init__(
+        self,
+        activities: ResolutionActivities,
+        connector: Connector,
+        access: TradingAccess,
+        row: CommandRow,
+    ) -> None:
+        self._activities = activities
+        self._connector = connector
+        self._access = access
+        self._row = row
+        self._burned = False
+        self._used = False
+        self.seen = "looking for the order at the venue"
+
+    async def round(self) -> Outcome | None:
+        """Look once; return the outcome if it is proven now."""
+        if self._row.key.command is CommandKind.CANCEL:
+            return await self._cancel_round()
+        return await self._placement_round()
+
+    async def _placement_round(self) -> Outcome | None:
+        lookup = await self._look()
+        if lookup.order is None and not self._burned and not self._used:
+            await self._close_fence()
+            lookup = await self._look()
+        report = self._report(lookup)
+        venue_time, silent = None, False
+        if report is None:
+            venue_time = await self._connector.venue_time(self._access.account)
+            report = await self._look_everywhere()
+            silent = report is None
+        self.seen = self._describe(report, venue_time)
+        return decide_placement(
+            self._row,
+            PlacementEvidence(
+                report=report,
+                all_silent=silent,
+                nonce_burned=self._burned,
+                nonce_used=self._used,
+                venue_time=venue_time,
+            ),
+            visibility_delay_s=self._connector.proofs.visibility_delay_s,
+        )
+
+    async def _cancel_round(self) -> Outcome | None:
+        venue_time = await self._connector.venue_time(self._access.account)
+        report = self._report(await self._look())
+        proofs = self._connector.proofs
+        resting = report is not None and not report.verdict.is_terminal
+        if resting and proofs.replay_protected and self._activities._admissible(self._row):
+            result = await self._connector.resend(self._row, self._access)
+            if isinstance(result.outcome, Accepted | Rejected):
+                report = self._report(await self._look())
+        silent = report is None and await self._look_everywhere() is None
+        self.seen = self._describe(report, venue_time)
+        return decide_cancel(
+            self._row,
+            CancelEvidence(report=report, all_silent=silent, venue_time=venue_time),
+            visibility_delay_s=proofs.visibility_delay_s,
+        )
+
+    async def _close_fence(self) -> None:
+        if Fence.NONCE_BURN not in self._connector.proofs.fences or self._row.nonce is None:
+            return
+        outcome = await self._activities.burn(self._connector, self._access, self._row)
+        self._burned = isinstance(outcome, Accepted)
+        self._used = isinstance(outcome, Rejected) and outcome.code == "nonce_used"
+
+    async def _look(self) -> OrderLookup:
+        return await self._connector.find_order(
+            self._access.account,
+            symbol=self._row.symbol,
+            client_order_id=self._row.client_order_id,
+        )
+
+    def _report(self, lookup: OrderLookup) -> OrderReport | None:
+        if lookup.order is None:
+            return None
+        return report_of(self._row, lookup.order, "look-up")
+
+    async def _look_everywhere(self) -> OrderReport | None:
+        """Look in open orders, history and fills, matching by client order id."""
+        account = self._access.account
+        listed = (
+            *await self._connector.open_orders(account),
+            *await self._connector.order_history(account),
+        )
+        for seen in listed:
+            if self._is_ours(seen):
+                return report_of(self._row, seen, "listing")
+        since = self._row.inserted_at - CLOCK_OVERLAP
+        fills = await self._connector.fills(account, since=since)
+        ours = [f for f in fills if f.client_order_id == self._row.client_order_id]
+        return self._from_fills(ours) if ours else None
+
+    def _is_ours(self, seen: VenueOrder) -> bool:
+        return seen.client_order_id == self._row.client_order_id
+
+    def _from_fills(self, fills: list[Fill]) -> OrderReport:
+        sums = total(fills)
+        return OrderReport(
+            order_id=self._row.key.order_id,
+            revision=self._row.target_revision,
+            verdict=Verdict.PARTIALLY_FILLED,
+            filled_quantity=sums.quantity,
+            average_price=sums.average_price,
+            venue_order_id=fills[0].venue_order_id,
+            event_time=fills[-1].event_time,
+            source="fills",
+        )
+
+    def _describe(self, report: OrderReport | None, venue_time: datetime | None) -> str:
+        if report is not None:
+            return f"the venue has the order: {report.verdict.value}"
+        if self._burned:
+            return "the nonce is used up by a noop and nothing of the order is seen"
+        closed = fence_closed(
+            self._row, venue_time, visibility_delay_s=self._connector.proofs.visibility_delay_s
+        )
+        waiting = "" if closed else f"; it could still be admitted until {self._row.admitted_until}"
+        used = "the nonce was admitted, and " if self._used else ""
+        return f"{used}no look-up shows the order{waiting}"
+
+
+def _burns(noop: CommandRow, placement: CommandRow) -> bool:
+    return (
+        noop.key.command is CommandKind.NOOP
+        and noop.target_revision == placement.target_revision
+        and noop.nonce == placement.nonce
+    )
+
+
+def _is_stale(outcome: Outcome | None) -> bool:
+    """Tell whether a noop's outcome says nothing of the nonce: it did not arrive in time."""
+    return outcome is not None and outcome.kind == "not_sent"

@@ -1,0 +1,423 @@
+"""The door to workflows for everybody else: start, ask, signal, query. Knows no venue and no SQL.
+
+An error here is never a rejection: only an explicit refusal of a *start* means that nothing is
+sent. Whatever else goes wrong leaves the order undecided, and the caller asks again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Literal
+
+from temporalio.client import (
+    Client,
+    WithStartWorkflowOperation,
+    WorkflowExecutionStatus,
+    WorkflowHandle,
+    WorkflowQueryFailedError,
+    WorkflowQueryRejectedError,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
+from temporalio.common import (
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
+from temporalio.converter import WorkflowSerializationContext
+from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from activities.contracts import AccountTask
+from domain.accounts import Account
+from domain.errors import Conflict, NotFound, Unavailable
+from domain.orders import Order, OrderReport
+from workflows import describing, ids, policies
+from workflows.account import VerifyAccountWorkflow
+from workflows.contracts import (
+    CancelRequest,
+    ModifyRequest,
+    OrderStart,
+    PlaceRequest,
+    RequestReply,
+    ResolveRequest,
+    StartMode,
+)
+from workflows.order import OrderWorkflow
+from workflows.payloads import PayloadKeys, data_converter
+
+QUERY_TIMEOUT = timedelta(seconds=3)
+SIGNAL_TIMEOUT = timedelta(seconds=5)
+MODIFY_WITHIN = timedelta(seconds=15)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """What became of a placement within the wait: the order, if its outcome is known."""
+
+    order: Order | None
+    decided: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestAnswer:
+    """What became of a cancel, modify or resolve within the wait."""
+
+    order: Order | None
+    decided: bool
+    refusal: str | None = None
+
+
+class Delivered(StrEnum):
+    """What became of a report sent to an order's workflow."""
+
+    DELIVERED = "delivered"
+    CLOSED = "closed"
+    MISSING = "missing"
+
+
+async def connect(
+    address: str,
+    namespace: str,
+    keys: PayloadKeys,
+    *,
+    refused: Callable[[str], None] = lambda reason: None,
+) -> Client:
+    """Return a Temporal client with the encrypted converter; connects lazily and reconnects."""
+    return await Client.connect(
+        address,
+        namespace=namespace,
+        data_converter=data_converter(keys, refused=refused),
+        lazy=True,
+    )
+
+
+class OrderWorkflows:
+    """Starts, asks, signals and queries the workflows of orders and accounts."""
+
+    def __init__(
+        self, client: Client, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._client = client
+        self._now = now
+
+    @staticmethod
+    def workflow_id(order_id: str) -> str:
+        """Return the id of an order's workflow, as the web UI shows it."""
+        return ids.order_workflow_id(order_id)
+
+    @property
+    def namespace(self) -> str:
+        """The Temporal namespace."""
+        return self._client.namespace
+
+    async def place(
+        self, order: Order, *, wait_s: float, account_label: str | None = None
+    ) -> Placement:
+        """Start the order's workflow, or join it, and wait for the outcome at most `wait_s`.
+
+        Raises:
+            Conflict: another request has this key (code `idempotency_mismatch`), or the workflow
+                has closed (code `workflow_closed`; the store has the order).
+            Unavailable: the start was provably refused; nothing is sent.
+        """
+        start = WithStartWorkflowOperation(
+            OrderWorkflow.run,
+            OrderStart(order=order),
+            id=ids.order_workflow_id(order.order_id),
+            task_queue=ids.venue_queue(order.venue),
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            task_timeout=policies.TASK_TIMEOUT,
+            search_attributes=_attributes(order),
+            static_summary=describing.summary(order, account_label or order.account_id),
+        )
+        try:
+            async with asyncio.timeout(wait_s):
+                placed = await self._client.execute_update_with_start_workflow(
+                    OrderWorkflow.place,
+                    PlaceRequest(fingerprint=order.fingerprint),
+                    start_workflow_operation=start,
+                    id="place",
+                )
+        except TimeoutError:
+            return Placement(order=None, decided=False)
+        except WorkflowAlreadyStartedError:
+            raise Conflict("the order's workflow has closed", code="workflow_closed") from None
+        except WorkflowUpdateFailedError as error:
+            raise _refusal(error) from None
+        except WorkflowUpdateRPCTimeoutOrCancelledError:
+            return Placement(order=None, decided=False)
+        except RPCError as error:
+            return await self._after_failed_start(order.order_id, error)
+        return Placement(order=placed, decided=True)
+
+    async def _after_failed_start(self, order_id: str, error: RPCError) -> Placement:
+        """Tell whether a failed start started all the same; never call it refused on a guess."""
+        if error.status in (RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.NOT_FOUND):
+            return Placement(order=None, decided=False)
+        if error.status is RPCStatusCode.RESOURCE_EXHAUSTED:
+            raise Unavailable("Temporal refuses the start: too much load; nothing was sent")
+        if await self._exists(order_id) is False and _never_left(error):
+            raise Unavailable(f"Temporal does not answer; nothing was sent ({error.message})")
+        return Placement(order=None, decided=False)
+
+    async def _exists(self, order_id: str) -> bool | None:
+        try:
+            await self._handle(order_id).describe(rpc_timeout=QUERY_TIMEOUT)
+        except RPCError as error:
+            return False if error.status is RPCStatusCode.NOT_FOUND else None
+        return True
+
+    async def cancel(self, order_id: str, request_id: str, *, wait_s: float) -> RequestAnswer:
+        """Cancel an order; `decided` when its end is known.
+
+        Raises:
+            Conflict: the order has ended (code `order_ended`) or its workflow closed.
+            NotFound: no workflow of that order.
+            Unavailable: Temporal does not answer; whether the request arrived is unknown.
+        """
+        handle = self._handle(order_id)
+        return await self._request(
+            handle.execute_update(
+                OrderWorkflow.cancel, CancelRequest(request_id=request_id), id=request_id
+            ),
+            wait_s,
+        )
+
+    async def modify(
+        self,
+        order_id: str,
+        request_id: str,
+        *,
+        price: Decimal | None,
+        quantity: Decimal | None,
+        wait_s: float,
+    ) -> RequestAnswer:
+        """Replace an order's price or total quantity; `decided` when the replacement is decided.
+
+        Raises: as `cancel`, and Conflict with code `modify_refused` or `not_placed`.
+        """
+        wanted = ModifyRequest(
+            request_id=request_id,
+            quantity=quantity,
+            price=price,
+            place_by=self._now() + MODIFY_WITHIN,
+        )
+        handle = self._handle(order_id)
+        return await self._request(
+            handle.execute_update(OrderWorkflow.modify, wanted, id=request_id), wait_s
+        )
+
+    async def resolve(
+        self,
+        order_id: str,
+        request_id: str,
+        *,
+        verdict: Literal["absent", "accepted"],
+        reason: str,
+        by: str,
+    ) -> RequestAnswer:
+        """Give an operator's word on an unknown order. Raises as `cancel`."""
+        word = ResolveRequest(request_id=request_id, verdict=verdict, reason=reason, by=by)
+        handle = self._handle(order_id)
+        return await self._request(
+            handle.execute_update(OrderWorkflow.resolve, word, id=request_id), 10.0
+        )
+
+    async def _request(
+        self, call: asyncio.Future[RequestReply] | object, wait_s: float
+    ) -> RequestAnswer:
+        try:
+            async with asyncio.timeout(wait_s):
+                reply: RequestReply = await call  # type: ignore[misc, assignment]
+        except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
+            return RequestAnswer(order=None, decided=False)
+        except WorkflowUpdateFailedError as error:
+            raise _refusal(error) from None
+        except RPCError as error:
+            raise _unreached(error) from None
+        return RequestAnswer(order=reply.order, decided=True, refusal=reply.refusal)
+
+    async def report(self, order_id: str, report: OrderReport) -> Delivered:
+        """Tell an order's workflow of a report.
+
+        Raises:
+            Unavailable: Temporal does not answer; send it again.
+        """
+        return await self._signal(order_id, "report", report)
+
+    async def reconsider(self, order_id: str) -> Delivered:
+        """Tell an order's workflow to look into the ledger again. Raises as `report`."""
+        return await self._signal(order_id, "reconsider")
+
+    async def _signal(self, order_id: str, name: str, *args: object) -> Delivered:
+        handle = self._handle(order_id)
+        try:
+            await handle.signal(name, args=args, rpc_timeout=SIGNAL_TIMEOUT)
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise Unavailable(f"Temporal does not answer: {error.message}") from None
+            closed = "completed" in error.message
+            return Delivered.CLOSED if closed else Delivered.MISSING
+        return Delivered.DELIVERED
+
+    async def state(self, order_id: str) -> Order:
+        """Return the order as its workflow knows it.
+
+        Raises:
+            NotFound: no such workflow.
+            Unavailable: no worker answers in 3 s.
+        """
+        try:
+            return await self._handle(order_id).query(
+                OrderWorkflow.state, rpc_timeout=QUERY_TIMEOUT
+            )
+        except RPCError as error:
+            raise _unreached(error) from None
+        except (WorkflowQueryFailedError, WorkflowQueryRejectedError) as error:
+            raise Unavailable(f"the order's workflow does not answer: {error}") from None
+
+    async def pending(self, order_id: str) -> Order | None:
+        """Return the order a workflow was started with, or None if there is no such workflow.
+
+        Needs no worker: reads the start from the history.
+
+        Raises:
+            Unavailable: Temporal does not answer.
+        """
+        handle = self._handle(order_id)
+        try:
+            async for event in handle.fetch_history_events(page_size=1):
+                attributes = event.workflow_execution_started_event_attributes
+                converter = self._client.data_converter.with_context(
+                    _context(self._client.namespace, handle.id)
+                )
+                values = await converter.decode(attributes.input.payloads, [OrderStart])
+                start: OrderStart = values[0]
+                return start.order
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return None
+            raise Unavailable(f"Temporal does not answer: {error.message}") from None
+        return None
+
+    async def is_running(self, order_id: str) -> bool | None:
+        """Tell whether an order's workflow runs; None when there is none of that id.
+
+        Raises:
+            Unavailable: Temporal does not answer.
+        """
+        try:
+            description = await self._handle(order_id).describe(rpc_timeout=QUERY_TIMEOUT)
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return None
+            raise Unavailable(f"Temporal does not answer: {error.message}") from None
+        return description.status is WorkflowExecutionStatus.RUNNING
+
+    async def adopt(self, order: Order, *, completed_too: bool = False) -> bool:
+        """Start a workflow that takes over an order nobody manages; False if one runs already.
+
+        `completed_too` starts one although an earlier one completed: the order lives again.
+
+        Raises:
+            Unavailable: Temporal does not answer.
+        """
+        reuse = (
+            WorkflowIDReusePolicy.ALLOW_DUPLICATE
+            if completed_too
+            else WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY
+        )
+        try:
+            await self._client.start_workflow(
+                OrderWorkflow.run,
+                OrderStart(order=order, mode=StartMode.ADOPT),
+                id=ids.order_workflow_id(order.order_id),
+                task_queue=ids.venue_queue(order.venue),
+                id_reuse_policy=reuse,
+                task_timeout=policies.TASK_TIMEOUT,
+                search_attributes=_attributes(order),
+                static_summary=describing.summary(order, order.account_id),
+                rpc_timeout=SIGNAL_TIMEOUT,
+            )
+        except WorkflowAlreadyStartedError:
+            return False
+        except RPCError as error:
+            raise Unavailable(f"Temporal does not answer: {error.message}") from None
+        return True
+
+    async def verify_account(self, account_id: str, venue: str, *, wait_s: float) -> Account | None:
+        """Have a worker check an account's credential; None when it is not done in time.
+
+        Raises:
+            Unavailable: Temporal does not answer.
+        """
+        try:
+            async with asyncio.timeout(wait_s):
+                return await self._client.execute_workflow(
+                    VerifyAccountWorkflow.run,
+                    AccountTask(account_id=account_id),
+                    id=ids.account_workflow_id(account_id),
+                    task_queue=ids.venue_queue(venue),
+                    id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                    task_timeout=policies.TASK_TIMEOUT,
+                )
+        except TimeoutError:
+            return None
+        except RPCError as error:
+            raise Unavailable(f"Temporal does not answer: {error.message}") from None
+
+    async def healthy(self) -> bool:
+        """Tell whether Temporal answers."""
+        try:
+            return await self._client.service_client.check_health(timeout=timedelta(seconds=2))
+        except (RPCError, RuntimeError):
+            return False
+
+    def _handle(self, order_id: str) -> WorkflowHandle[OrderWorkflow, Order]:
+        return self._client.get_workflow_handle_for(
+            OrderWorkflow.run, ids.order_workflow_id(order_id)
+        )
+
+
+def _attributes(order: Order) -> TypedSearchAttributes:
+    pairs: list[SearchAttributePair[str]] = [
+        SearchAttributePair(ids.VENUE, order.venue),
+        SearchAttributePair(ids.ACCOUNT, order.account_id),
+        SearchAttributePair(ids.SYMBOL, order.symbol),
+        SearchAttributePair(ids.SIDE, order.side.value),
+        SearchAttributePair(ids.CLIENT_ORDER_ID, order.client_order_id or order.order_id),
+        SearchAttributePair(ids.ORDER_STATUS, order.status.value),
+    ]
+    return TypedSearchAttributes(pairs)
+
+
+def _context(namespace: str, workflow_id: str) -> WorkflowSerializationContext:
+    return WorkflowSerializationContext(namespace=namespace, workflow_id=workflow_id)
+
+
+def _refusal(error: WorkflowUpdateFailedError) -> Exception:
+    cause = error.cause
+    if isinstance(cause, ApplicationError):
+        return Conflict(cause.message, code=cause.type or "conflict")
+    return Unavailable(f"the order's workflow failed the request: {cause}")
+
+
+def _unreached(error: RPCError) -> Exception:
+    if error.status is RPCStatusCode.NOT_FOUND:
+        if "completed" in error.message:
+            return Conflict("the order's workflow has closed", code="workflow_closed")
+        return NotFound("no workflow manages this order")
+    return Unavailable(f"Temporal does not answer: {error.message}")
+
+
+def _never_left(error: RPCError) -> bool:
+    """Tell whether the call provably never reached a server: no connection could be made."""
+    return error.status is RPCStatusCode.UNAVAILABLE and "connect" in error.message.lower()

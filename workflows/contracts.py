@@ -1,0 +1,70 @@
+"""What starts, signals and updates of workflows carry, and what they answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Literal
+
+from domain.lifecycle import Lifecycle
+from domain.orders import Order
+
+
+class StartMode(StrEnum):
+    """Why an order's workflow starts."""
+
+    PLACE = "place"
+    ADOPT = "adopt"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderStart:
+    """The start of an order's workflow; `carried` comes along when it continues as new."""
+
+    order: Order
+    mode: StartMode = StartMode.PLACE
+    carried: Lifecycle | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaceRequest:
+    """The `place` update: only waits for the outcome; the fingerprint must be the order's."""
+
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelRequest:
+    """The `cancel` update."""
+
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModifyRequest:
+    """The `modify` update: the new total quantity and price, None for what stays."""
+
+    request_id: str
+    quantity: Decimal | None
+    price: Decimal | None
+    place_by: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolveRequest:
+    """The `resolve` update: an operator's word on an order no proof can decide."""
+
+    request_id: str
+    verdict: Literal["absent", "accepted"]
+    reason: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestReply:
+    """The answer to a cancel, modify or resolve; `refusal` says why it was not done."""
+
+    order: Order
+    refusal: str | None = None

@@ -1,0 +1,460 @@
+"""OrderWorkflow: one order from its intent to its end, whatever dies on the way.
+
+`run` drives: it asks `domain.lifecycle.next_step` and does that one step. Updates and signals only
+note what is wanted or reported and wait. Knows no venue, no SQL and no clock but Temporal's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.workflow import ActivityCancellationType
+
+from activities.contracts import (
+    Adoption,
+    CancelTask,
+    CloseTask,
+    CommandResult,
+    OperatorVerdict,
+    OrderTask,
+    PlaceTask,
+    ResolveTask,
+    Settlement,
+)
+from activities.orders import OrderActivities
+from activities.resolution import ResolutionActivities
+from domain import lifecycle
+from domain.commands import CommandKind
+from domain.ledger import CommandKey
+from domain.lifecycle import (
+    Cancel,
+    Close,
+    Lifecycle,
+    Place,
+    Replacement,
+    Resolve,
+    Step,
+    Wait,
+    next_step,
+)
+from domain.order_fold import apply
+from domain.orders import Closure, Order, OrderReport, Verdict
+from workflows import describing, policies
+from workflows.contracts import (
+    CancelRequest,
+    ModifyRequest,
+    OrderStart,
+    PlaceRequest,
+    RequestReply,
+    ResolveRequest,
+    StartMode,
+)
+from workflows.ids import NEEDS_ATTENTION, ORDER_STATUS
+
+
+@workflow.defn(name="OrderWorkflow")
+class OrderWorkflow:
+    """The durable life of one order."""
+
+    @workflow.init
+    def __init__(self, start: OrderStart) -> None:
+        self._life = start.carried or Lifecycle(order=start.order)
+        self._adopting = start.carried is None and start.mode is StartMode.ADOPT
+        self._reports: list[OrderReport] = []
+        self._touched = False
+        self._reconsider = False
+        self._shown_status = ""
+        self._attention = False
+        self._placed = start.carried is not None
+        self._since_unresolved = workflow.now()
+        self._step: Step = Wait()
+        workflow.set_current_details(describing.details(self._life, self._step))
+
+    @workflow.run
+    async def run(self, start: OrderStart) -> Order:
+        """Drive the order to its end; a cancellation request means "cancel the order"."""
+        drive = asyncio.create_task(self._drive())
+        while True:
+            try:
+                return await asyncio.shield(drive)
+            except asyncio.CancelledError:
+                if drive.cancelled():
+                    raise
+                self._life = lifecycle.want_cancel(self._life)
+                self._touched = True
+
+    async def _drive(self) -> Order:
+        if self._adopting:
+            await self._adopt()
+        while True:
+            self._take_reports()
+            if self._reconsider:
+                await self._adopt()
+            self._step = next_step(self._life, workflow.now())
+            await self._show()
+            if self._step.kind == "settle":
+                if await self._settle():
+                    return self._life.order
+            else:
+                await self._do(self._step)
+            if self._may_continue_as_new():
+                self._continue_as_new()
+
+    async def _do(self, step: Step) -> None:
+        match step.kind:
+            case "place":
+                await self._place(step)
+            case "cancel":
+                await self._cancel(step)
+            case "resolve":
+                await self._resolve(step)
+            case "announce":
+                await self._announce()
+            case "close":
+                await self._close(step)
+            case "wait":
+                await self._wait(step)
+
+    # Steps
+
+    async def _place(self, step: Place) -> None:
+        order = self._life.order
+        wanted = self._life.replacement
+        task = PlaceTask(
+            order=order,
+            revision=step.revision,
+            quantity=step.quantity,
+            price=step.price,
+            not_after=wanted.place_by if wanted else order.place_by,
+        )
+        result = await self._command(OrderActivities.place, task)
+        self._placed = True
+        if result is None:
+            return
+        key = CommandKey(order_id=order.order_id, command=CommandKind.PLACE, revision=step.revision)
+        if result.denied is not None and step.revision > 0 and not result.order.is_terminal:
+            await self._close(
+                Close(
+                    closure=Closure(
+                        verdict=Verdict.CANCELED, reason=f"replace_refused: {result.denied}"
+                    )
+                )
+            )
+            return
+        self._after(key, result)
+
+    async def _cancel(self, step: Cancel) -> None:
+        order_id = self._life.order.order_id
+        task = CancelTask(
+            order_id=order_id, number=step.number, revision=step.revision, concern=step.concern
+        )
+        result = await self._command(OrderActivities.cancel, task)
+        if result is None:
+            return
+        key = CommandKey(order_id=order_id, command=CommandKind.CANCEL, revision=step.number)
+        self._after(key, result)
+        newest = self._life.order.current
+        if result.definite and newest is not None and not newest.is_settled:
+            self._delay()
+
+    async def _command(
+        self, method: Callable[[OrderActivities, Any], Any], task: PlaceTask | CancelTask
+    ) -> CommandResult | None:
+        """Run a command's local activity; None, and a pause, when it failed."""
+        try:
+            result: CommandResult = await workflow.execute_local_activity_method(
+                method,
+                task,
+                start_to_close_timeout=policies.COMMAND_TIMEOUT,
+                retry_policy=policies.ONCE,
+                cancellation_type=ActivityCancellationType.ABANDON,
+            )
+        except ActivityError as error:
+            cause = error.cause
+            self._life = replace(self._life, last_answer=f"not done: {cause or error}")
+            self._delay()
+            return None
+        return result
+
+    def _after(self, key: CommandKey, result: CommandResult) -> None:
+        """Take in what a command brought; reports that came meanwhile are folded in again."""
+        if not result.definite and not self._life.unresolved:
+            self._since_unresolved = workflow.now()
+        self._life = lifecycle.after_command(
+            self._life, key, result.order, definite=result.definite, answer=result.answer
+        )
+        newest = self._life.order.current
+        if key.command is CommandKind.PLACE and newest is not None and newest.absent:
+            self._delay()
+        elif result.definite:
+            self._life = lifecycle.undelayed(self._life)
+
+    async def _resolve(self, step: Resolve) -> None:
+        try:
+            result = await workflow.execute_activity_method(
+                ResolutionActivities.resolve,
+                ResolveTask(key=step.key),
+                start_to_close_timeout=policies.LOOK_TIMEOUT,
+                heartbeat_timeout=policies.LOOK_HEARTBEAT,
+                retry_policy=policies.ONCE,
+                summary=f"what became of {step.key.command} {step.key.revision}",
+                cancellation_type=ActivityCancellationType.ABANDON,
+            )
+        except ActivityError as error:
+            self._life = replace(self._life, last_answer=f"look-up failed: {error.cause}")
+            self._delay()
+            return
+        self._after(step.key, result)
+        if not result.definite:
+            self._delay()
+
+    async def _announce(self) -> None:
+        """Let the task complete, so that the request is in the history before anything is sent."""
+        await workflow.sleep(timedelta(milliseconds=1))
+        if self._life.replacement is not None:
+            announced = replace(self._life.replacement, announced=True)
+            self._life = replace(self._life, replacement=announced)
+
+    async def _close(self, step: Close) -> None:
+        closure = step.closure
+        try:
+            adoption: Adoption = await workflow.execute_local_activity_method(
+                OrderActivities.close,
+                CloseTask(
+                    order=self._life.order, reason=closure.reason, verdict=closure.verdict.value
+                ),
+                start_to_close_timeout=policies.COMMAND_TIMEOUT,
+                retry_policy=policies.ONCE,
+            )
+        except ActivityError as error:
+            self._life = replace(self._life, last_answer=f"not closed: {error.cause}")
+            self._delay()
+            return
+        if adoption.undecided or not adoption.order.is_terminal:
+            self._take_over(adoption)
+            return
+        self._life = lifecycle.after_report(self._life, adoption.order)
+
+    async def _wait(self, step: Wait) -> None:
+        timeout = None if step.until is None else step.until - workflow.now()
+        with contextlib.suppress(TimeoutError):
+            await workflow.wait_condition(
+                lambda: bool(self._reports) or self._touched or self._reconsider,
+                timeout=timeout,
+                timeout_summary="next attempt",
+            )
+        self._touched = False
+
+    async def _settle(self) -> bool:
+        """Collect late reports, check that every fill is booked, and say whether all is done."""
+        await workflow.sleep(policies.SETTLE_PAUSE, summary="late reports")
+        self._take_reports()
+        try:
+            settlement: Settlement = await workflow.execute_local_activity_method(
+                OrderActivities.settle,
+                OrderTask(order_id=self._life.order.order_id),
+                start_to_close_timeout=policies.COMMAND_TIMEOUT,
+                retry_policy=policies.ONCE,
+            )
+        except ActivityError as error:
+            self._life = replace(self._life, last_answer=f"not settled: {error.cause}")
+            await workflow.sleep(policies.LONGEST_PAUSE, summary="settle again")
+            return False
+        self._life = lifecycle.after_report(self._life, settlement.order)
+        if not settlement.settled:
+            self._life = replace(self._life, last_answer=f"not settled: {settlement.missing}")
+            return False
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        return self._life.order.is_terminal and not self._reports
+
+    async def _adopt(self) -> None:
+        self._reconsider = False
+        adoption: Adoption = await workflow.execute_local_activity_method(
+            OrderActivities.adopt,
+            OrderTask(order_id=self._life.order.order_id),
+            start_to_close_timeout=policies.COMMAND_TIMEOUT,
+            retry_policy=policies.PATIENT,
+        )
+        self._adopting = False
+        self._take_over(adoption)
+
+    def _take_over(self, adoption: Adoption) -> None:
+        taken = lifecycle.adopted(adoption.order, adoption.undecided, adoption.cancel_count)
+        self._since_unresolved = workflow.now()
+        self._placed = True
+        self._life = replace(
+            self._life,
+            order=taken.order,
+            unresolved=taken.unresolved,
+            cancel_count=max(self._life.cancel_count, taken.cancel_count),
+            cancel_wanted=self._life.cancel_wanted or taken.cancel_wanted,
+        )
+        self._life = lifecycle.after_report(self._life, taken.order)
+
+    # What comes in
+
+    @workflow.signal(name="report")
+    def report(self, report: OrderReport) -> None:
+        """Take a venue report; folded in by the driver."""
+        self._reports.append(report)
+
+    @workflow.signal(name="reconsider")
+    def reconsider(self) -> None:
+        """Look into the ledger again: it has commands this workflow may not know of."""
+        self._reconsider = True
+
+    @workflow.update(name="place")
+    async def place(self, request: PlaceRequest) -> Order:
+        """Wait until the order's outcome is known, and return the order."""
+        await workflow.wait_condition(
+            lambda: self._life.order.outcome not in ("pending", "unknown")
+        )
+        return self._life.order
+
+    @place.validator
+    def _check_place(self, request: PlaceRequest) -> None:
+        if request.fingerprint != self._life.order.fingerprint:
+            raise ApplicationError(
+                "another request has this key already", type="idempotency_mismatch"
+            )
+
+    @workflow.update(name="cancel")
+    async def cancel(self, request: CancelRequest) -> RequestReply:
+        """Cancel the order and wait until its end is known."""
+        if lifecycle.find_request(self._life, request.request_id) is None:
+            self._life = lifecycle.request(self._life, request.request_id, "cancel")
+            self._life = lifecycle.want_cancel(self._life)
+            self._touched = True
+        return await self._reply(request.request_id)
+
+    @cancel.validator
+    def _check_cancel(self, request: CancelRequest) -> None:
+        self._refuse_if_ended(request.request_id)
+
+    @workflow.update(name="modify")
+    async def modify(self, request: ModifyRequest) -> RequestReply:
+        """Replace the order's quantity or price and wait until the replacement is decided."""
+        if lifecycle.find_request(self._life, request.request_id) is None:
+            order = self._life.order
+            wanted = Replacement(
+                request_id=request.request_id,
+                quantity=order.quantity if request.quantity is None else request.quantity,
+                price=order.price if request.price is None else request.price,
+                place_by=request.place_by,
+            )
+            self._life = lifecycle.request(self._life, request.request_id, "modify")
+            self._life = lifecycle.want_replacement(self._life, wanted)
+            self._touched = True
+        return await self._reply(request.request_id)
+
+    @modify.validator
+    def _check_modify(self, request: ModifyRequest) -> None:
+        if lifecycle.find_request(self._life, request.request_id) is not None:
+            return
+        order = self._life.order
+        if not self._placed or self._life.unresolved:
+            raise ApplicationError("the order is not placed yet", type="not_placed")
+        quantity = order.quantity if request.quantity is None else request.quantity
+        refusal = lifecycle.refuse_modify(self._life, quantity)
+        if refusal is not None:
+            raise ApplicationError(refusal, type="modify_refused")
+
+    @workflow.update(name="resolve")
+    async def resolve(self, request: ResolveRequest) -> RequestReply:
+        """Take an operator's word on an order that no proof can decide."""
+        adoption: Adoption = await workflow.execute_local_activity_method(
+            OrderActivities.apply_operator_verdict,
+            OperatorVerdict(
+                order_id=self._life.order.order_id,
+                verdict=request.verdict,
+                reason=request.reason,
+                by=request.by,
+            ),
+            start_to_close_timeout=policies.COMMAND_TIMEOUT,
+            retry_policy=policies.PATIENT,
+        )
+        self._life = replace(self._life, unresolved=())
+        self._life = lifecycle.after_report(self._life, adoption.order)
+        self._touched = True
+        return RequestReply(order=self._life.order)
+
+    @resolve.validator
+    def _check_resolve(self, request: ResolveRequest) -> None:
+        self._refuse_if_ended(request.request_id)
+        if not self._life.unresolved:
+            raise ApplicationError("nothing of this order is unknown", type="not_unknown")
+
+    @workflow.query(name="state")
+    def state(self) -> Order:
+        """Return the order as this workflow knows it."""
+        return self._life.order
+
+    async def _reply(self, request_id: str) -> RequestReply:
+        def answered() -> bool:
+            record = lifecycle.find_request(self._life, request_id)
+            return record is not None and record.answered
+
+        await workflow.wait_condition(answered)
+        record = lifecycle.find_request(self._life, request_id)
+        return RequestReply(
+            order=self._life.order, refusal=record.refusal if record is not None else None
+        )
+
+    def _refuse_if_ended(self, request_id: str) -> None:
+        if lifecycle.find_request(self._life, request_id) is not None:
+            return
+        if self._life.order.is_terminal and not self._life.unresolved:
+            raise ApplicationError(
+                f"the order is {self._life.order.status.value}", type="order_ended"
+            )
+
+    # Bookkeeping
+
+    def _take_reports(self) -> None:
+        order = self._life.order
+        for report in self._reports:
+            if any(r.number == report.revision for r in order.revisions):
+                order = apply(order, report)
+            else:
+                self._reconsider = self._placed
+        self._reports.clear()
+        if order != self._life.order:
+            self._life = lifecycle.after_report(self._life, order)
+
+    def _delay(self) -> None:
+        pause = policies.pause(self._life.attempts, workflow.random().random())
+        self._life = lifecycle.delayed(self._life, workflow.now() + pause)
+
+    async def _show(self) -> None:
+        """Keep details, status and the call for attention true; upserts only what is searched."""
+        workflow.set_current_details(describing.details(self._life, self._step))
+        status = self._life.order.status
+        overdue = (
+            bool(self._life.unresolved)
+            and workflow.now() - self._since_unresolved > policies.ATTENTION_AFTER
+        )
+        wanted = status.is_terminal or bool(self._life.unresolved)
+        changes: list[Any] = []
+        if (wanted or self._shown_status) and status.value != self._shown_status:
+            changes.append(ORDER_STATUS.value_set(status.value))
+            self._shown_status = status.value
+        if overdue != self._attention:
+            changes.append(NEEDS_ATTENTION.value_set(overdue))
+            self._attention = overdue
+        if changes:
+            workflow.upsert_search_attributes(changes)
+
+    def _may_continue_as_new(self) -> bool:
+        quiet = self._step.kind == "wait" and workflow.all_handlers_finished()
+        return quiet and workflow.info().is_continue_as_new_suggested()
+
+    def _continue_as_new(self) -> None:
+        self._take_reports()
+        workflow.continue_as_new(OrderStart(order=self._life.order, carried=self._life))

@@ -1,0 +1,201 @@
+"""What Temporal stores is ciphertext: the data converter, its codec, and the operator's decoder.
+
+Every payload is bound to the namespace and workflow it was written for, so that one cannot be cut
+out of one workflow and pasted into another. What is foreign, unencrypted or of an unknown key
+becomes an undecodable payload, which the SDK drops; it never stalls an order. Knows no key file.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from google.protobuf import json_format
+from temporalio.api.common.v1 import Payload, Payloads
+from temporalio.contrib.pydantic import PydanticPayloadConverter
+from temporalio.converter import (
+    ActivitySerializationContext,
+    DataConverter,
+    DefaultFailureConverter,
+    PayloadCodec,
+    SerializationContext,
+    WithSerializationContext,
+    WorkflowSerializationContext,
+)
+
+ENCODING = b"binary/encrypted+perp-dex"
+UNDECODABLE = b"binary/undecodable"
+_NONCE_BYTES = 12
+_COMPRESS_ABOVE_BYTES = 256
+_PLAIN, _DEFLATED = b"\x00", b"\x01"
+_LARGEST_PAYLOAD_BYTES = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class PayloadKeys:
+    """The ring of payload keys: new payloads take `current`, old ones stay readable."""
+
+    current: str
+    keys: Mapping[str, bytes]
+
+    def __post_init__(self) -> None:
+        if self.current not in self.keys:
+            raise ValueError(f"the key ring lacks its current key {self.current!r}")
+        for key_id, key in self.keys.items():
+            if len(key) != 32:
+                raise ValueError(f"payload key {key_id!r} has {len(key)} bytes, expected 32")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a payload belongs."""
+
+    namespace: str
+    workflow_id: str
+
+
+class EncryptingCodec(PayloadCodec, WithSerializationContext):
+    """AES-256-GCM with the payload's key id and place as associated data.
+
+    `refused` is told why a payload could not be decoded, once for each.
+    """
+
+    def __init__(
+        self,
+        keys: PayloadKeys,
+        *,
+        place: Place | None = None,
+        refused: Callable[[str], None] = lambda reason: None,
+    ) -> None:
+        self._keys = keys
+        self._ciphers = {key_id: AESGCM(key) for key_id, key in keys.keys.items()}
+        self._place = place
+        self._refused = refused
+
+    def with_context(self, context: SerializationContext) -> EncryptingCodec:
+        """Return this codec bound to the workflow of `context`."""
+        if not isinstance(context, WorkflowSerializationContext | ActivitySerializationContext):
+            return self
+        bound = object.__new__(EncryptingCodec)
+        bound._keys, bound._ciphers = self._keys, self._ciphers
+        bound._refused = self._refused
+        bound._place = Place(context.namespace, context.workflow_id or "")
+        return bound
+
+    async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        """Return the payloads encrypted."""
+        return [self._encrypt(payload) for payload in payloads]
+
+    async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        """Return the payloads decrypted; those that cannot be are undecodable, never an error."""
+        return [self._decrypt(payload) for payload in payloads]
+
+    def _encrypt(self, payload: Payload) -> Payload:
+        place = self._place or Place("", "")
+        metadata = {
+            "encoding": ENCODING,
+            "key-id": self._keys.current.encode(),
+            "namespace": place.namespace.encode(),
+            "workflow-id": place.workflow_id.encode(),
+        }
+        plain = payload.SerializeToString()
+        if len(plain) > _COMPRESS_ABOVE_BYTES:
+            body = _DEFLATED + zlib.compress(plain, 1)
+        else:
+            body = _PLAIN + plain
+        nonce = os.urandom(_NONCE_BYTES)
+        cipher = self._ciphers[self._keys.current]
+        return Payload(
+            metadata=metadata, data=nonce + cipher.encrypt(nonce, body, _associated(metadata))
+        )
+
+    def _decrypt(self, payload: Payload) -> Payload:
+        metadata = dict(payload.metadata)
+        if metadata.get("encoding") != ENCODING:
+            return self._undecodable("a payload is not encrypted by this system")
+        place = self._place
+        named = Place(
+            metadata.get("namespace", b"").decode("utf-8", "replace"),
+            metadata.get("workflow-id", b"").decode("utf-8", "replace"),
+        )
+        if place is not None and named != place:
+            return self._undecodable(f"a payload of {named.workflow_id!r} is out of its place")
+        key_id = metadata.get("key-id", b"").decode("utf-8", "replace")
+        cipher = self._ciphers.get(key_id)
+        if cipher is None:
+            return self._undecodable(f"payload key {key_id!r} is not in the ring")
+        nonce, body = payload.data[:_NONCE_BYTES], payload.data[_NONCE_BYTES:]
+        try:
+            plain = cipher.decrypt(nonce, body, _associated(metadata))
+            if plain[:1] == _DEFLATED:
+                inflated = zlib.decompressobj().decompress(plain[1:], _LARGEST_PAYLOAD_BYTES)
+            else:
+                inflated = plain[1:]
+            return Payload.FromString(inflated)
+        except (InvalidTag, ValueError, zlib.error):
+            return self._undecodable("a payload fails its authentication")
+
+    def _undecodable(self, reason: str) -> Payload:
+        self._refused(reason)
+        return Payload(metadata={"encoding": UNDECODABLE}, data=b"")
+
+
+def _associated(metadata: Mapping[str, bytes]) -> bytes:
+    parts = (metadata.get(name, b"") for name in ("key-id", "namespace", "workflow-id"))
+    return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+
+
+def data_converter(
+    keys: PayloadKeys, *, refused: Callable[[str], None] = lambda reason: None
+) -> DataConverter:
+    """Return the converter every process of ours uses: exact decimals, encrypted, failures too."""
+    return DataConverter(
+        payload_converter_class=PydanticPayloadConverter,
+        payload_codec=EncryptingCodec(keys, refused=refused),
+        failure_converter_class=_EncodedFailures,
+    )
+
+
+class _EncodedFailures(DefaultFailureConverter):
+    """Failure messages and stack traces are payloads too, and encrypted as such."""
+
+    def __init__(self) -> None:
+        super().__init__(encode_common_attributes=True)
+
+
+@dataclass(frozen=True, slots=True)
+class CodecService:
+    """The codec protocol of the Temporal web UI: JSON `Payloads` in, JSON `Payloads` out."""
+
+    keys: PayloadKeys
+
+    async def decode(self, body: bytes) -> dict[str, Any]:
+        """Return the payloads decrypted, wherever they belong.
+
+        Raises:
+            ValueError: `body` is no JSON `Payloads` message.
+        """
+        return await self._through(body, EncryptingCodec(self.keys).decode)
+
+    async def encode(self, body: bytes, *, namespace: str, workflow_id: str) -> dict[str, Any]:
+        """Return the payloads encrypted for one workflow.
+
+        Raises:
+            ValueError: `body` is no JSON `Payloads` message.
+        """
+        codec = EncryptingCodec(self.keys, place=Place(namespace, workflow_id))
+        return await self._through(body, codec.encode)
+
+    async def _through(self, body: bytes, code: Any) -> dict[str, Any]:
+        try:
+            message = json_format.Parse(body, Payloads())
+        except json_format.ParseError as error:
+            raise ValueError(f"expected a JSON Payloads message: {error}") from None
+        coded = Payloads(payloads=await code(list(message.payloads)))
+        result: dict[str, Any] = json_format.MessageToDict(coded)
+        return result

@@ -1,0 +1,52 @@
+"""Timeouts, retries and pauses of all workflows, in one place. Constants: they replay."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from temporalio.common import RetryPolicy
+
+TASK_TIMEOUT = timedelta(seconds=3)
+
+COMMAND_TIMEOUT = timedelta(seconds=5)
+"""Longest life of a placing or cancelling activity; the venue call in it has 2 s."""
+
+LOOK_TIMEOUT = timedelta(seconds=30)
+LOOK_HEARTBEAT = timedelta(seconds=10)
+
+ONCE = RetryPolicy(maximum_attempts=1)
+"""For what talks to a venue on an order's behalf: the workflow decides about another attempt."""
+
+PATIENT = RetryPolicy(
+    initial_interval=timedelta(milliseconds=200),
+    backoff_coefficient=2.0,
+    maximum_interval=timedelta(seconds=10),
+)
+"""For what only reads and writes our own store."""
+
+SETTLE_PAUSE = timedelta(seconds=1)
+"""Between an order's end and its workflow's: late reports are collected meanwhile."""
+
+FIRST_PAUSE = timedelta(milliseconds=250)
+LONGEST_PAUSE = timedelta(seconds=5)
+JITTER = 0.2
+
+ATTENTION_AFTER = timedelta(seconds=30)
+"""How long a command may stay unresolved before the order asks for an operator."""
+
+
+def pause(attempts: int, jitter: float) -> timedelta:
+    """Return the pause before the next attempt after `attempts` fruitless ones.
+
+    Doubles from 250 ms to 5 s; `jitter` in [0, 1) spreads it by up to 20 %.
+    """
+    length = min(FIRST_PAUSE * float(1 << min(attempts, 10)), LONGEST_PAUSE)
+    return length * (1 + JITTER * jitter)
+
+
+def describe() -> str:
+    """Return the retry policy in one line, for an order's details."""
+    return (
+        f"provably unsent commands are tried again after {FIRST_PAUSE.total_seconds():g} s, "
+        f"doubling to {LONGEST_PAUSE.total_seconds():g} s, until place_by"
+    )
