@@ -7,7 +7,7 @@ sent. Whatever else goes wrong leaves the order undecided, and the caller asks a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -55,6 +55,7 @@ from workflows.payloads import PayloadKeys, data_converter
 QUERY_TIMEOUT = timedelta(seconds=3)
 SIGNAL_TIMEOUT = timedelta(seconds=5)
 MODIFY_WITHIN = timedelta(seconds=15)
+RESOLVE_WAIT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,11 +141,12 @@ class OrderWorkflows:
         )
         try:
             async with asyncio.timeout(wait_s):
-                placed = await self._client.execute_update_with_start_workflow(
-                    OrderWorkflow.place,
+                placed: Order = await self._client.execute_update_with_start_workflow(
+                    "place",
                     PlaceRequest(fingerprint=order.fingerprint),
                     start_workflow_operation=start,
                     id="place",
+                    result_type=Order,
                 )
         except TimeoutError:
             return Placement(order=None, decided=False)
@@ -154,6 +156,8 @@ class OrderWorkflows:
             raise _refusal(error) from None
         except WorkflowUpdateRPCTimeoutOrCancelledError:
             return Placement(order=None, decided=False)
+        except RuntimeError as error:
+            raise Unavailable(f"Temporal cannot be reached; nothing was sent ({error})") from None
         except RPCError as error:
             return await self._after_failed_start(order.order_id, error)
         return Placement(order=placed, decided=True)
@@ -186,7 +190,10 @@ class OrderWorkflows:
         handle = self._handle(order_id)
         return await self._request(
             handle.execute_update(
-                OrderWorkflow.cancel, CancelRequest(request_id=request_id), id=request_id
+                "cancel",
+                CancelRequest(request_id=request_id),
+                id=request_id,
+                result_type=RequestReply,
             ),
             wait_s,
         )
@@ -212,7 +219,8 @@ class OrderWorkflows:
         )
         handle = self._handle(order_id)
         return await self._request(
-            handle.execute_update(OrderWorkflow.modify, wanted, id=request_id), wait_s
+            handle.execute_update("modify", wanted, id=request_id, result_type=RequestReply),
+            wait_s,
         )
 
     async def resolve(
@@ -228,15 +236,14 @@ class OrderWorkflows:
         word = ResolveRequest(request_id=request_id, verdict=verdict, reason=reason, by=by)
         handle = self._handle(order_id)
         return await self._request(
-            handle.execute_update(OrderWorkflow.resolve, word, id=request_id), 10.0
+            handle.execute_update("resolve", word, id=request_id, result_type=RequestReply),
+            RESOLVE_WAIT_S,
         )
 
-    async def _request(
-        self, call: asyncio.Future[RequestReply] | object, wait_s: float
-    ) -> RequestAnswer:
+    async def _request(self, call: Awaitable[RequestReply], wait_s: float) -> RequestAnswer:
         try:
             async with asyncio.timeout(wait_s):
-                reply: RequestReply = await call  # type: ignore[misc, assignment]
+                reply = await call
         except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
             return RequestAnswer(order=None, decided=False)
         except WorkflowUpdateFailedError as error:
