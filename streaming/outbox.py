@@ -1,0 +1,94 @@
+"""What waits to be sent to one client: bounded, and conflated rather than grown.
+
+While the client keeps up, messages go straight through. Pure: time is given in, sending is a sink.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Hashable
+from typing import Protocol
+
+from streaming.protocol import Limits
+
+
+class Sink(Protocol):
+    """Where a client's messages go."""
+
+    def send(self, data: bytes) -> None:
+        """Send one message now."""
+        ...
+
+    def close(self, code: int, reason: str) -> None:
+        """Close the connection."""
+        ...
+
+
+class Outbox:
+    """One client's queue. A message with a topic may be left out, one without never is."""
+
+    def __init__(self, sink: Sink, limits: Limits) -> None:
+        self._sink = sink
+        self._limits = limits
+        self._waiting: deque[tuple[Hashable | None, bytes]] = deque()
+        self._waiting_bytes = 0
+        self._blocked_since: float | None = None
+
+    @property
+    def waiting(self) -> int:
+        """How many messages wait."""
+        return len(self._waiting)
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether the client's connection takes nothing at the moment."""
+        return self._blocked_since is not None
+
+    def blocked_s(self, now: float) -> float:
+        """Return for how long the connection has taken nothing."""
+        return 0.0 if self._blocked_since is None else now - self._blocked_since
+
+    def pause(self, now: float) -> None:
+        """The connection takes nothing more."""
+        if self._blocked_since is None:
+            self._blocked_since = now
+
+    def resume(self, now: float) -> None:
+        """The connection takes messages again: send what waits, as far as it goes."""
+        self._blocked_since = None
+        while self._waiting and not self.is_blocked:
+            _, data = self._waiting.popleft()
+            self._waiting_bytes -= len(data)
+            # Sending may block the connection again (`pause` is called inside).
+            self._sink.send(data)
+
+    def push(self, data: bytes, topic: Hashable | None = None) -> frozenset[Hashable]:
+        """Send or queue a message; return the topics of which messages had to be left out.
+
+        Raises:
+            OverflowError: even without all that may be left out, too much waits.
+        """
+        if not self.is_blocked and not self._waiting:
+            self._sink.send(data)
+            return frozenset()
+        self._waiting.append((topic, data))
+        self._waiting_bytes += len(data)
+        if not self._is_over():
+            return frozenset()
+        left_out = frozenset(topic for topic, _ in self._waiting if topic is not None)
+        for one in left_out:
+            self.leave_out(one)
+        if self._is_over():
+            raise OverflowError(f"{len(self._waiting)} messages wait that cannot be left out")
+        return left_out
+
+    def leave_out(self, topic: Hashable) -> None:
+        """Forget what waits of a topic."""
+        self._waiting = deque(item for item in self._waiting if item[0] != topic)
+        self._waiting_bytes = sum(len(data) for _, data in self._waiting)
+
+    def _is_over(self) -> bool:
+        return (
+            len(self._waiting) > self._limits.queued_messages_max
+            or self._waiting_bytes > self._limits.queued_bytes_max
+        )
