@@ -23,6 +23,13 @@ class ConnectorSource(Protocol):
         """
         ...
 
+    def clock_refusal(self, venue: str, network: Network) -> str | None:
+        """Return why new exposure is refused for our clock's sake, or None.
+
+        Fences depend on the clock: past 500 ms of offset to the venue nothing new is risked.
+        """
+        ...
+
 
 class Checkpoints(Protocol):
     """Named points between the steps of a command, where tests kill or freeze the process."""

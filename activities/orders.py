@@ -24,7 +24,7 @@ from activities.contracts import (
     PlaceTask,
     Settlement,
 )
-from domain.accounts import TradingAccess
+from domain.accounts import Network, TradingAccess
 from domain.commands import CancelOrder, CommandKind, PlaceOrder
 from domain.errors import (
     Conflict,
@@ -77,7 +77,7 @@ class OrderActivities:
         try:
             access = await self._access.open(order.account_id)
             connector = await self._connectors.connector(order.venue, access.account.network)
-            command = await _placement(connector, task)
+            command = await self._placement(connector, task, access.account.network)
             composer = await connector.compose(command)
         except (InvalidInput, NotFound, RiskRefused) as error:
             return await self._denied(task, error)
@@ -114,6 +114,29 @@ class OrderActivities:
             stored = await self._orders.get(order.order_id)
             return CommandResult(order=stored or order, definite=True, answer=str(error))
         return await self._carrier.carry_out(reservation, connector, access)
+
+    async def _placement(
+        self, connector: Connector, task: PlaceTask, network: Network
+    ) -> PlaceOrder:
+        order = task.order
+        refusal = self._connectors.clock_refusal(order.venue, network)
+        if refusal is not None and not order.reduce_only:
+            raise RiskRefused(refusal)
+        price = task.price
+        if price is None:
+            price = await connector.price_bound(order.symbol, order.side, order.max_slippage_bps)
+        return PlaceOrder(
+            symbol=order.symbol,
+            side=order.side,
+            order_type=order.order_type,
+            quantity=task.quantity,
+            price=price,
+            time_in_force=order.time_in_force,
+            post_only=order.post_only,
+            reduce_only=order.reduce_only,
+            trigger_price=order.trigger_price,
+            trigger_type=order.trigger_type,
+        )
 
     async def _denied(self, task: PlaceTask, error: Exception) -> CommandResult:
         """Keep a denied order, unless bytes of it may be out already."""
@@ -325,25 +348,6 @@ def report_of(row: CommandRow, seen: VenueOrder, source: str) -> OrderReport:
         reason=seen.reason,
         event_time=seen.event_time,
         source=source,
-    )
-
-
-async def _placement(connector: Connector, task: PlaceTask) -> PlaceOrder:
-    order = task.order
-    price = task.price
-    if price is None:
-        price = await connector.price_bound(order.symbol, order.side, order.max_slippage_bps)
-    return PlaceOrder(
-        symbol=order.symbol,
-        side=order.side,
-        order_type=order.order_type,
-        quantity=task.quantity,
-        price=price,
-        time_in_force=order.time_in_force,
-        post_only=order.post_only,
-        reduce_only=order.reduce_only,
-        trigger_price=order.trigger_price,
-        trigger_type=order.trigger_type,
     )
 
 
