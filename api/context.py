@@ -1,0 +1,238 @@
+"""What a route works with: the parts given to the app, and who is calling.
+
+Holds no logic but `authorize` and looking things up by it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Annotated, Final
+
+import structlog
+from fastapi import Depends, Request
+
+from api.admission import Admission
+from api.authentication import Authenticator, OperatorSessions
+from api.ports import BookSource, OrderDesk, PayloadCodec, Probe, Sealer
+from api.problems import ProblemError, invalid_parameter
+from domain.accounts import Account, AccountState
+from domain.errors import InvalidInput, NotFound
+from domain.identifiers import check_order_id
+from domain.orders import Order
+from domain.ports import AccountStore, AuditLog, AuditRecord, MarketStore, OrderStore
+from domain.principals import Action, Principal, authorize
+
+WAIT_S: Final = 5.0
+WAIT_S_MAX: Final = 30.0
+
+_log = structlog.get_logger("api")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoints:
+    """Where the parts of this installation are reached, for clients; None where there is none."""
+
+    api: str
+    streaming: str | None
+    temporal_ui: str | None
+    temporal_namespace: str
+    simulator: str | None = None
+
+    def workflow_url(self, workflow_id: str) -> str | None:
+        """Return the address of a workflow in the operator's interface."""
+        if self.temporal_ui is None:
+            return None
+        return f"{self.temporal_ui}/namespaces/{self.temporal_namespace}/workflows/{workflow_id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much may be under way at once."""
+
+    placements: int = 256
+    placements_per_account: int = 64
+    long_polls: int = 256
+    poll_interval_s: float = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiParts:
+    """Everything the app is given; it makes none of it itself."""
+
+    orders: OrderStore
+    accounts: AccountStore
+    markets: MarketStore
+    audit: AuditLog
+    desk: OrderDesk
+    books: BookSource
+    codec: PayloadCodec
+    sealer: Sealer
+    authenticator: Authenticator
+    sessions: OperatorSessions
+    endpoints: Endpoints
+    venues: tuple[str, ...]
+    hosts: frozenset[str]
+    origins: frozenset[str]
+    now: Callable[[], datetime]
+    probes: Mapping[str, Probe]
+    limits: Limits = field(default_factory=Limits)
+
+
+class Context:
+    """The parts, with what this process itself keeps count of."""
+
+    def __init__(self, parts: ApiParts) -> None:
+        self.parts = parts
+        limits = parts.limits
+        self.placements = Admission(
+            at_most=limits.placements,
+            at_most_per_key=limits.placements_per_account,
+            what="placements",
+        )
+        self.long_polls = Admission(
+            at_most=limits.long_polls, at_most_per_key=limits.long_polls, what="long polls"
+        )
+        #: Set when the process is asked to stop: long polls answer with what they have.
+        self.draining = asyncio.Event()
+        self._labels: dict[str, str] = {}
+
+    async def label_of(self, account_id: str) -> str:
+        """Return an account's label; it never changes."""
+        label = self._labels.get(account_id)
+        if label is None:
+            account = await self.parts.accounts.get(account_id)
+            label = account.label if account is not None else account_id
+            if account is not None:
+                self._labels[account_id] = label
+        return label
+
+    async def order(self, principal: Principal, action: Action, text: str) -> tuple[Order, bool]:
+        """Return an order of the caller, and whether SQL has it (else only its workflow).
+
+        Raises:
+            NotFound: there is none, or it is another's.
+        """
+        try:
+            order_id = check_order_id(text)
+        except InvalidInput:
+            raise NotFound("no such order") from None
+        order = await self.parts.orders.get(order_id)
+        kept = order is not None
+        if order is None:
+            order = await self.parts.desk.pending(order_id)
+        if order is None:
+            raise NotFound("no such order")
+        await self.authorize(principal, action, order.owner, f"order:{order_id}")
+        return order, kept
+
+    async def account(self, principal: Principal, action: Action, name: str) -> Account:
+        """Return an account of the caller by id or label.
+
+        Raises:
+            NotFound: there is none, or it is another's.
+        """
+        for account in await self.parts.accounts.of_owner(principal.principal_id):
+            if name in (account.account_id, account.label):
+                await self.authorize(
+                    principal, action, account.owner, f"account:{account.account_id}"
+                )
+                return account
+        raise NotFound("no such account")
+
+    async def default_account(self, principal: Principal, venue: str | None) -> Account | None:
+        """Return the caller's default account (of a venue), or the only one; None if unclear."""
+        mine = [
+            account
+            for account in await self.parts.accounts.of_owner(principal.principal_id)
+            if account.state is AccountState.ACTIVE and venue in (None, account.venue)
+        ]
+        if len(mine) == 1:
+            return mine[0]
+        return next((account for account in mine if account.is_default), None)
+
+    async def authorize(
+        self, principal: Principal, action: Action, owner: str | None, subject: str
+    ) -> None:
+        """Put the one question; a refusal leaves an audit row."""
+        try:
+            authorize(principal, action, owner)
+        except Exception as error:
+            await self.audit(principal, str(action), subject, f"refused: {type(error).__name__}")
+            raise
+
+    async def audit(
+        self,
+        principal: Principal,
+        action: str,
+        subject: str,
+        outcome: str,
+        *,
+        detail: dict[str, str] | None = None,
+    ) -> None:
+        """Append an audit row; one that cannot be written is logged, the answer still given."""
+        record = AuditRecord(
+            principal_id=principal.principal_id,
+            action=action,
+            subject=subject,
+            outcome=outcome,
+            at=self.parts.now(),
+            request_id=structlog.contextvars.get_contextvars().get("request_id"),
+            detail=detail,
+        )
+        try:
+            await self.parts.audit.append(record)
+        except Exception:  # noqa: BLE001 - the answer must still be given
+            # What was asked is done already; taking it back is not possible, hiding it wrong.
+            _log.exception("audit_row_lost", action=action, subject=subject, outcome=outcome)
+
+
+def context_of(request: Request) -> Context:
+    """Return the app's context."""
+    context = request.app.state.context
+    assert isinstance(context, Context)  # noqa: S101 - set by create_app
+    return context
+
+
+def principal_of(request: Request) -> Principal:
+    """Return who the edge found to be calling; a route without one is a defect, not open."""
+    principal = getattr(request.state, "principal", None)
+    if not isinstance(principal, Principal):
+        raise TypeError("a route that needs a principal was reached without one")
+    return principal
+
+
+def wait_of(request: Request) -> float:
+    """Return how long to wait for an answer: `Prefer: wait=N` (RFC 7240), bounded; else 5 s."""
+    for preference in request.headers.get("prefer", "").split(","):
+        name, _, value = preference.partition(";")[0].strip().partition("=")
+        if name.strip().lower() == "respond-async":
+            return 0.0
+        text = value.strip().strip('"')
+        if name.strip().lower() == "wait" and text.isascii() and text.isdigit():
+            return min(float(text[:6]), WAIT_S_MAX)
+    return WAIT_S
+
+
+def bounded(name: str, text: str | None, *, default: int, least: int, greatest: int) -> int:
+    """Return a query parameter that is a whole number in a range.
+
+    Raises:
+        ProblemError: 422, it is not.
+    """
+    if text is None:
+        return default
+    if text.isascii() and text.isdigit() and len(text) <= 9 and least <= int(text) <= greatest:
+        return int(text)
+    raise ProblemError(
+        invalid_parameter(
+            name, f"expected a whole number from {least} to {greatest}, found {text[:32]!a}"
+        )
+    )
+
+
+Ctx = Annotated[Context, Depends(context_of)]
+Caller = Annotated[Principal, Depends(principal_of)]
+Wait = Annotated[float, Depends(wait_of)]

@@ -1,0 +1,338 @@
+"""The edge: what every request passes before any route sees it, and what is recorded of it.
+
+Request id, Host and Origin, who is calling, size and type of the body, time limits, concurrency.
+Deny by default: a path that is not listed as open needs a principal. Knows no route's meaning.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.authentication import COOKIE_NAME, Authenticator, OperatorSessions
+from api.problems import UNKNOWN, Problem
+from domain.principals import Principal
+
+BODY_BYTES_MAX: Final = 64 * 1024
+#: The operator's interface sends the payloads of a whole history at once.
+CODEC_BODY_BYTES_MAX: Final = 4 * 1024 * 1024
+BODY_TIMEOUT_S: Final = 10.0
+CODEC_PREFIX: Final = "/api/v1/codec/"
+HEALTH_PATHS: Final = frozenset({"/healthz", "/readyz"})
+OPEN_PATHS: Final = HEALTH_PATHS | {
+    "/api/v1/operator/session",
+    "/openapi.json",
+    "/docs",
+}
+MUTATING: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+_CODEC_HEADERS = "content-type, x-namespace, authorization, authorization-extras"
+
+_log = structlog.get_logger("api.access")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EdgeRules:
+    """What the edge lets in.
+
+    `hosts` are Host header values without port; `origins` may call the codec from a browser.
+    `concurrency_max` bounds requests under way; cancels (`DELETE`) and health have room beyond it.
+    """
+
+    authenticator: Authenticator
+    sessions: OperatorSessions
+    hosts: frozenset[str]
+    origins: frozenset[str]
+    concurrency_max: int = 512
+    body_bytes_max: int = BODY_BYTES_MAX
+    body_timeout_s: float = BODY_TIMEOUT_S
+    clock: Callable[[], float] = field(default=time.perf_counter)
+
+
+class Edge:
+    """The outermost ASGI application."""
+
+    def __init__(self, app: ASGIApp, rules: EdgeRules) -> None:
+        self._app = app
+        self._rules = rules
+        self._under_way = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; websockets are refused, they are the streaming process's."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+        elif scope["type"] == "http":
+            await self._serve(scope, receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1008, "reason": "no websockets here"})
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+        request_id = _request_id(headers)
+        state: dict[str, Any] = scope.setdefault("state", {})
+        state["request_id"] = request_id
+        reply = _Reply(send, request_id, self._cors(scope, headers))
+        began = self._rules.clock()
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        self._under_way += 1
+        try:
+            await self._pass(scope, headers, receive, reply)
+        except Exception as error:  # noqa: BLE001 - the outermost frame
+            # The last catch: whatever a route did not foresee may have happened half.
+            _log.exception("request_failed", error=type(error).__name__)
+            if not reply.started:
+                await self._answer(_unforeseen(scope), scope, receive, reply)
+        finally:
+            self._under_way -= 1
+            _record(scope, reply, (self._rules.clock() - began) * 1000)
+
+    async def _pass(self, scope: Scope, headers: Headers, receive: Receive, reply: _Reply) -> None:
+        if _is_preflight(scope, headers):
+            await self._preflight(scope, headers, receive, reply)
+            return
+        problem = self._refusal(scope, headers)
+        if problem is None:
+            if scope["method"] in MUTATING:
+                body = await self._body(scope, headers, receive)
+                if isinstance(body, Problem):
+                    problem = body
+                else:
+                    receive = _replay(body, receive)
+            if problem is None:
+                await self._app(scope, receive, reply)
+                return
+        await self._answer(problem, scope, receive, reply)
+
+    def _refusal(self, scope: Scope, headers: Headers) -> Problem | None:
+        path: str = scope["path"]
+        if path not in HEALTH_PATHS:
+            if not self._is_our_host(headers):
+                return Problem(
+                    status=421,
+                    code="unknown_host",
+                    detail="expected a Host header that names this server; see ALLOWED_HOSTS",
+                )
+            if not self._is_allowed_origin(path, headers):
+                return Problem(
+                    status=403,
+                    code="foreign_origin",
+                    detail="expected no Origin header, or the operator interface's on the codec",
+                )
+        if path not in OPEN_PATHS:
+            principal = self._principal(path, headers)
+            if principal is None:
+                return Problem(
+                    status=401,
+                    code="unauthenticated",
+                    detail="expected 'Authorization: Bearer' with the token of the token file",
+                    headers={"WWW-Authenticate": 'Bearer realm="perp-dex"'},
+                )
+            scope["state"]["principal"] = principal
+        crowded = self._under_way > self._rules.concurrency_max
+        if crowded and scope["method"] != "DELETE" and path not in HEALTH_PATHS:
+            return Problem(
+                status=503,
+                code="too_busy",
+                detail=f"{self._rules.concurrency_max} requests are under way; nothing was started",
+                retryable=True,
+                headers={"Retry-After": "1"},
+            )
+        return None
+
+    def _principal(self, path: str, headers: Headers) -> Principal | None:
+        principal = self._rules.authenticator.principal_of(headers.get("authorization"))
+        if principal is None and path.startswith(CODEC_PREFIX):
+            # A cookie is only believed together with the origin it was made for.
+            if headers.get("origin") not in self._rules.origins:
+                return None
+            cookies = cookie_parser(headers.get("cookie", ""))
+            return self._rules.sessions.principal_of(cookies.get(COOKIE_NAME))
+        return principal
+
+    def _is_our_host(self, headers: Headers) -> bool:
+        values = headers.getlist("host")
+        if len(values) != 1:
+            return False
+        host = values[0].rsplit(":", 1)[0] if not values[0].endswith("]") else values[0]
+        return host.lower() in self._rules.hosts
+
+    def _is_allowed_origin(self, path: str, headers: Headers) -> bool:
+        origin = headers.get("origin")
+        if origin is None:
+            return True
+        return path.startswith(CODEC_PREFIX) and origin in self._rules.origins
+
+    def _cors(self, scope: Scope, headers: Headers) -> dict[str, str]:
+        if not scope["path"].startswith(CODEC_PREFIX):
+            return {}
+        origin = headers.get("origin")
+        if origin not in self._rules.origins:
+            return {"vary": "Origin"}
+        return {
+            "access-control-allow-origin": str(origin),
+            "access-control-allow-credentials": "true",
+            "vary": "Origin",
+        }
+
+    async def _preflight(
+        self, scope: Scope, headers: Headers, receive: Receive, reply: _Reply
+    ) -> None:
+        known = self._is_our_host(headers) and self._is_allowed_origin(scope["path"], headers)
+        response = Response(status_code=204 if known else 403)
+        if known:
+            response.headers["access-control-allow-methods"] = "POST"
+            response.headers["access-control-allow-headers"] = _CODEC_HEADERS
+            response.headers["access-control-max-age"] = "600"
+        await response(scope, receive, reply)
+
+    async def _body(self, scope: Scope, headers: Headers, receive: Receive) -> bytes | Problem:
+        """Read the whole body within its bounds; what is not JSON is refused by its type."""
+        is_codec = scope["path"].startswith(CODEC_PREFIX)
+        bytes_max = CODEC_BODY_BYTES_MAX if is_codec else self._rules.body_bytes_max
+        declared = headers.get("content-length", "")
+        if declared.isdigit() and int(declared[:20]) > bytes_max:
+            return _too_large(bytes_max)
+        body = bytearray()
+        try:
+            async with asyncio.timeout(self._rules.body_timeout_s):
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        return Problem(status=400, code="disconnected", detail="the client left")
+                    body += message.get("body", b"")
+                    if len(body) > bytes_max:
+                        return _too_large(bytes_max)
+                    if not message.get("more_body", False):
+                        break
+        except TimeoutError:
+            return Problem(
+                status=408,
+                code="body_timeout",
+                detail=f"expected the body within {self._rules.body_timeout_s:g} s",
+                retryable=True,
+                headers={"Connection": "close"},
+            )
+        if not body:
+            return b""
+        return _type_problem(headers) or bytes(body)
+
+    async def _answer(
+        self, problem: Problem, scope: Scope, receive: Receive, reply: _Reply
+    ) -> None:
+        response = problem.response(
+            instance=scope["path"],
+            request_id=scope["state"]["request_id"],
+            mutating=scope["method"] in MUTATING,
+        )
+        await response(scope, receive, reply)
+
+
+class _Reply:
+    """Adds to every response what every response has, and remembers its status."""
+
+    def __init__(self, send: Send, request_id: str, cors: dict[str, str]) -> None:
+        self._send = send
+        self._request_id = request_id
+        self._cors = cors
+        self.status: int | None = None
+
+    @property
+    def started(self) -> bool:
+        return self.status is not None
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = MutableHeaders(scope=message)
+            headers["X-Request-Id"] = self._request_id
+            headers["X-Content-Type-Options"] = "nosniff"
+            headers.setdefault("Cache-Control", "no-store")
+            for name, value in self._cors.items():
+                headers[name] = value
+        await self._send(message)
+
+
+def _request_id(headers: Headers) -> str:
+    given = headers.get("x-request-id", "")
+    return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def _is_preflight(scope: Scope, headers: Headers) -> bool:
+    return scope["method"] == "OPTIONS" and "access-control-request-method" in headers
+
+
+def _type_problem(headers: Headers) -> Problem | None:
+    if headers.get("content-encoding", "identity") != "identity":
+        return _unsupported("expected a body without Content-Encoding")
+    kind, _, parameters = headers.get("content-type", "").partition(";")
+    if kind.strip().lower() != "application/json":
+        return _unsupported("expected Content-Type application/json")
+    charset = parameters.strip().lower().replace('"', "")
+    if charset not in ("", "charset=utf-8", "charset=utf8"):
+        return _unsupported("expected Content-Type application/json in UTF-8")
+    return None
+
+
+def _too_large(bytes_max: int) -> Problem:
+    return Problem(
+        status=413,
+        code="body_too_large",
+        detail=f"expected a body of at most {bytes_max} bytes",
+        headers={"Connection": "close"},
+    )
+
+
+def _unsupported(detail: str) -> Problem:
+    return Problem(status=415, code="unsupported_media_type", detail=detail)
+
+
+def _unforeseen(scope: Scope) -> Problem:
+    mutating = scope["method"] in MUTATING
+    return Problem(
+        status=500,
+        code="internal_error",
+        detail="something unforeseen happened; it is in the log under this request id. "
+        + ("Repeat with the same Idempotency-Key to learn the outcome." if mutating else ""),
+        outcome=UNKNOWN if mutating else None,
+    )
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    sent = False
+
+    async def again() -> Message:
+        nonlocal sent
+        if sent:
+            return await receive()
+        sent = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again
+
+
+def _record(scope: Scope, reply: _Reply, took_ms: float) -> None:
+    principal: Principal | None = scope["state"].get("principal")
+    route = scope.get("route")
+    _log.info(
+        "request",
+        method=scope["method"],
+        # The template where a route was found: ids belong to fields, not to names.
+        route=getattr(route, "path", None),
+        path=scope["path"][:256],
+        status=reply.status,
+        duration_ms=round(took_ms, 2),
+        principal=principal.principal_id if principal else None,
+    )
