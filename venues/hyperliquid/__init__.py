@@ -1,0 +1,1 @@
+"""Hyperliquid. Deliberately empty: the registry names `spec`, the simulator shares nothing."""

@@ -1,0 +1,84 @@
+"""Where Hyperliquid lives on each network. Reads the environment only when asked to.
+
+Source: https://hyperliquid.gitbook.io/hyperliquid-docs/for-developers/api
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from domain.accounts import Network
+from domain.errors import InvalidInput
+
+_LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("an address such as https://api.hyperliquid.xyz")
+    if parts.path.strip("/") or parts.query or parts.fragment or parts.username:
+        raise ValueError("an origin only: scheme, host and port, nothing after it")
+    return url.rstrip("/")
+
+
+def _secure_origin(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+        raise ValueError("https, unless the host is this machine")
+    return url
+
+
+_Origin = Annotated[str, AfterValidator(_origin)]
+_SecureOrigin = Annotated[_Origin, AfterValidator(_secure_origin)]
+
+
+class HyperliquidSettings(BaseSettings):
+    """Addresses of Hyperliquid's networks; no secret is among them."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="HYPERLIQUID_",
+        env_file=".env",
+        env_file_encoding="utf-8",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        validate_default=True,
+    )
+
+    mainnet_url: _SecureOrigin = Field(
+        default="https://api.hyperliquid.xyz", description="Hyperliquid's mainnet API."
+    )
+    testnet_url: _SecureOrigin = Field(
+        default="https://api.hyperliquid-testnet.xyz", description="Hyperliquid's testnet API."
+    )
+    paper_url: _Origin | None = Field(
+        default=None, description="The simulated Hyperliquid that paper accounts trade on."
+    )
+
+    def base_url(self, network: Network) -> str:
+        """Return the origin of a network's API.
+
+        Raises:
+            InvalidInput: paper is asked for and HYPERLIQUID_PAPER_URL is not set.
+        """
+        if network is Network.MAINNET:
+            return self.mainnet_url
+        if network is Network.TESTNET:
+            return self.testnet_url
+        if self.paper_url is None:
+            raise InvalidInput(
+                "network",
+                "expected HYPERLIQUID_PAPER_URL for paper accounts, found nothing; "
+                "start the simulator or set it",
+            )
+        return self.paper_url
+
+
+def socket_url(base_url: str) -> str:
+    """Return the WebSocket address that belongs to an API origin."""
+    return "ws" + base_url.removeprefix("http") + "/ws"

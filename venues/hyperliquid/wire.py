@@ -1,0 +1,403 @@
+"""Hyperliquid's payloads as they come over the wire, spelled as the venue spells them.
+
+Decimals come as strings and stay exact. Unknown fields are ignored, missing ones that we need are
+an error. Nothing is interpreted here; that is `translate` and `answers`.
+
+Source: docs api/info-endpoint, api/exchange-endpoint, api/websocket/subscriptions.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Final, TypeVar
+
+import msgspec
+
+_EXPONENT_BOUND: Final = 30
+T = TypeVar("T")
+
+
+class WireError(Exception):
+    """A payload is not what the venue documents; the message says what was expected."""
+
+
+class Wire(msgspec.Struct, frozen=True):
+    """Base of all payloads: refuses decimals that are not finite and of ordinary size."""
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if isinstance(value, Decimal) and not _is_ordinary(value):
+                raise ValueError(f"expected an ordinary decimal in {name!r}")
+
+
+def _is_ordinary(value: Decimal) -> bool:
+    if not value.is_finite():
+        return False
+    return not value or -_EXPONENT_BOUND <= value.adjusted() <= _EXPONENT_BOUND
+
+
+def decode(body: bytes, kind: type[T]) -> T:
+    """Decode JSON into `kind`.
+
+    Raises:
+        WireError: it is not JSON, or not of that shape.
+    """
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise WireError(f"expected {getattr(kind, '__name__', kind)}, found: {error}") from None
+
+
+# --- POST /exchange -----------------------------------------------------------------------------
+
+
+class ExchangeEnvelope(Wire, frozen=True):
+    """`{"status":"ok","response":{…}}` or `{"status":"err","response":"text"}`."""
+
+    status: str
+    response: msgspec.Raw
+
+
+class Resting(Wire, frozen=True):
+    """An order that rests."""
+
+    oid: int
+    cloid: str | None = None
+
+
+class Filled(Wire, frozen=True):
+    """An order that met the book; `totalSz` may be less than asked."""
+
+    totalSz: Decimal  # noqa: N815 - the venue's spelling
+    avgPx: Decimal  # noqa: N815
+    oid: int
+    cloid: str | None = None
+
+
+class StatusObject(Wire, frozen=True):
+    """One element of `statuses` that is an object: exactly one field is set."""
+
+    resting: Resting | None = None
+    filled: Filled | None = None
+    error: str | None = None
+
+
+Status = str | StatusObject
+
+
+class StatusesData(Wire, frozen=True):
+    """`data` of an order or cancel answer."""
+
+    statuses: list[Status]
+
+
+class OkResponse(Wire, frozen=True):
+    """`response` of an ok answer; `type` is order, cancel or default."""
+
+    type: str
+    data: StatusesData | None = None
+
+
+class SignedOrderType(Wire, frozen=True):
+    """`t` of a signed order: one of both is set."""
+
+    limit: dict[str, str] | None = None
+    trigger: dict[str, str | bool] | None = None
+
+
+class SignedOrder(Wire, frozen=True):
+    """One element of `orders` in an action of ours."""
+
+    a: int
+    b: bool
+    p: Decimal
+    s: Decimal
+    r: bool
+    t: SignedOrderType
+    c: str | None = None
+
+
+# --- POST /info: markets ------------------------------------------------------------------------
+
+
+class PerpMarket(Wire, frozen=True):
+    """One entry of `universe`; its position is the asset id, delisted entries included."""
+
+    name: str
+    szDecimals: int  # noqa: N815
+    maxLeverage: int  # noqa: N815
+    isDelisted: bool = False  # noqa: N815
+    marginMode: str | None = None  # noqa: N815
+
+
+class Meta(Wire, frozen=True):
+    """`meta`."""
+
+    universe: list[PerpMarket]
+
+
+class AssetContext(Wire, frozen=True):
+    """`ctx` of one perpetual; null where there is no book."""
+
+    funding: Decimal
+    openInterest: Decimal  # noqa: N815
+    dayNtlVlm: Decimal  # noqa: N815
+    oraclePx: Decimal  # noqa: N815
+    markPx: Decimal  # noqa: N815
+    midPx: Decimal | None = None  # noqa: N815
+
+
+MetaAndContexts = tuple[Meta, list[AssetContext]]
+
+
+class Level(Wire, frozen=True):
+    """One price level."""
+
+    px: Decimal
+    sz: Decimal
+    n: int | None = None
+
+
+class Book(Wire, frozen=True):
+    """`l2Book`: bids, asks."""
+
+    coin: str
+    time: int
+    levels: tuple[list[Level], list[Level]]
+
+
+class TopOfBook(Wire, frozen=True):
+    """`bbo` of the socket."""
+
+    coin: str
+    time: int
+    bbo: tuple[Level | None, Level | None]
+
+
+class PublicTrade(Wire, frozen=True):
+    """A public trade; `side` is the taker's."""
+
+    coin: str
+    side: str
+    px: Decimal
+    sz: Decimal
+    time: int
+    tid: int
+
+
+class Kline(Wire, frozen=True):
+    """A candle."""
+
+    t: int
+    T: int
+    s: str
+    i: str
+    o: Decimal
+    c: Decimal
+    h: Decimal
+    l: Decimal  # noqa: E741 - the venue's spelling
+    v: Decimal
+
+
+class FundingEntry(Wire, frozen=True):
+    """One row of `fundingHistory`."""
+
+    coin: str
+    fundingRate: Decimal  # noqa: N815
+    time: int
+
+
+class CoinContext(Wire, frozen=True):
+    """`activeAssetCtx` of the socket."""
+
+    coin: str
+    ctx: AssetContext
+
+
+# --- POST /info: accounts -----------------------------------------------------------------------
+
+
+class OrderRow(Wire, frozen=True):
+    """An order in open orders, history, orderStatus and orderUpdates.
+
+    The socket leaves most fields out. `sz` is what remains, `origSz` what was asked.
+    """
+
+    coin: str
+    side: str
+    limitPx: Decimal  # noqa: N815
+    sz: Decimal
+    oid: int
+    origSz: Decimal | None = None  # noqa: N815
+    timestamp: int | None = None
+    cloid: str | None = None
+    reduceOnly: bool = False  # noqa: N815
+    isTrigger: bool = False  # noqa: N815
+    triggerPx: Decimal | None = None  # noqa: N815
+    orderType: str | None = None  # noqa: N815
+    tif: str | None = None
+    children: list[OrderRow] = []
+
+
+class OrderEntry(Wire, frozen=True):
+    """An order with its status, in history, orderStatus and orderUpdates."""
+
+    order: OrderRow
+    status: str
+    statusTimestamp: int  # noqa: N815
+
+
+class OrderStatusReply(Wire, frozen=True):
+    """`orderStatus`: status `order` with an order, or `unknownOid` without."""
+
+    status: str
+    order: OrderEntry | None = None
+
+
+class FillRow(Wire, frozen=True):
+    """One fill; `crossed` means taker, a negative `fee` is a rebate."""
+
+    coin: str
+    px: Decimal
+    sz: Decimal
+    side: str
+    time: int
+    oid: int
+    tid: int
+    crossed: bool
+    fee: Decimal
+    closedPnl: Decimal | None = None  # noqa: N815
+    feeToken: str = "USDC"  # noqa: N815 - older rows lack it
+    cloid: str | None = None
+    liquidation: dict[str, object] | None = None
+
+
+class MarginSummary(Wire, frozen=True):
+    """`marginSummary`."""
+
+    accountValue: Decimal  # noqa: N815
+    totalMarginUsed: Decimal  # noqa: N815
+
+
+class Leverage(Wire, frozen=True):
+    """`leverage` of a position: type cross or isolated."""
+
+    type: str
+    value: Decimal
+
+
+class PositionRow(Wire, frozen=True):
+    """`position`; `szi` is signed."""
+
+    coin: str
+    szi: Decimal
+    leverage: Leverage
+    positionValue: Decimal  # noqa: N815
+    unrealizedPnl: Decimal  # noqa: N815
+    marginUsed: Decimal  # noqa: N815
+    entryPx: Decimal | None = None  # noqa: N815
+    liquidationPx: Decimal | None = None  # noqa: N815
+
+
+class AssetPosition(Wire, frozen=True):
+    """One element of `assetPositions`."""
+
+    position: PositionRow
+
+
+class ClearinghouseState(Wire, frozen=True):
+    """`clearinghouseState`; `time` is the venue's clock."""
+
+    marginSummary: MarginSummary  # noqa: N815
+    crossMaintenanceMarginUsed: Decimal  # noqa: N815
+    withdrawable: Decimal
+    assetPositions: list[AssetPosition]  # noqa: N815
+    time: int
+
+
+class UserFees(Wire, frozen=True):
+    """`userFees`: present rates of the account."""
+
+    userCrossRate: Decimal  # noqa: N815
+    userAddRate: Decimal  # noqa: N815
+
+
+class FundingDelta(Wire, frozen=True):
+    """`delta` of a funding payment; `usdc` negative is paid."""
+
+    coin: str
+    usdc: Decimal
+    szi: Decimal
+    fundingRate: Decimal  # noqa: N815
+
+
+class FundingRow(Wire, frozen=True):
+    """One row of `userFunding`."""
+
+    time: int
+    delta: FundingDelta
+
+
+class RoleData(Wire, frozen=True):
+    """`data` of a role: the master of an agent or of a sub-account."""
+
+    user: str | None = None
+    master: str | None = None
+
+
+class UserRole(Wire, frozen=True):
+    """`userRole`: user, agent, vault, subAccount or missing."""
+
+    role: str
+    data: RoleData | None = None
+
+
+class ExtraAgent(Wire, frozen=True):
+    """One row of `extraAgents`; `validUntil` in ms."""
+
+    name: str
+    address: str
+    validUntil: int | None = None  # noqa: N815
+
+
+class UserRateLimit(Wire, frozen=True):
+    """`userRateLimit`."""
+
+    cumVlm: Decimal  # noqa: N815
+    nRequestsUsed: int  # noqa: N815
+    nRequestsCap: int  # noqa: N815
+
+
+# --- WebSocket ----------------------------------------------------------------------------------
+
+
+class Frame(Wire, frozen=True):
+    """Any incoming frame."""
+
+    channel: str
+    data: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class Subscription(Wire, frozen=True):
+    """`subscription` as the venue echoes it."""
+
+    type: str
+    coin: str | None = None
+    user: str | None = None
+    interval: str | None = None
+
+
+class SubscriptionReply(Wire, frozen=True):
+    """`data` of `subscriptionResponse`."""
+
+    method: str
+    subscription: Subscription
+
+
+class UserFills(Wire, frozen=True):
+    """`data` of `userFills`."""
+
+    user: str
+    fills: list[FillRow]
+    isSnapshot: bool = False  # noqa: N815

@@ -1,0 +1,30 @@
+"""The venues there are: one lazy line each. Naming a venue loads nothing of it."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Final, cast
+
+from domain.errors import InvalidInput
+from venues.connector import VenueSpec
+
+_VENUES: Final = {
+    "hyperliquid": "venues.hyperliquid.spec",
+}
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of all venues, sorted."""
+    return tuple(sorted(_VENUES))
+
+
+def load(venue: str) -> VenueSpec:
+    """Import a venue and return its entry.
+
+    Raises:
+        InvalidInput: there is no venue of that name.
+    """
+    module = _VENUES.get(venue)
+    if module is None:
+        raise InvalidInput("venue", f"expected one of {', '.join(names())}, found {venue[:64]!r}")
+    return cast(VenueSpec, importlib.import_module(module).SPEC)
