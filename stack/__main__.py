@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import os
 import sys
 from pathlib import Path
 
@@ -24,6 +25,7 @@ def main() -> int:
     parser.add_argument("--ports", type=PortChoice, choices=list(PortChoice), required=True)
     parser.add_argument("--durability", type=Durability, choices=list(Durability), required=True)
     arguments = parser.parse_args()
+    os.umask(0o077)
     try:
         settings = StackSettings.load(arguments.home)
         paths = StackPaths(settings.perp_dex_home)

@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from stack.daemon import Daemon
 from stack.errors import StackConfigurationError, StackError
 from stack.foreground import run_stack
 from stack.lock import already_running, lock_holder
-from stack.logfile import LogReader, last_lines, open_for_append
+from stack.logfile import LogReader, last_lines
 from stack.paths import StackPaths
 from stack.ports import PortChoice
 from stack.settings import StackSettings
@@ -210,33 +211,32 @@ async def _up_detached(
         *("--ports", str(options.ports)),
         *("--durability", str(options.durability)),
     ]
-    log = open_for_append(paths.log_file("supervisor"))
+    daemon = Daemon(command, with_our_rooms(os.environ), paths.log_file("supervisor"))
     try:
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            env=with_our_rooms(os.environ),
-            start_new_session=True,
-            umask=0o077,
-        )
-    finally:
-        os.close(log)
+        return await _until_ready(daemon, settings, paths, progress)
+    except BaseException:
+        # Whoever waited is gone or was told that it failed: nothing may be left running.
+        daemon.terminate()
+        raise
+
+
+async def _until_ready(
+    daemon: Daemon, settings: StackSettings, paths: StackPaths, progress: Progress
+) -> StackStatus:
     deadline = time.monotonic() + settings.stack_start_timeout_s + _START_MARGIN_S
     shown: dict[str, ProcessState] = {}
     while time.monotonic() < deadline:
         found = read_status(paths)
-        if found.supervisor_pid == process.pid:
+        if found.supervisor_pid == daemon.pid:
             _show_changes(found, shown, progress)
             if found.phase is Phase.READY:
                 return found
-        if process.returncode is not None:
-            raise _failure_of(paths, process.pid, process.returncode)
+        code = daemon.exit_code()
+        if code is not None:
+            raise _failure_of(paths, daemon.pid, code)
         await asyncio.sleep(_LOOK_S)
-    process.terminate()
     raise StackError(
-        f"expected the supervisor (pid {process.pid}) to report within the start timeout, found "
+        f"expected the supervisor (pid {daemon.pid}) to report within the start timeout, found "
         f"nothing; see {paths.log_file('supervisor')}"
     )
 

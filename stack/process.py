@@ -173,7 +173,7 @@ class SupervisedProcess:
                         return problem
             if time.monotonic() - rotated_at >= self._pace.rotate_interval_s:
                 rotated_at = time.monotonic()
-                rotate_if_large(self._paths.log_file(self.spec.name))
+                rotate_if_large(self._paths.log_file(self.spec.name), self._pace.log_size_max_bytes)
         if process.returncode is None:
             await self._end(process)
         return _describe_exit(process.returncode)

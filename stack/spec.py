@@ -70,7 +70,7 @@ class StackTable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """How often the supervisor looks and how it restarts; seconds."""
+    """How often the supervisor looks, how it restarts, how much it keeps."""
 
     look_starting_s: float = 0.05
     look_ready_s: float = 0.25
@@ -86,3 +86,4 @@ class Pace:
     #: A process that wrote no heartbeat yet is given so long to write the first.
     first_sign_s: float = 60.0
     rotate_interval_s: float = 2.0
+    log_size_max_bytes: int = 10 * 1024 * 1024

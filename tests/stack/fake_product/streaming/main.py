@@ -1,0 +1,5 @@
+import os
+
+import fake_process
+
+fake_process.run("streaming", os.environ["STREAMING_PORT"])
