@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
 from domain.instruments import OrderSide
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class LiquiditySide(StrEnum):
@@ -50,7 +52,8 @@ class Fill:
     @property
     def key(self) -> tuple[str, str, str, str, int]:
         """What makes the fill unique: venue, account, venue order id, trade id, time in ms."""
-        time_ms = int(self.event_time.timestamp() * 1000)
+        # Whole numbers: through a float the millisecond would come out one short at times.
+        time_ms = (self.event_time - _EPOCH) // timedelta(milliseconds=1)
         return (
             self.venue,
             self.account_id,

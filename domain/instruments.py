@@ -7,11 +7,15 @@ no venue by name; a venue states its rule as data.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from enum import StrEnum
 
 from domain.errors import InvalidInput
 from domain.numbers import plain
+
+# Wide enough for every number `domain.numbers` lets in, divided by any step: with fewer digits a
+# long quantity would be rounded up before it is floored.
+_EXACT = Context(prec=200)
 
 
 class OrderSide(StrEnum):
@@ -51,17 +55,21 @@ class PriceRule:
 
     def allows(self, price: Decimal) -> bool:
         """Tell whether `price` is one of the valid prices."""
-        return price > 0 and price % self.step_at(price) == 0
+        return price > 0 and _EXACT.remainder(price, self.step_at(price)) == 0
 
     def floor(self, price: Decimal) -> Decimal:
         """Return the greatest valid price not above `price`."""
-        step = self.step_at(price)
-        return (price / step).to_integral_value(rounding=ROUND_FLOOR) * step
+        return _multiple(price, self.step_at(price), ROUND_FLOOR)
 
     def ceiling(self, price: Decimal) -> Decimal:
         """Return the least valid price not below `price`."""
-        step = self.step_at(price)
-        return (price / step).to_integral_value(rounding=ROUND_CEILING) * step
+        return _multiple(price, self.step_at(price), ROUND_CEILING)
+
+
+def _multiple(number: Decimal, step: Decimal, rounding: str) -> Decimal:
+    """Return the multiple of `step` next to `number` in the direction of `rounding`, exactly."""
+    steps = _EXACT.divide(number, step).to_integral_value(rounding=rounding)
+    return _EXACT.multiply(steps, step)
 
 
 class MarketState(StrEnum):
@@ -96,7 +104,7 @@ class Instrument:
 
     def floor_quantity(self, quantity: Decimal) -> Decimal:
         """Return the greatest valid quantity not above `quantity`."""
-        return (quantity / self.lot_size).to_integral_value(rounding=ROUND_FLOOR) * self.lot_size
+        return _multiple(quantity, self.lot_size, ROUND_FLOOR)
 
     def safe_price(self, side: OrderSide, price: Decimal) -> Decimal:
         """Return the valid price nearest to `price` that never costs more than `price`."""
@@ -124,7 +132,7 @@ class Instrument:
         Raises:
             InvalidInput: it is not a positive multiple of the lot size.
         """
-        if quantity <= 0 or quantity % self.lot_size:
+        if quantity <= 0 or _EXACT.remainder(quantity, self.lot_size):
             raise InvalidInput(
                 field,
                 f"expected a positive multiple of {plain(self.lot_size)} for {self.symbol}, "

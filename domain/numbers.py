@@ -47,7 +47,11 @@ def parse_positive(field: str, text: str) -> Decimal:
 
 
 def plain(value: Decimal) -> str:
-    """Return `value` without exponent and trailing zeros: the spelling used everywhere outside."""
+    """Return `value` without exponent and trailing zeros: the spelling used everywhere outside.
+
+    Every digit is kept, however many there are.
+    """
     if not value:
         return "0"
-    return format(value.normalize(), "f")
+    text = format(value, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
