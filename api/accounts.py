@@ -73,7 +73,7 @@ async def add_account(
 
 async def _keep(context: Ctx, owner: str, body: AddAccountBody) -> Account:
     account_id = str(uuid.uuid4())
-    trading, feed = context.parts.sealer.seal(
+    trading = context.parts.sealer.seal(
         account_id, body.venue, body.credential.private_key.get_secret_value().strip()
     )
     mine = await context.parts.accounts.of_owner(owner)
@@ -90,7 +90,8 @@ async def _keep(context: Ctx, owner: str, body: AddAccountBody) -> Account:
         created_at=context.parts.now(),
         is_default=not any(each.state in usable and each.is_default for each in mine),
     )
-    return await context.parts.accounts.add(account, trading=trading, feed=feed)
+    # No venue here needs a secret for its private feed: an address is enough.
+    return await context.parts.accounts.add(account, trading=trading, feed=None)
 
 
 def _answer(request: Request, account: Account) -> JSONResponse:

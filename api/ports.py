@@ -126,6 +126,10 @@ class PayloadCodec(Protocol):
 class Sealer(Protocol):
     """Seals a credential for those who may open it; it cannot open anything itself."""
 
-    def seal(self, account_id: str, venue: str, private_key: str) -> tuple[bytes, bytes | None]:
-        """Return the trading part (for workers) and the feed part (for streaming), if any."""
+    def seal(self, account_id: str, venue: str, private_key: str) -> bytes:
+        """Return the credential so that only workers can open it.
+
+        Raises:
+            Unavailable: no worker has made its key pair yet.
+        """
         ...

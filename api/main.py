@@ -1,0 +1,184 @@
+"""The API process: composition root of the app, `python -m api.main`.
+
+Holds what it needs to seal credentials and to read workflow payloads; opens no credential.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+from storage.opening import Storage, open_storage
+
+from api.app import create_app
+from api.authentication import Authenticator, OperatorSessions
+from api.context import ApiParts, Context, Endpoints
+from api.serving import listen, server_for
+from api.settings import ApiSettings
+from bus.connection import Bus
+from bus.market_requests import MarketRequests
+from domain.errors import PerpDexError, Unavailable
+from process.heartbeat import Heartbeat
+from process.logging import configure_logging
+from process.signals import stop_event
+from sealing.box import BoxLabel, CredentialPart, seal
+from sealing.errors import SealingError, SecretFileMissing
+from sealing.key_ring import ensure_key_ring
+from sealing.keys import Recipient, load_public_key, public_key_path
+from sealing.passphrase import load_passphrase
+from sealing.token import ensure_api_token
+from workflows.client import OrderWorkflows, connect
+from workflows.payloads import CodecService, PayloadKeys
+
+EXIT_CONFIGURATION = 2
+
+log = structlog.get_logger("api")
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSealer:
+    """Seals credentials for the workers, with the public key they left in the secrets directory."""
+
+    secrets: Path
+
+    def seal(self, account_id: str, venue: str, private_key: str) -> bytes:
+        """Return the sealed trading credential. See `api.ports.Sealer`."""
+        try:
+            # Read each time: a worker that makes a new pair is heard without a restart.
+            recipient = load_public_key(public_key_path(self.secrets, Recipient.WORKER))
+        except SecretFileMissing as error:
+            raise Unavailable(f"no worker has made its key pair yet: {error}") from None
+        label = BoxLabel(account_id=account_id, venue=venue, part=CredentialPart.TRADING)
+        return seal(private_key.encode(), recipient, label)
+
+
+async def run(settings: ApiSettings) -> None:
+    """Serve until SIGTERM or SIGINT, then drain.
+
+    Raises:
+        PerpDexError: the database is missing or of another revision.
+        SealingError: a secret file cannot be used.
+        OSError: the port is taken.
+    """
+    stop = stop_event()
+    async with AsyncExitStack() as stack:
+        heartbeat = await stack.enter_async_context(Heartbeat.from_environment())
+        listener = listen(settings.api_host, settings.api_port)
+        stack.callback(listener.close)
+        parts = await compose(settings, stack, listener)
+        app = create_app(parts)
+        server = server_for(app)
+        context: Context = app.state.context
+        async with asyncio.TaskGroup() as tasks:
+            serving = tasks.create_task(server.serve(sockets=[listener]))
+            await server.serving.wait()
+            heartbeat.ready(parts.endpoints.api)
+            log.info("api_ready", endpoint=parts.endpoints.api)
+            stopping = tasks.create_task(stop.wait())
+            await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            stopping.cancel()
+            heartbeat.draining()
+            log.info("api_drains")
+            context.draining.set()
+            server.should_exit = True
+
+
+async def compose(
+    settings: ApiSettings, stack: AsyncExitStack, listener: socket.socket
+) -> ApiParts:
+    """Make every part of the app; `stack` closes them."""
+    home = settings.perp_dex_home.expanduser()
+    secrets = home / "secrets"
+    passphrase = load_passphrase(secrets, settings.key_passphrase_file)
+    ring = ensure_key_ring(secrets / "payload-keys", passphrase)
+    keys = PayloadKeys(ring.current, ring.keys)
+    authenticator = Authenticator(ensure_api_token(home / "api-token"))
+    storage = await open_storage(settings.database_url, home)
+    stack.push_async_callback(storage.close)
+    bus = Bus(settings.redis_url)
+    stack.push_async_callback(bus.close)
+    client = await connect(
+        settings.temporal_address,
+        settings.temporal_namespace,
+        keys,
+        refused=lambda reason: log.error("payload_refused", reason=reason),
+    )
+    desk = OrderWorkflows(client)
+    origins = frozenset({settings.temporal_ui_url} - {None})
+    return ApiParts(
+        orders=storage.orders,
+        accounts=storage.accounts,
+        markets=storage.markets,
+        audit=storage.audit,
+        desk=desk,
+        books=MarketRequests(bus),
+        codec=CodecService(keys),
+        sealer=WorkerSealer(secrets),
+        authenticator=authenticator,
+        sessions=OperatorSessions(authenticator.derived_key("operator session"), _now),
+        endpoints=_endpoints(settings, listener),
+        venues=settings.venues,
+        hosts=settings.hosts,
+        origins=frozenset(str(origin) for origin in origins),
+        now=_now,
+        probes={"storage": _storage_probe(storage), "temporal": _temporal_probe(desk)},
+    )
+
+
+def _endpoints(settings: ApiSettings, listener: socket.socket) -> Endpoints:
+    host, port = listener.getsockname()[:2]
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104 - compared
+    streaming = {"0.0.0.0": "127.0.0.1"}.get(settings.streaming_host, settings.streaming_host)  # noqa: S104 - compared
+    return Endpoints(
+        api=settings.api_url or f"http://{reachable}:{port}",
+        streaming=f"ws://{streaming}:{settings.streaming_port}",
+        temporal_ui=settings.temporal_ui_url,
+        temporal_namespace=settings.temporal_namespace,
+        simulator=settings.hyperliquid_paper_url,
+    )
+
+
+def _storage_probe(storage: Storage) -> Callable[[], Awaitable[None]]:
+    async def probe() -> None:
+        await storage.check()
+
+    return probe
+
+
+def _temporal_probe(desk: OrderWorkflows) -> Callable[[], Awaitable[None]]:
+    async def probe() -> None:
+        if not await desk.healthy():
+            raise Unavailable("Temporal does not answer")
+
+    return probe
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def main() -> int:
+    """Run the process; 0 after a stop as asked, 2 when it is configured wrongly."""
+    settings = ApiSettings.load_or_exit()
+    configure_logging(service="api", log_format=settings.log_format, level=settings.log_level)
+    try:
+        asyncio.run(run(settings))
+    except (PerpDexError, SealingError, OSError) as error:
+        # Each says what was expected and what to do, such as `perp-dex db upgrade`.
+        log.critical("api_cannot_start", reason=str(error))
+        return EXIT_CONFIGURATION
+    return 0
+
+
+if __name__ == "__main__":
+    # SIGINT before the loop runs ends the process as anywhere else.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.exit(main())

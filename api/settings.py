@@ -1,0 +1,60 @@
+"""The settings of the API process. Read by `api.main`, documented by the settings page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from process.settings import ProcessSettings
+
+
+class ApiSettings(ProcessSettings):
+    """Settings of the API process."""
+
+    perp_dex_home: Path = Field(Path("~/.perp-dex"), description="Where all state is kept.")
+    database_url: str = Field("", description="SQL database; empty: SQLite in PERP_DEX_HOME.")
+    temporal_address: str = Field("127.0.0.1:7233", description="Temporal's host and port.")
+    temporal_namespace: str = Field("default", description="Temporal's namespace.")
+    temporal_ui_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^/?#\s]+$",
+        description="Origin of Temporal's web UI, which may call the codec from a browser.",
+    )
+    redis_url: str = Field("redis://127.0.0.1:6390/0", description="Valkey or Redis.")
+    key_passphrase_file: Path | None = Field(
+        None,
+        validation_alias="PERP_DEX_KEY_PASSPHRASE_FILE",
+        description="File with the passphrase of the key files; unset: a machine key.",
+    )
+    api_host: str = Field("127.0.0.1", description="Address the API listens on.")
+    api_port: int = Field(8700, ge=0, le=65_535, description="Port of the API; 0: any free one.")
+    api_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^/?#\s]+$",
+        description="How clients reach the API, where it is not http://API_HOST:API_PORT.",
+    )
+    api_allowed_hosts: str = Field(
+        "", description="Further Host names the API answers to, comma-separated, without port."
+    )
+    streaming_host: str = Field("127.0.0.1", description="Address the WebSockets listen on.")
+    streaming_port: int = Field(8701, ge=0, le=65_535, description="Port of the WebSockets.")
+    hyperliquid_paper_url: str | None = Field(None, description="The simulated exchange.")
+    api_venues: str = Field("hyperliquid", description="Venues offered, comma-separated.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
+        "INFO", description="Least severe log line that is kept."
+    )
+    log_format: Literal["json", "console"] = Field("json", description="Form of log lines.")
+
+    @property
+    def venues(self) -> tuple[str, ...]:
+        """The venues offered."""
+        return tuple(name.strip() for name in self.api_venues.split(",") if name.strip())
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """The Host header values that name this server, without port."""
+        given = (name.strip().lower() for name in self.api_allowed_hosts.split(","))
+        own = f"[{self.api_host}]" if ":" in self.api_host else self.api_host
+        return frozenset({"127.0.0.1", "localhost", "[::1]", own.lower(), *given} - {""})

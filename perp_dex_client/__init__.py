@@ -1,0 +1,65 @@
+"""The async client of the public API, for the command line and for bots.
+
+Knows the wire of our own API and nothing behind it: no venue, no Temporal, no database.
+"""
+
+from perp_dex_client.client import PerpDexClient
+from perp_dex_client.errors import (
+    ApiError,
+    ApiProblem,
+    InvalidRequest,
+    NotAuthorized,
+    OrderRefused,
+    OutcomeUnknown,
+    ServiceBusy,
+    StateConflict,
+    UnknownObject,
+    Unreachable,
+)
+from perp_dex_client.models import (
+    Account,
+    Batch,
+    BatchAnswer,
+    Book,
+    DryRun,
+    Endpoints,
+    Event,
+    Fill,
+    History,
+    Level,
+    Market,
+    Order,
+    OrderPage,
+)
+from perp_dex_client.orders import OrderRequest
+from perp_dex_client.watching import OrderEvent, watch_orders
+
+__all__ = [
+    "Account",
+    "ApiError",
+    "ApiProblem",
+    "Batch",
+    "BatchAnswer",
+    "Book",
+    "DryRun",
+    "Endpoints",
+    "Event",
+    "Fill",
+    "History",
+    "InvalidRequest",
+    "Level",
+    "Market",
+    "NotAuthorized",
+    "Order",
+    "OrderEvent",
+    "OrderPage",
+    "OrderRefused",
+    "OrderRequest",
+    "OutcomeUnknown",
+    "PerpDexClient",
+    "ServiceBusy",
+    "StateConflict",
+    "UnknownObject",
+    "Unreachable",
+    "watch_orders",
+]

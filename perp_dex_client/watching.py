@@ -1,0 +1,159 @@
+"""Follow orders over the WebSocket API: the present state first, then every change, in order.
+
+Reconnects by itself and continues where it was; a repeated change is not yielded twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from typing import Any, Final, Literal
+
+import msgspec
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
+
+from perp_dex_client.errors import NotAuthorized, UnreadableAnswer
+from perp_dex_client.models import Event, Order
+
+_MESSAGE_BYTES_MAX: Final = 4 * 1024 * 1024
+_OPEN_TIMEOUT_S: Final = 5.0
+_BACKOFF_MAX_S: Final = 5.0
+_UNAUTHENTICATED: Final = 4001
+_FORBIDDEN: Final = 4003
+_HEARTBEATS_MISSING_MAX: Final = 3
+
+
+class OrderEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """News of one account.
+
+    `snapshot` carries orders as they are at sequence `seq`, `update` one changed order and what
+    happened, `status` how fresh the account's data is (`stale`: the venue's feed is not live).
+    """
+
+    kind: Literal["snapshot", "update", "status"]
+    account_id: str
+    seq: int | None = None
+    orders: tuple[Order, ...] = ()
+    event: Event | None = None
+    stale: bool = False
+    reason: str = ""
+
+
+class _Watch:
+    """What has been seen so far, over all connections."""
+
+    def __init__(self, url: str, token: str, account_id: str | None) -> None:
+        self.url = url.rstrip("/") + "/ws/v1/orders"
+        self.token = token
+        self.account_id = account_id
+        self.seen: dict[str, int] = {}
+
+    async def over(self, socket: ClientConnection) -> AsyncIterator[OrderEvent]:
+        """Authenticate, subscribe, and yield until the connection ends."""
+        greeting = await self._receive(socket, _OPEN_TIMEOUT_S)
+        heartbeat_s = float(greeting.get("heartbeat_ms", 5000)) / 1000
+        await _say(socket, {"op": "auth", "token": self.token, "id": "auth"})
+        await _say(socket, self._subscription())
+        while True:
+            message = await self._receive(socket, heartbeat_s * _HEARTBEATS_MISSING_MAX)
+            if message.get("type") == "error":
+                raise UnreadableAnswer(f"the stream refuses: {message.get('message')}")
+            event = self._event(message)
+            if event is not None:
+                yield event
+
+    def _subscription(self) -> dict[str, object]:
+        wanted: dict[str, object] = {"op": "subscribe", "id": "subscribe"}
+        if self.account_id is not None:
+            wanted["account_id"] = self.account_id
+            if self.account_id in self.seen:
+                wanted["from_seq"] = self.seen[self.account_id]
+        return wanted
+
+    async def _receive(self, socket: ClientConnection, within_s: float) -> dict[str, Any]:
+        async with asyncio.timeout(within_s):
+            data = await socket.recv()
+        message = msgspec.json.decode(data)
+        if not isinstance(message, dict):
+            raise UnreadableAnswer("expected an object from the stream, found something else")
+        return message
+
+    def _event(self, message: dict[str, Any]) -> OrderEvent | None:
+        kind = message.get("type")
+        if kind == "snapshot":
+            account_id, seq = str(message["account_id"]), int(message["seq"])
+            self.seen[account_id] = seq
+            orders = msgspec.convert(message["orders"], tuple[Order, ...])
+            return OrderEvent(kind="snapshot", account_id=account_id, seq=seq, orders=orders)
+        if kind == "update":
+            account_id, seq = str(message["account_id"]), int(message["seq"])
+            if seq <= self.seen.get(account_id, -1):
+                return None
+            self.seen[account_id] = seq
+            return OrderEvent(
+                kind="update",
+                account_id=account_id,
+                seq=seq,
+                orders=(msgspec.convert(message["order"], Order),),
+                event=msgspec.convert(message["event"], Event),
+            )
+        if kind == "status":
+            return OrderEvent(
+                kind="status",
+                account_id=str(message["account_id"]),
+                stale=bool(message["stale"]),
+                reason=str(message.get("reason", "")),
+            )
+        return None
+
+
+async def _say(socket: ClientConnection, message: dict[str, object]) -> None:
+    await socket.send(msgspec.json.encode(message).decode())
+
+
+async def watch_orders(
+    url: str, token: str, *, account_id: str | None = None
+) -> AsyncIterator[OrderEvent]:
+    """Yield news of one account's orders, or of all accounts', for ever.
+
+    `url` is the streaming endpoint, such as `ws://127.0.0.1:8701`. With `account_id` a lost
+    connection continues at the last change; without, it begins with a new snapshot.
+
+    Raises:
+        NotAuthorized: the token is not taken.
+        UnreadableAnswer: the stream refuses the subscription, or is none of ours.
+    """
+    watch = _Watch(url, token, account_id)
+    failures = 0
+    while True:
+        try:
+            async with connect(
+                watch.url,
+                open_timeout=_OPEN_TIMEOUT_S,
+                max_size=_MESSAGE_BYTES_MAX,
+                compression=None,
+                proxy=None,
+            ) as socket:
+                async for event in watch.over(socket):
+                    failures = 0
+                    yield event
+        except ConnectionClosed as closed:
+            code = closed.rcvd.code if closed.rcvd is not None else None
+            if code in (_UNAUTHENTICATED, _FORBIDDEN):
+                raise NotAuthorized(
+                    {
+                        "detail": closed.rcvd.reason if closed.rcvd else "",
+                        "code": "unauthenticated",
+                    },
+                    401,
+                ) from None
+        except (OSError, TimeoutError, InvalidHandshake):
+            # Not there, or silent: both end the connection and begin another.
+            pass
+        except (msgspec.MsgspecError, KeyError, ValueError, TypeError) as error:
+            raise UnreadableAnswer(f"expected a message of the stream: {error}") from error
+        failures += 1
+        bound = min(0.1 * 2 ** min(failures, 10), _BACKOFF_MAX_S)
+        await asyncio.sleep(random.uniform(bound / 2, bound))
