@@ -19,6 +19,7 @@ import psutil
 import pytest
 
 import stack
+from stack import __main__ as stack_main
 from stack import probes
 from stack.errors import (
     ChildFailed,
@@ -221,6 +222,29 @@ async def test_in_the_foreground_until_a_signal(paths: StackPaths) -> None:
     assert log.splitlines()[0].endswith(said[0])
 
 
+async def test_a_second_signal_does_not_wait_for_a_drain(paths: StackPaths) -> None:
+    def on_ready(found: StackStatus) -> None:
+        # Frozen, it would be waited for; the rest of the stack is ready by now.
+        os.kill(pid_of(found, "worker"), signal.SIGSTOP)
+        os.kill(os.getpid(), signal.SIGINT)
+        asyncio.get_running_loop().call_later(0.2, os.kill, os.getpid(), signal.SIGINT)
+
+    said: list[str] = []
+    async with asyncio.timeout(60):
+        await up(OPTIONS, progress=said.append, on_ready=on_ready)
+    assert not any("was killed" in line for line in said)
+    assert not any(is_alive(pid) for pid in pids_of(paths))
+
+
+async def test_a_migration_that_hangs_is_given_up(
+    paths: StackPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stack.migration._TIMEOUT_S", 0.2)
+    (paths.home / "migrate-upgrade.hang").touch()
+    with pytest.raises(ChildFailed, match=r"`upgrade` took longer than 0.2 s"):
+        await up(OPTIONS)
+
+
 @pytest.mark.parametrize("detach", [True, False])
 async def test_a_process_that_fails_is_shown_with_its_log(paths: StackPaths, detach: bool) -> None:
     (paths.home / "worker.broken").touch()
@@ -398,3 +422,20 @@ def test_a_lock_is_free_again_after_its_holder(paths: StackPaths) -> None:
             pass
     assert lock_holder(paths.lock_file) is None
     assert is_free(0)
+
+
+def test_the_supervisor_s_own_process_says_by_its_exit_code_what_was_wrong(
+    paths: StackPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ["stack", "--home", str(paths.home), "--ports", "auto", "--durability", "power"]
+    monkeypatch.setattr(sys, "argv", arguments)
+    umask = os.umask(0o077)
+    try:
+        (paths.home / "migrate-upgrade.exit").write_text("1", encoding="utf-8")
+        assert stack_main.main() == 1
+        monkeypatch.setenv("TEMPORAL_ADDRESS", "127.0.0.1:1")
+        (paths.home / "migrate-upgrade.exit").unlink()
+        assert stack_main.main() == 2
+    finally:
+        os.umask(umask)
+    assert "TEMPORAL_ADDRESS: expected a server" in (status().failure or "")
