@@ -1,0 +1,1 @@
+"""The crash matrix and the storm: real processes, killed where it hurts."""

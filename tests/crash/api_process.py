@@ -1,0 +1,40 @@
+"""The API process of the rig: the product's own, standing still between verdict and answer."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import api.main
+from tests.crash.checkpoints import FileCheckpoints
+from workflows.client import OrderWorkflows
+
+
+class HaltingWorkflows(OrderWorkflows):
+    """The façade with a checkpoint after each verdict, before the caller hears of it."""
+
+    points = FileCheckpoints.from_environment()
+
+    async def place(self, *args: Any, **kwargs: Any) -> Any:
+        placement = await super().place(*args, **kwargs)
+        self.points.reached("place.task_completed")
+        return placement
+
+    async def cancel(self, *args: Any, **kwargs: Any) -> Any:
+        answer = await super().cancel(*args, **kwargs)
+        self.points.reached("cancel.task_completed")
+        return answer
+
+    async def modify(self, *args: Any, **kwargs: Any) -> Any:
+        answer = await super().modify(*args, **kwargs)
+        self.points.reached("modify.task_completed")
+        return answer
+
+
+if __name__ == "__main__":
+    api.main.OrderWorkflows = HaltingWorkflows  # type: ignore[misc]
+    code = api.main.main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

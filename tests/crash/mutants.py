@@ -1,0 +1,97 @@
+"""Mutants: the product with one promise taken out, to prove that the matrix would notice.
+
+`always-inserted`: the ledger forgets, each look at a command allows a first send.
+`fence-ignored`: silence of the look-ups counts as proof of absence, no nonce is burned.
+`added-reports`: fills are added up as they come instead of being folded.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from activities.resolution import ResolutionActivities
+from domain import order_fold
+from domain.accounts import TradingAccess
+from domain.ledger import CommandDraft, CommandKey, CommandRow, CommandSlot, Inserted, Reservation
+from domain.orders import Concern, Order, OrderReport, Revision
+from domain.outcomes import Accepted, Outcome, SendResult
+from domain.ports import IntentLedger
+from venues.connector import Connector
+
+MUTANTS = ("always-inserted", "fence-ignored", "added-reports")
+
+
+class AlwaysInserted:
+    """A ledger that lets everybody send first, with a fresh nonce each time."""
+
+    def __init__(self, ledger: IntentLedger) -> None:
+        self._ledger = ledger
+
+    async def reserve(
+        self,
+        draft: CommandDraft,
+        *,
+        spell_client_order_id: Callable[[int], str],
+        compose: Callable[[CommandSlot], str],
+    ) -> Reservation:
+        reservation = await self._ledger.reserve(
+            draft, spell_client_order_id=spell_client_order_id, compose=compose
+        )
+        if isinstance(reservation, Inserted):
+            return reservation
+        row = reservation.row
+        now = datetime.now(UTC)
+        slot = CommandSlot(
+            client_order_id=row.client_order_id,
+            nonce=time.time_ns() // 1_000_000,
+            admitted_until=now + timedelta(seconds=draft.admission_window_s or 10),
+        )
+        forged = replace(
+            row,
+            nonce=slot.nonce,
+            admitted_until=slot.admitted_until,
+            message=compose(slot),
+            send_by=now + timedelta(seconds=5),
+        )
+        return Inserted(row=forged)
+
+    async def decide(
+        self, key: CommandKey, result: SendResult, *, concern: Concern | None = None
+    ) -> Order:
+        return await self._ledger.decide(key, result, concern=concern)
+
+    async def read(self, key: CommandKey) -> CommandRow | None:
+        return await self._ledger.read(key)
+
+    async def of_order(self, order_id: str) -> tuple[CommandRow, ...]:
+        return await self._ledger.of_order(order_id)
+
+    async def undecided(self, *, before: datetime) -> tuple[CommandRow, ...]:
+        return await self._ledger.undecided(before=before)
+
+
+class FenceIgnored(ResolutionActivities):
+    """Resolution that takes silence for absence: it pretends that the nonce was burned."""
+
+    async def burn(
+        self, connector: Connector, access: TradingAccess, row: CommandRow
+    ) -> Outcome | None:
+        return Accepted()
+
+
+def add_reports() -> None:
+    """Replace the fold by an addition, as systems do that count each report as it comes."""
+    folded: Any = order_fold._fold
+
+    def added(revision: Revision, report: OrderReport) -> Revision:
+        after: Revision = folded(revision, report)
+        if not report.filled_quantity:
+            return after
+        total = revision.filled_quantity + report.filled_quantity
+        return replace(after, filled_quantity=total)
+
+    order_fold._fold = added

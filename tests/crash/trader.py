@@ -1,0 +1,133 @@
+"""A trader's client that never gives up and never changes its mind: same key, same body, again."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+RETRY_EVERY_S = 0.2
+CALL_TIMEOUT_S = 15.0
+
+
+class Trader:
+    """Places, cancels and modifies through the public API, whatever dies meanwhile."""
+
+    def __init__(self, api_url: str, token_file: Path, account_id: str = "") -> None:
+        self._api_url = api_url
+        self._token_file = token_file
+        self.account_id = account_id
+
+    async def open_account(self, control: dict[str, Any], label: str) -> str:
+        """Register a paper account that the simulator made; return its id."""
+        body = {
+            "venue": "hyperliquid",
+            "label": label,
+            "network": "paper",
+            "address": control["address"],
+            "credential": {"private_key": control["private_key"]},
+        }
+        response = await self._insist("POST", "/api/v1/accounts", json=body)
+        assert response.status_code == 201, response.text
+        self.account_id = response.json()["account_id"]
+        return self.account_id
+
+    async def place(self, key: str, *, within_s: float = 60.0, **order: Any) -> dict[str, Any]:
+        """Place an order and return it once its outcome is known (or the time is over)."""
+        body = {"account_id": self.account_id, "place_within_s": 60, **order}
+        response = await self._insist(
+            "POST", "/api/v1/orders", json=body, headers={"Idempotency-Key": key}, within_s=within_s
+        )
+        if response.status_code == 422:
+            return dict(response.json().get("order") or response.json())
+        assert response.status_code in (200, 201, 202), (response.status_code, response.text)
+        placed = dict(response.json())
+        if response.status_code == 202:
+            return await self.until(
+                placed["order_id"],
+                lambda order: order["outcome"] not in ("pending", "unknown"),
+                within_s=within_s,
+            )
+        return placed
+
+    async def cancel(self, order_id: str, key: str, *, within_s: float = 60.0) -> dict[str, Any]:
+        """Cancel an order and return it once it has ended."""
+        response = await self._insist(
+            "DELETE",
+            f"/api/v1/orders/{order_id}",
+            headers={"Idempotency-Key": key},
+            within_s=within_s,
+        )
+        assert response.status_code in (200, 202, 409), (response.status_code, response.text)
+        return await self.until(order_id, _has_ended, within_s=within_s)
+
+    async def modify(
+        self, order_id: str, key: str, *, within_s: float = 60.0, **changes: Any
+    ) -> dict[str, Any]:
+        """Modify an order and return it once the replacement is decided."""
+        response = await self._insist(
+            "PATCH",
+            f"/api/v1/orders/{order_id}",
+            json=changes,
+            headers={"Idempotency-Key": key},
+            within_s=within_s,
+        )
+        assert response.status_code in (200, 202), (response.status_code, response.text)
+        return await self.until(
+            order_id,
+            lambda order: order["status"] not in ("PENDING_MODIFY", "UNKNOWN", "SUBMITTED"),
+            within_s=within_s,
+        )
+
+    async def get(self, order_id: str) -> dict[str, Any]:
+        """Return an order as the API shows it."""
+        response = await self._insist("GET", f"/api/v1/orders/{order_id}")
+        assert response.status_code == 200, (response.status_code, response.text)
+        return dict(response.json())
+
+    async def until(self, order_id: str, good: Any, *, within_s: float) -> dict[str, Any]:
+        """Return the order once `good` holds of it."""
+        deadline = time.monotonic() + within_s
+        while True:
+            order = await self.get(order_id)
+            if good(order):
+                return order
+            assert time.monotonic() < deadline, f"not within {within_s} s: {order}"
+            await asyncio.sleep(0.1)
+
+    async def _insist(
+        self, method: str, path: str, *, within_s: float = 60.0, **request: Any
+    ) -> httpx2.Response:
+        """Repeat a request until something answers that is not a server's failure."""
+        deadline = time.monotonic() + within_s
+        while True:
+            try:
+                response = await self._once(method, path, **request)
+                if response.status_code < 500 and not _is_too_early(method, response):
+                    return response
+                failure = f"{response.status_code} {response.text}"
+            except (httpx2.TransportError, FileNotFoundError) as error:
+                failure = repr(error)
+            assert time.monotonic() < deadline, f"{method} {path}: {failure}"
+            await asyncio.sleep(RETRY_EVERY_S)
+
+    async def _once(self, method: str, path: str, **request: Any) -> httpx2.Response:
+        token = self._token_file.read_text().strip()
+        headers = {"Authorization": f"Bearer {token}", **request.pop("headers", {})}
+        async with httpx2.AsyncClient(base_url=self._api_url, timeout=CALL_TIMEOUT_S) as client:
+            return await client.request(method, path, headers=headers, **request)
+
+
+def _has_ended(order: dict[str, Any]) -> bool:
+    return order["status"] in ("CANCELED", "FILLED", "REJECTED", "EXPIRED", "DENIED")
+
+
+def _is_too_early(method: str, response: httpx2.Response) -> bool:
+    """Tell whether the order is not placed yet, so that a cancel or modify has to be repeated."""
+    if method == "POST":
+        return False
+    codes = ("not_placed", "not_found", "workflow_missing")
+    return response.status_code in (404, 409) and response.json().get("code") in codes

@@ -1,0 +1,34 @@
+"""The worker process of the rig: the product's own composition, with checkpoints and mutants."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from activities.resolution import ResolutionActivities
+from process.logging import configure_logging
+from tests.crash.checkpoints import FileCheckpoints
+from tests.crash.mutants import AlwaysInserted, FenceIgnored, add_reports
+from tests.crash.rig import MUTANT_VARIABLE
+from worker import Parts, WorkerSettings, run_to_exit
+
+
+def main() -> int:
+    mutant = os.environ.get(MUTANT_VARIABLE, "")
+    if mutant == "added-reports":
+        add_reports()
+    settings = WorkerSettings.load_or_exit()
+    configure_logging(service="worker", log_format=settings.log_format, level=settings.log_level)
+    parts = Parts(
+        checkpoints=FileCheckpoints.from_environment(),
+        ledger=AlwaysInserted if mutant == "always-inserted" else lambda ledger: ledger,
+        resolution=FenceIgnored if mutant == "fence-ignored" else ResolutionActivities,
+    )
+    return run_to_exit(settings, parts)
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

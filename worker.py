@@ -1,0 +1,338 @@
+"""The worker: composition root of workflows and activities, and the only holder of trading keys.
+
+Serves the task queue of each venue it is given; sweeps orphans, keeps markets, seals the audit.
+Decides nothing itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import structlog
+from pydantic import Field
+from storage.opening import Storage, open_storage
+from temporalio.client import Client
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from activities.access import Checkpoints, NoCheckpoints
+from activities.accounts import AccountActivities
+from activities.orders import OrderActivities
+from activities.resolution import ResolutionActivities
+from bus.connection import Bus
+from bus.nudges import NudgePublisher
+from domain.accounts import Account, Network
+from domain.errors import InvalidInput, PerpDexError, VenueUnavailable
+from domain.ports import IntentLedger
+from process.death import protect_memory
+from process.heartbeat import Heartbeat
+from process.logging import configure_logging
+from process.settings import ProcessSettings
+from process.signals import stop_event
+from sealing.errors import SealingError
+from sealing.key_ring import ensure_key_ring
+from sealing.keys import Recipient, ensure_key_pair
+from sealing.passphrase import load_passphrase
+from venues import registry
+from venues.connector import Connector
+from workflows.account import VerifyAccountWorkflow
+from workflows.client import OrderWorkflows, connect
+from workflows.ids import venue_queue
+from workflows.order import OrderWorkflow
+from workflows.orphans import OrphanSweep
+from workflows.payloads import PayloadKeys
+
+log = structlog.get_logger()
+
+SWEEP_EVERY_S = 60.0
+MARKETS_EVERY_S = 600.0
+CLOCK_EVERY_S = 60.0
+SEAL_EVERY_S = 5.0
+CLOCK_OFFSET_BOUND = timedelta(milliseconds=500)
+DRAIN = timedelta(seconds=8)
+STICKY_TIMEOUT = timedelta(seconds=1)
+MAX_CACHED_WORKFLOWS = 2000
+CHORE_RETRY_S = 5.0
+CHORE_JITTER = 0.1
+EXIT_CONFIGURATION = 2
+
+
+class WorkerSettings(ProcessSettings):
+    """Settings of the worker process."""
+
+    perp_dex_home: Path = Field(Path("~/.perp-dex"), description="Where all state is kept.")
+    database_url: str = Field("", description="SQL database; empty: SQLite in PERP_DEX_HOME.")
+    temporal_address: str = Field("127.0.0.1:7233", description="Temporal's host and port.")
+    temporal_namespace: str = Field("default", description="Temporal's namespace.")
+    redis_url: str = Field("redis://127.0.0.1:6390/0", description="Valkey or Redis.")
+    key_passphrase_file: Path | None = Field(
+        None,
+        validation_alias="PERP_DEX_KEY_PASSPHRASE_FILE",
+        description="File with the passphrase of the key files; unset: a machine key.",
+    )
+    worker_venues: str = Field("hyperliquid", description="Venues to serve, comma-separated.")
+    worker_networks: str = Field(
+        "paper", description="Networks whose connectors are warmed before the worker is ready."
+    )
+    worker_task_pollers: int = Field(5, ge=1, le=40, description="Workflow-task pollers.")
+    worker_concurrency: int = Field(100, ge=1, description="Activities at once.")
+    log_level: str = Field("INFO", description="Least severe level logged.")
+    log_format: str = Field("console", description="console or json.")
+
+
+@dataclass
+class Connectors:
+    """Started connectors, one per venue and network, and our clock's offset to each venue."""
+
+    venues: frozenset[str]
+    _started: dict[tuple[str, Network], Connector] = field(default_factory=dict)
+    _offsets: dict[tuple[str, Network], timedelta] = field(default_factory=dict)
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def connector(self, venue: str, network: Network) -> Connector:
+        """Return the started connector of a venue and network. See `ConnectorSource`."""
+        found = self._started.get((venue, network))
+        if found is not None:
+            return found
+        if venue not in self.venues:
+            raise InvalidInput("venue", f"this worker does not serve {venue!r}")
+        async with self._lock:
+            if (venue, network) not in self._started:
+                connector = registry.load(venue).connect(network)
+                try:
+                    await connector.start()
+                except BaseException:
+                    await connector.close()
+                    raise
+                self._started[venue, network] = connector
+        return self._started[venue, network]
+
+    def clock_refusal(self, venue: str, network: Network) -> str | None:
+        """Return why our clock forbids new exposure, or None. See `ConnectorSource`."""
+        offset = self._offsets.get((venue, network), timedelta(0))
+        if abs(offset) <= CLOCK_OFFSET_BOUND:
+            return None
+        return (
+            f"our clock is {offset.total_seconds():+.3f} s from {venue}'s, more than "
+            f"{CLOCK_OFFSET_BOUND.total_seconds():g} s; set the clock, then try again"
+        )
+
+    def started(self) -> tuple[Connector, ...]:
+        """Return all started connectors."""
+        return tuple(self._started.values())
+
+    async def measure_clock(self, accounts: tuple[Account, ...]) -> None:
+        """Measure the offset to every venue that an account of ours lives on."""
+        by_place = {(a.venue, a.network): a for a in accounts}
+        for place, account in by_place.items():
+            connector = self._started.get(place)
+            if connector is None:
+                continue
+            before = _now()
+            venue_time = await connector.venue_time(account)
+            after = _now()
+            offset = before + (after - before) / 2 - venue_time
+            self._offsets[place] = offset
+            log.info("clock measured", venue=place[0], network=place[1], offset=str(offset))
+
+    async def close(self) -> None:
+        """Close every connector."""
+        for connector in self.started():
+            await connector.close()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What `run` composes; tests replace single parts to prove that they are needed."""
+
+    checkpoints: Checkpoints = field(default_factory=NoCheckpoints)
+    ledger: Callable[[IntentLedger], IntentLedger] = lambda ledger: ledger
+    resolution: type[ResolutionActivities] = ResolutionActivities
+
+
+async def run(settings: WorkerSettings, parts: Parts | None = None) -> None:
+    """Serve until SIGTERM or SIGINT, then drain.
+
+    Raises:
+        StorageError: the database is missing or of another revision.
+    """
+    parts = parts or Parts()
+    stop = stop_event()
+    async with AsyncExitStack() as stack:
+        heartbeat = await stack.enter_async_context(Heartbeat.from_environment())
+        home = settings.perp_dex_home.expanduser()
+        secrets = home / "secrets"
+        passphrase = load_passphrase(secrets, settings.key_passphrase_file)
+        ring = ensure_key_ring(secrets / "payload-keys", passphrase)
+        key = ensure_key_pair(secrets, Recipient.WORKER, passphrase)
+        storage = await open_storage(settings.database_url, home, unseal=key)
+        stack.push_async_callback(storage.close)
+        bus = Bus(settings.redis_url)
+        stack.push_async_callback(bus.close)
+        nudges = await stack.enter_async_context(NudgePublisher(bus))
+        storage.on_change(nudges.nudge)
+        venues = frozenset(name.strip() for name in settings.worker_venues.split(","))
+        connectors = Connectors(venues)
+        stack.push_async_callback(connectors.close)
+        client = await connect(
+            settings.temporal_address,
+            settings.temporal_namespace,
+            PayloadKeys(ring.current, ring.keys),
+            refused=lambda reason: log.error("payload refused", reason=reason),
+        )
+        workflows = OrderWorkflows(client)
+        workers = [_worker(settings, client, venue, storage, connectors, parts) for venue in venues]
+        await _warm(settings, connectors, venues)
+        for worker in workers:
+            await stack.enter_async_context(worker)
+        chores = [
+            _chore("sweep", SWEEP_EVERY_S, _sweeper(storage, workflows)),
+            _chore("markets", MARKETS_EVERY_S, lambda: _save_markets(storage, connectors)),
+            _chore("clock", CLOCK_EVERY_S, lambda: _measure(storage, connectors)),
+            _chore("audit", SEAL_EVERY_S, storage.audit.seal),
+        ]
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(chore) for chore in chores]
+            heartbeat.ready()
+            log.info("worker ready", venues=sorted(venues))
+            await stop.wait()
+            heartbeat.draining()
+            log.info("worker drains")
+            for task in tasks:
+                task.cancel()
+
+
+def _worker(
+    settings: WorkerSettings,
+    client: Client,
+    venue: str,
+    storage: Storage,
+    connectors: Connectors,
+    parts: Parts,
+) -> Worker:
+    ledger = parts.ledger(storage.ledger)
+    injected = {
+        "ledger": ledger,
+        "orders": storage.orders,
+        "access": storage.access,
+        "connectors": connectors,
+        "checkpoints": parts.checkpoints,
+        "now": _now,
+    }
+    orders = OrderActivities(**injected)
+    resolution = parts.resolution(**injected)
+    accounts = AccountActivities(
+        accounts=storage.accounts, access=storage.access, connectors=connectors
+    )
+    return Worker(
+        client,
+        task_queue=venue_queue(venue),
+        workflows=[OrderWorkflow, VerifyAccountWorkflow],
+        activities=[
+            orders.place,
+            orders.cancel,
+            orders.close,
+            orders.adopt,
+            orders.settle,
+            orders.apply_operator_verdict,
+            resolution.resolve,
+            accounts.verify,
+        ],
+        # The import contracts keep workflows deterministic; the sandbox would re-import their
+        # modules for each order. A test loads every workflow in the sandbox.
+        workflow_runner=UnsandboxedWorkflowRunner(),
+        max_cached_workflows=MAX_CACHED_WORKFLOWS,
+        max_concurrent_workflow_task_polls=settings.worker_task_pollers,
+        max_concurrent_activities=settings.worker_concurrency,
+        max_concurrent_local_activities=settings.worker_concurrency,
+        sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
+        graceful_shutdown_timeout=DRAIN,
+    )
+
+
+async def _warm(settings: WorkerSettings, connectors: Connectors, venues: frozenset[str]) -> None:
+    """Start the connectors that must be warm before the worker is ready."""
+    networks = [Network(name.strip()) for name in settings.worker_networks.split(",")]
+    for venue in venues:
+        for network in networks:
+            try:
+                await connectors.connector(venue, network)
+            except VenueUnavailable as error:
+                log.warning("venue not warm", venue=venue, network=network, reason=str(error))
+
+
+async def _chore(name: str, every_s: float, work: Callable[[], Awaitable[Any]]) -> None:
+    """Do `work` now and again for ever; a failure is logged and tried again next time."""
+    failing = False
+    while True:
+        pause = every_s
+        try:
+            await work()
+            failing = False
+        except PerpDexError as error:
+            if not failing:
+                log.warning("chore failed", chore=name, reason=str(error))
+            failing = True
+            pause = min(every_s, CHORE_RETRY_S)
+        await asyncio.sleep(pause * (1 + CHORE_JITTER * random.random()))
+
+
+def _sweeper(
+    storage: Storage, workflows: OrderWorkflows
+) -> Callable[[], Coroutine[Any, Any, None]]:
+    sweep = OrphanSweep(storage.ledger, storage.orders, workflows, _now)
+
+    async def work() -> None:
+        swept = await sweep.run()
+        if swept.adopted or swept.reminded:
+            log.warning("orphans swept", adopted=swept.adopted, reminded=swept.reminded)
+
+    return work
+
+
+async def _save_markets(storage: Storage, connectors: Connectors) -> None:
+    for connector in connectors.started():
+        instruments = await connector.instruments(refresh=True)
+        await storage.markets.save(connector.network, instruments, seen_at=_now())
+
+
+async def _measure(storage: Storage, connectors: Connectors) -> None:
+    await connectors.measure_clock(await storage.accounts.all_active())
+
+
+def main() -> int:
+    """Run the process; 0 after a stop as asked, 2 when it is configured wrongly."""
+    settings = WorkerSettings.load_or_exit()
+    configure_logging(service="worker", log_format=settings.log_format, level=settings.log_level)
+    protect_memory()
+    return run_to_exit(settings)
+
+
+def run_to_exit(settings: WorkerSettings, parts: Parts | None = None) -> int:
+    """Run the worker and return its exit code; a cause that prevents it is logged in words."""
+    try:
+        asyncio.run(run(settings, parts))
+    except (PerpDexError, SealingError, OSError) as error:
+        log.critical("worker cannot start", reason=str(error))
+        return EXIT_CONFIGURATION
+    return 0
+
+
+if __name__ == "__main__":
+    code = main()
+    # The SDK's native runtime can abort the interpreter at exit after all is done.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
