@@ -23,10 +23,11 @@ _FIXED: Final = {
 }
 
 
-def verdict_of(
-    status: str, *, remaining: Decimal, quantity: Decimal, reduce_only: bool
-) -> Verdict | None:
-    """Return the verdict of a status, or None for a status that cannot be placed.
+def verdict_of(status: str, *, remaining: Decimal, quantity: Decimal, reduce_only: bool) -> Verdict:
+    """Return the verdict of a status.
+
+    Of a status that is new and has no telling suffix only this much is known, that the venue has
+    the order: ACCEPTED, the weakest word it can have.
 
     `filled` means "no longer trades because it met the book", also for an immediate order whose
     rest was dropped (remaining above zero). Of a reduce-only order the venue may have cut the
@@ -36,15 +37,20 @@ def verdict_of(
         if reduce_only:
             return Verdict.PARTIALLY_FILLED
         return Verdict.FILLED if remaining == 0 else Verdict.CANCELED
-    verdict = _FIXED.get(status)
-    if verdict is None:
-        if status.endswith(("Canceled", "Cancelled", "Cancel")):
-            verdict = Verdict.CANCELED
-        elif status.endswith("Rejected") or status.startswith("tooManyOpenOrders"):
-            verdict = Verdict.REJECTED
+    verdict = _by_name(status)
     if verdict is Verdict.ACCEPTED and not reduce_only and 0 < remaining < quantity:
         return Verdict.PARTIALLY_FILLED
     return verdict
+
+
+def _by_name(status: str) -> Verdict:
+    if status in _FIXED:
+        return _FIXED[status]
+    if status.endswith(("Canceled", "Cancelled", "Cancel")):
+        return Verdict.CANCELED
+    if status.endswith("Rejected") or status.startswith("tooManyOpenOrders"):
+        return Verdict.REJECTED
+    return Verdict.ACCEPTED
 
 
 def filled_of(

@@ -119,11 +119,7 @@ def open_order(row: wire.OrderRow) -> VenueOrder | None:
 
 
 def order_entry(entry: wire.OrderEntry) -> VenueOrder | None:
-    """Return an order with its status, or None for one that is no perpetual's.
-
-    Raises:
-        WireError: its status is none of the venue's and has no suffix that tells its kind.
-    """
+    """Return an order with its status, or None for one that is no perpetual's."""
     return _order(entry.order, entry.status, event_time_ms=entry.statusTimestamp)
 
 
@@ -132,8 +128,6 @@ def _order(row: wire.OrderRow, status: str, *, event_time_ms: int | None) -> Ven
         return None
     asked = row.origSz if row.origSz is not None else row.sz
     verdict = verdict_of(status, remaining=row.sz, quantity=asked, reduce_only=row.reduceOnly)
-    if verdict is None:
-        raise wire.WireError(f"expected a known order status, found {status!r} (oid {row.oid})")
     trigger = row.triggerPx if row.isTrigger and row.triggerPx else None
     return VenueOrder(
         client_order_id=row.cloid.lower() if row.cloid else None,

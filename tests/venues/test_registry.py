@@ -1,0 +1,60 @@
+"""The registry is lazy, complete, and clear about what it does not have."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from domain.accounts import Network
+from domain.errors import InvalidInput
+from venues import registry
+
+
+def test_names_are_sorted_and_all_load() -> None:
+    assert registry.names() == tuple(sorted(registry.names()))
+    for name in registry.names():
+        spec = registry.load(name)
+        assert spec.venue == name
+        assert spec.capabilities.batch_limit > 0
+        assert spec.proofs.rows
+
+
+def test_unknown_venue_is_explained() -> None:
+    with pytest.raises(InvalidInput, match=r"venue: expected one of hyperliquid.*found 'nowhere'"):
+        registry.load("nowhere")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import venues.registry, venues.connector",
+        "import venues.registry; venues.registry.names()",
+        "import venues.registry; venues.registry.load('hyperliquid')",
+    ],
+)
+def test_naming_and_describing_a_venue_loads_neither_http_nor_signing(statement: str) -> None:
+    heavy = ["aiohttp", "picows", "eth_account", "coincurve", "hyperliquid", "pydantic"]
+    program = f"{statement}; import sys; print([m for m in {heavy!r} if m in sys.modules])"
+    shown = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert shown.stdout.strip() == "[]"
+
+
+def test_paper_needs_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HYPERLIQUID_PAPER_URL", raising=False)
+    with pytest.raises(InvalidInput, match="HYPERLIQUID_PAPER_URL"):
+        registry.load("hyperliquid").connect(Network.PAPER)
+
+
+async def test_connect_and_feed_take_their_address_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HYPERLIQUID_PAPER_URL", "http://127.0.0.1:9/")
+    spec = registry.load("hyperliquid")
+    connector = spec.connect(Network.PAPER)
+    assert (connector.venue, connector.network) == ("hyperliquid", Network.PAPER)
+    await connector.close()
+    await spec.account_feed(Network.PAPER).close()

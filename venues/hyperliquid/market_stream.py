@@ -1,0 +1,270 @@
+"""The public feed: books, best prices, trades, prices and rates, candles.
+
+Every channel is checked against the markets before it is asked for: one unknown name makes the
+venue drop the socket and with it all other subscriptions.
+
+Source: docs api/websocket/subscriptions; NOTES.md "WebSocket".
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final, Literal
+
+from domain.errors import InvalidInput
+from domain.instruments import Instrument
+from domain.market_data import Candle, OrderBook, Ticker, Trade
+from venues.connector import FeedState
+from venues.hyperliquid import translate, wire
+from venues.hyperliquid.queries import INTERVALS
+from venues.hyperliquid.rate_budget import ConnectionBudget
+from venues.hyperliquid.settings import socket_url
+from venues.hyperliquid.stream import EventQueue, Follower
+from venues.hyperliquid.stream_session import Session, Step
+
+_SUBSCRIPTIONS_MAX: Final = 1000
+_BOOK_DEPTH: Final = 20
+
+
+class ChannelKind(StrEnum):
+    """What a channel carries, named as the venue names it."""
+
+    BOOK = "l2Book"
+    TOP = "bbo"
+    TRADES = "trades"
+    TICKER = "activeAssetCtx"
+    CANDLES = "candle"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Channel:
+    """One public channel of one market; `interval` for candles only."""
+
+    kind: ChannelKind
+    symbol: str
+    interval: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookSeen:
+    """A book snapshot, or with `is_top` only the best level of each side."""
+
+    kind: Literal["book"] = "book"
+    book: OrderBook
+    is_top: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TradesSeen:
+    """Public trades, oldest first; `is_backlog` for those from before the subscription."""
+
+    kind: Literal["trades"] = "trades"
+    trades: tuple[Trade, ...]
+    is_backlog: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TickerSeen:
+    """Present prices and rates of one market."""
+
+    kind: Literal["ticker"] = "ticker"
+    ticker: Ticker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CandleSeen:
+    """The present state of one candle."""
+
+    kind: Literal["candle"] = "candle"
+    candle: Candle
+
+
+MarketEvent = FeedState | BookSeen | TradesSeen | TickerSeen | CandleSeen
+
+
+class MarketStream:
+    """Core of the public feed, without I/O.
+
+    `fast_books` chooses 5 levels about every half second instead of 20 about every five; one
+    socket carries one form only, because both have the same name.
+    """
+
+    def __init__(self, instruments: Iterable[Instrument], *, fast_books: bool = True) -> None:
+        self._coins = {found.symbol: found.venue_symbol for found in instruments}
+        self._fast_books = fast_books
+        self._session = Session()
+        self._wanted: set[Channel] = set()
+        self._had_trades: set[str] = set()
+        self._is_connected = False
+        self._is_live = False
+        self._last_reason: str | None = None
+
+    def want(self, channels: Iterable[Channel], now: float) -> Step[MarketEvent]:
+        """Set the channels to carry.
+
+        Raises:
+            InvalidInput: a channel is for no market of the venue's, or has no such interval, or
+                there are more than the venue carries; nothing is changed.
+        """
+        wanted = set(channels)
+        for channel in wanted:
+            self._check(channel)
+        if len(wanted) > _SUBSCRIPTIONS_MAX:
+            raise InvalidInput(
+                "channels", f"expected at most {_SUBSCRIPTIONS_MAX}, found {len(wanted)}"
+            )
+        gone, new = self._wanted - wanted, wanted - self._wanted
+        self._wanted = wanted
+        if not self._is_connected:
+            return Step()
+        self._had_trades -= {self._coins[c.symbol] for c in gone if c.kind is ChannelKind.TRADES}
+        return Step(
+            send=(
+                *(self._session.unsubscribe(self._spell(channel)) for channel in _ordered(gone)),
+                *(self._session.subscribe(self._spell(channel), now) for channel in _ordered(new)),
+            )
+        )
+
+    def connected(self, now: float, at: datetime) -> Step[MarketEvent]:
+        """Subscribe to everything wanted."""
+        self._session.begin(now)
+        self._had_trades.clear()
+        self._is_connected = True
+        self._is_live = False
+        frames = tuple(
+            self._session.subscribe(self._spell(channel), now) for channel in _ordered(self._wanted)
+        )
+        return Step(send=frames, events=self._went_live(at))
+
+    def received(self, payload: bytes, now: float, at: datetime) -> Step[MarketEvent]:
+        """Read one message."""
+        try:
+            frame = self._session.read(payload, now)
+            if isinstance(frame, str):
+                return Step(close=frame)
+            events = self._events(frame, at) if frame is not None else ()
+        except wire.WireError as error:
+            return Step(close=f"unreadable message: {error}"[:300])
+        return Step(events=self._went_live(at) + events)
+
+    def tick(self, now: float, at: datetime) -> Step[MarketEvent]:
+        """Ping, and notice a dead connection."""
+        ping, dead = self._session.tick(now)
+        return Step(send=(ping,) if ping else (), close=dead)
+
+    def disconnected(self, reason: str, at: datetime) -> tuple[MarketEvent, ...]:
+        """Say that the feed is stale, once per loss and per new reason."""
+        self._is_connected = False
+        if not self._is_live and reason == self._last_reason:
+            return ()
+        self._is_live = False
+        self._last_reason = reason
+        return (FeedState(account_id=None, live=False, reason=reason, at=at),)
+
+    def _went_live(self, at: datetime) -> tuple[MarketEvent, ...]:
+        if self._is_live or not self._session.is_acknowledged:
+            return ()
+        self._is_live = True
+        self._last_reason = None
+        return (FeedState(account_id=None, live=True, reason="subscribed", at=at),)
+
+    def _check(self, channel: Channel) -> None:
+        if channel.symbol not in self._coins:
+            raise InvalidInput(
+                "symbol", f"expected a market of hyperliquid, found {channel.symbol[:64]!r}"
+            )
+        if (channel.kind is ChannelKind.CANDLES) != (channel.interval in INTERVALS):
+            raise InvalidInput(
+                "interval",
+                f"expected one of {', '.join(INTERVALS)} for candles and none otherwise, "
+                f"found {channel.interval!r} for {channel.kind.name}",
+            )
+
+    def _spell(self, channel: Channel) -> dict[str, Any]:
+        subscription: dict[str, Any] = {
+            "type": channel.kind.value,
+            "coin": self._coins[channel.symbol],
+        }
+        if channel.interval is not None:
+            subscription["interval"] = channel.interval
+        if channel.kind is ChannelKind.BOOK and self._fast_books:
+            subscription["fast"] = True
+        return subscription
+
+    def _events(self, frame: wire.Frame, at: datetime) -> tuple[MarketEvent, ...]:
+        data = bytes(frame.data)
+        match frame.channel:
+            case "l2Book":
+                book = wire.decode(data, wire.Book)
+                found = translate.order_book(book, depth=_BOOK_DEPTH, received_time=at)
+                return (BookSeen(book=found, is_top=False),)
+            case "bbo":
+                top = wire.decode(data, wire.TopOfBook)
+                return (BookSeen(book=translate.top_of_book(top, received_time=at), is_top=True),)
+            case "trades":
+                return self._trades(wire.decode(data, list[wire.PublicTrade]), at)
+            case "activeAssetCtx":
+                seen = wire.decode(data, wire.CoinContext)
+                ticker = translate.ticker(seen.coin, seen.ctx, received_time=at)
+                return (TickerSeen(ticker=ticker),)
+            case "candle":
+                return (CandleSeen(candle=translate.candle(wire.decode(data, wire.Kline))),)
+            case _:
+                return ()
+
+    def _trades(self, rows: list[wire.PublicTrade], at: datetime) -> tuple[MarketEvent, ...]:
+        """The first message after a subscription holds what was traded before it."""
+        if not rows:
+            return ()
+        is_backlog = rows[0].coin not in self._had_trades
+        self._had_trades.add(rows[0].coin)
+        rows.sort(key=lambda row: row.time)
+        trades = tuple(translate.trade(row, received_time=at) for row in rows)
+        return (TradesSeen(trades=trades, is_backlog=is_backlog),)
+
+
+def _ordered(channels: set[Channel]) -> list[Channel]:
+    return sorted(channels, key=lambda c: (c.symbol, c.kind, c.interval or ""))
+
+
+class HyperliquidMarketFeed:
+    """The public feed over one socket; the same shell as the private one."""
+
+    def __init__(
+        self,
+        base_url: str,
+        instruments: Iterable[Instrument],
+        *,
+        fast_books: bool = True,
+        connections: ConnectionBudget | None = None,
+    ) -> None:
+        self._core = MarketStream(instruments, fast_books=fast_books)
+        self._queue: EventQueue[MarketEvent] = EventQueue()
+        self._follower = Follower(
+            socket_url(base_url), self._core, self._queue, connections or ConnectionBudget()
+        )
+        self._task: asyncio.Task[None] | None = None
+
+    async def events(self) -> AsyncIterator[MarketEvent]:
+        """Yield events until `close`, reconnecting by itself."""
+        async for event in self._queue:
+            yield event
+
+    async def subscribe(self, channels: Iterable[Channel]) -> None:
+        """Set the channels to carry; the first call connects. Raises InvalidInput as `want`."""
+        self._follower.apply(self._core.want(channels, asyncio.get_running_loop().time()))
+        if self._task is None:
+            self._task = asyncio.create_task(self._follower.run(), name="hyperliquid market feed")
+            self._task.add_done_callback(self._queue.fail_with)
+
+    async def close(self) -> None:
+        """Close the socket and end the iteration."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+        self._queue.close()
