@@ -13,6 +13,7 @@ from typing import Literal
 
 from domain.commands import CommandKind
 from domain.ledger import CommandKey
+from domain.numbers import plain
 from domain.order_fold import with_closure
 from domain.orders import Closure, Concern, Order, Revision, Verdict
 
@@ -164,6 +165,9 @@ def _place_or_close(life: Lifecycle, newest: Revision | None, now: datetime) -> 
         place_by = life.replacement.place_by
     else:
         quantity, price, place_by = order.quantity, order.price, order.place_by
+    filled = order.filled_quantity
+    if filled >= quantity:
+        return _close(Verdict.CANCELED, f"replace_refused: {plain(filled)} had filled before")
     if now >= place_by:
         cause = f": {newest.absent}" if newest is not None and newest.absent else ""
         if replacing:
@@ -173,7 +177,7 @@ def _place_or_close(life: Lifecycle, newest: Revision | None, now: datetime) -> 
         return Wait(until=min(life.retry_at, place_by))
     return Place(
         revision=0 if newest is None else newest.number + 1,
-        quantity=quantity - order.filled_quantity,
+        quantity=quantity - filled,
         price=price,
     )
 
@@ -197,7 +201,7 @@ def after_command(
         life = replace(life, cancel_count=max(life.cancel_count, key.revision + 1))
         life = _clear(life)
     if definite and key.command is CommandKind.PLACE and life.replacement is not None:
-        life = _after_replacement(life)
+        life = _after_replacement(life, key.revision)
     return _answer_if_done(life)
 
 
@@ -210,19 +214,21 @@ def _clear(life: Lifecycle) -> Lifecycle:
     return life
 
 
-def _after_replacement(life: Lifecycle) -> Lifecycle:
+def _after_replacement(life: Lifecycle, placed: int) -> Lifecycle:
     newest = life.order.current
     wanted = life.replacement
     if wanted is None or newest is None or not wanted.cleared or newest.absent is not None:
         return life
+    if newest.number != placed:
+        return life  # The ledger made no revision of it: it came too late, or the order had ended.
     if newest.effective is Verdict.REJECTED:
         return _answered(replace(life, replacement=None), wanted.request_id, life.order.reason)
     return _answered(replace(life, replacement=None), wanted.request_id, None)
 
 
 def after_report(life: Lifecycle, order: Order) -> Lifecycle:
-    """Return the lifecycle after reports changed the order."""
-    return _answer_if_done(replace(life, order=order))
+    """Return the lifecycle after reports, or the ledger, changed the order."""
+    return _answer_if_done(_clear(replace(life, order=order)))
 
 
 def after_closure(life: Lifecycle, closure: Closure) -> Lifecycle:
@@ -244,11 +250,16 @@ def undelayed(life: Lifecycle) -> Lifecycle:
 def request(
     life: Lifecycle, request_id: str, kind: Literal["cancel", "modify", "resolve"]
 ) -> Lifecycle:
-    """Return the lifecycle with a request noted; the newest 64 are kept."""
+    """Return the lifecycle with a request noted.
+
+    The newest 64 are kept, and beyond them any that still wait for an answer.
+    """
     if find_request(life, request_id) is not None:
         return life
-    record = RequestRecord(request_id=request_id, kind=kind)
-    return replace(life, requests=(*life.requests, record)[-ANSWERS_KEPT:])
+    records = (*life.requests, RequestRecord(request_id=request_id, kind=kind))
+    surplus = len(records) - ANSWERS_KEPT
+    dropped = {r.request_id for r in [r for r in records if r.answered][: max(surplus, 0)]}
+    return replace(life, requests=tuple(r for r in records if r.request_id not in dropped))
 
 
 def find_request(life: Lifecycle, request_id: str) -> RequestRecord | None:
