@@ -26,7 +26,7 @@ from stack.state import (
     write_state,
 )
 from stack.supervisor import Change, Supervisor
-from stack.table import loopback_of, stack_table
+from stack.table import loopback_of, stack_table, temporal_ui_url
 
 TableBuilder = Callable[[StackSettings, StackPorts, StackPaths, Durability], StackTable]
 DatabasePreparation = Callable[[StackSettings, StackPorts, StackPaths, Durability], Awaitable[None]]
@@ -119,13 +119,12 @@ class _Board:
     ) -> StackStatus:
         ports, settings = self.ports, self._settings
         needed = needed_ports(settings)
-        urls: dict[str, str] = {}
+        urls: dict[str, str | None] = {}
         if ports is not None:
             urls["api_url"] = f"http://{loopback_of(settings.api_host)}:{ports.api}"
             urls["ws_url"] = f"ws://{loopback_of(settings.streaming_host)}:{ports.streaming}"
             urls["sim_control_url"] = f"http://{LOOPBACK}:{ports.sim_control}"
-            if "temporal_ui" in needed:
-                urls["temporal_ui_url"] = f"http://{LOOPBACK}:{ports.temporal_ui}"
+            urls["temporal_ui_url"] = temporal_ui_url(settings, ports)
         taken = ports.as_dict() if ports is not None else self.previous_ports
         return StackStatus(
             home=str(self._paths.home),

@@ -49,6 +49,11 @@ class StackSettings(BaseSettings):
         default=None,
         description="Your Temporal server, host:port; unset, an embedded one is started.",
     )
+    temporal_ui_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^/?#\s]+$",
+        description="Origin of the web UI of your Temporal server; the embedded one has its own.",
+    )
     temporal_namespace: str = Field(default="default", description="Temporal namespace.")
     redis_url: str | None = Field(
         default=None, description="Your Valkey or Redis; unset, an embedded Valkey is started."

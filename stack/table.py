@@ -73,12 +73,22 @@ def own_environment(
         SIM_HOME=str(paths.home / "sim-hyperliquid"),
         PYTHONUNBUFFERED="1",
     )
+    ui_url = temporal_ui_url(settings, ports)
+    if ui_url is not None:
+        environment["TEMPORAL_UI_URL"] = ui_url
     for variable in FILE_VARIABLES:
         # Resolved above; a process that finds both forms refuses to start.
         environment.pop(f"{variable}_FILE", None)
     # The heartbeat of an outer supervisor, should there be one, is not its children's.
     environment.pop("PERP_DEX_HEARTBEAT_FILE", None)
     return environment
+
+
+def temporal_ui_url(settings: StackSettings, ports: StackPorts) -> str | None:
+    """Give where Temporal's web UI is: the embedded one's, or what the user says of theirs."""
+    if settings.temporal_address is None:
+        return f"http://{LOOPBACK}:{ports.temporal_ui}"
+    return settings.temporal_ui_url
 
 
 def with_our_rooms(environment: Mapping[str, str]) -> dict[str, str]:

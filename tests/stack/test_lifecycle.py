@@ -152,6 +152,7 @@ async def _assert_contract(found: StackStatus, paths: StackPaths) -> None:
         "LOG_FORMAT": "json",
         "LOG_LEVEL": "INFO",
         "PERP_DEX_HOME": str(paths.home),
+        "TEMPORAL_UI_URL": found.temporal_ui_url,
     }
     for secret_place in (paths.home, paths.run, paths.logs, paths.home / "secrets"):
         assert secret_place.stat().st_mode & 0o077 == 0
@@ -315,11 +316,12 @@ async def test_servers_of_the_user_replace_the_embedded_ones(
         (paths.home / "redis-url").write_text(url, encoding="utf-8")
         monkeypatch.setenv("TEMPORAL_ADDRESS", address)
         monkeypatch.setenv("REDIS_URL_FILE", str(paths.home / "redis-url"))
+        monkeypatch.setenv("TEMPORAL_UI_URL", "https://ui.example")
         monkeypatch.setenv("DATABASE_URL", "postgresql+psycopg://db/x")
         found = await up(replace(OPTIONS, detach=True))
     assert state_of(found, "temporal") is ProcessState.EXTERNAL
     assert state_of(found, "valkey") is ProcessState.EXTERNAL
-    assert found.temporal_ui_url is None
+    assert found.temporal_ui_url == "https://ui.example"
     assert "temporal" not in found.ports
     assert "valkey" not in found.ports
     environment = json.loads((paths.home / "api.environment").read_text(encoding="utf-8"))

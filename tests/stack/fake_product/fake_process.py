@@ -22,6 +22,7 @@ NOTED = (
     "LOG_FORMAT",
     "LOG_LEVEL",
     "PERP_DEX_HOME",
+    "TEMPORAL_UI_URL",
 )
 
 
