@@ -201,11 +201,15 @@ class Status(_ServerMessage, tag="status"):
 
 
 class OrdersSnapshot(_ServerMessage, tag="snapshot"):
-    """All open and the lately ended orders of an account, as of sequence `seq`."""
+    """All open and the lately ended orders of an account, as of sequence `seq`.
+
+    `more` tells that another message of the same snapshot follows.
+    """
 
     channel: str
     account_id: str
     seq: int
+    more: bool
     orders: list[OrderView]
     snapshot: bool = True
 

@@ -37,7 +37,7 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None
     created_at: str
     updated_at: str
-    revision: int
+    revision: int | None
 
 
 class EventView(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,7 +70,7 @@ def order_view(order: Order) -> OrderView:
         reason=order.reason,
         created_at=rfc3339(order.created_at),
         updated_at=rfc3339(order.updated_at or order.created_at),
-        revision=order.current.number if order.current else 0,
+        revision=order.current.number if order.current else None,
     )
 
 

@@ -90,7 +90,7 @@ def test_an_order_without_revision_says_null_where_nothing_is_known() -> None:
         None,
         None,
     )
-    assert (shown.status, shown.outcome, shown.revision) == ("PENDING", "pending", 0)
+    assert (shown.status, shown.outcome, shown.revision) == ("PENDING", "pending", None)
     assert shown.updated_at == shown.created_at
 
 

@@ -1,0 +1,154 @@
+"""The streaming process put together: feeds to storage, storage to sockets and workflows.
+
+Every part runs by itself; one that fails is started again and does not stop the others. Opens no
+file and reads no setting: `streaming.main` gives everything in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+from bus.connection import Bus
+from bus.market_requests import MarketAnswers
+from bus.nudges import Nudge, NudgeKind, NudgeSubscriber
+from domain.ports import AccountStore, Folded, OrderStore
+from streaming.books import Books
+from streaming.bridge import Bridge, ReportSink
+from streaming.budget import BudgetRule, ReadBudget
+from streaming.catch_up import Cadence, CatchUp
+from streaming.channels import ORDERS, Channel, OrdersChannel
+from streaming.connectors import Connectors, LoadVenue
+from streaming.freshness import FreshnessBoard
+from streaming.handshake import Doors
+from streaming.ingest import Ingest
+from streaming.intake import Intake
+from streaming.protocol import Limits
+from streaming.server import StreamServer
+from streaming.tokens import Authenticator
+
+#: The paths of the channels; a new channel is a new line here and in `_channels`.
+PATHS: Final = {"/ws/v1/orders": ORDERS}
+RESTART_FIRST_S: Final = 0.5
+RESTART_MAX_S: Final = 30.0
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamingParts:
+    """What the process is made of."""
+
+    orders: OrderStore
+    accounts: AccountStore
+    load: LoadVenue
+    sink: ReportSink
+    bus: Bus
+    authenticator: Authenticator
+    hosts: frozenset[str]
+    origins: frozenset[str] = frozenset()
+    limits: Limits = field(default_factory=Limits)
+    budget: BudgetRule = field(default_factory=BudgetRule)
+    cadence: Cadence = field(default_factory=Cadence)
+
+
+class StreamingApp:
+    """The parts at work. `start`, then `run` in a task, then `drain` before it is cancelled."""
+
+    def __init__(self, parts: StreamingParts) -> None:
+        self.connectors = Connectors(parts.load)
+        self.board = FreshnessBoard(time.monotonic, self._freshness_changed)
+        self.intake = Intake(parts.orders, self._folded)
+        self.catch_up = CatchUp(
+            parts.orders,
+            self.intake,
+            self.connectors,
+            ReadBudget(parts.budget),
+            cadence=parts.cadence,
+        )
+        self.ingest = Ingest(parts.accounts, parts.load, self.intake, self.catch_up, self.board)
+        self.bridge = Bridge(parts.orders, parts.sink)
+        self.books = Books(self.connectors)
+        orders = OrdersChannel(parts.orders, self.board, lambda: datetime.now(UTC))
+        channels: dict[str, Channel] = {orders.name: orders}
+        self.server = StreamServer(
+            channels=channels,
+            accounts=parts.accounts,
+            authenticator=parts.authenticator,
+            doors=Doors(channels=PATHS, hosts=parts.hosts, origins=parts.origins),
+            limits=parts.limits,
+        )
+        self._answers = MarketAnswers(parts.bus, self.books.book)
+        self._nudges = NudgeSubscriber(parts.bus, self._nudged)
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen for clients; return the port.
+
+        Raises:
+            OSError: the address cannot be used.
+        """
+        return await self.server.start(host, port)
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for name, work in (
+                ("server", self.server.run),
+                ("bridge", self.bridge.run),
+                ("ingest", self.ingest.run),
+                ("intake", self.intake.run),
+                ("catch-up", self.catch_up.run),
+                ("nudges", self._nudges.run),
+                ("books", self._answers.run),
+            ):
+                tasks.create_task(keep_running(name, work), name=name)
+
+    async def drain(self) -> None:
+        """Say goodbye to the clients."""
+        await self.server.drain()
+
+    async def close(self) -> None:
+        """Release what was opened, after `run` has ended."""
+        await self.books.close()
+        await self.connectors.close()
+
+    def storage_changed(self, account_id: str) -> None:
+        """Hear that something of an account was committed in this process."""
+        self.server.tail.wake()
+
+    def _folded(self, folded: Folded) -> None:
+        self.server.tail.wake()
+        if folded.delivery_id is not None:
+            self.bridge.wake()
+
+    def _freshness_changed(self, account_id: str) -> None:
+        self.server.announce_status(account_id)
+
+    def _nudged(self, nudge: Nudge) -> None:
+        if nudge.kind is NudgeKind.ORDERS:
+            self.server.tail.wake()
+            self.bridge.wake()
+        else:
+            self.ingest.wake()
+            self.server.accounts_changed()
+
+
+async def keep_running(name: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Run `work`, again after every failure, with growing pauses; until cancelled."""
+    failures = 0
+    while True:
+        started = time.monotonic()
+        try:
+            await work()
+            _log.error("a part ended by itself, starting it again", extra={"part": name})
+        except Exception:  # noqa: BLE001 - the parts are to be independent of each other
+            _log.exception("a part failed, starting it again", extra={"part": name})
+        if time.monotonic() - started > RESTART_MAX_S:
+            failures = 0
+        failures += 1
+        await asyncio.sleep(min(RESTART_FIRST_S * 2 ** (failures - 1), RESTART_MAX_S))

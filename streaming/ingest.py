@@ -1,0 +1,191 @@
+"""Follows the private feeds of every active account and hands what they say to the intake.
+
+One feed per venue and network. A gap, a failing feed or a busy database is answered by catching
+up, never by guessing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Final
+
+from domain.accounts import Account, Network
+from domain.errors import InvalidInput, Unavailable
+from domain.ports import AccountStore
+from streaming.catch_up import CatchUp
+from streaming.connectors import LoadVenue
+from streaming.freshness import FreshnessBoard
+from streaming.intake import Intake
+from venues.connector import AccountEvent, AccountFeed, FeedState, FillsSeen, OrdersSeen
+
+REFRESH_S: Final = 3.0
+RESTART_FIRST_S: Final = 0.5
+RESTART_MAX_S: Final = 30.0
+
+_log = logging.getLogger(__name__)
+
+_Place = tuple[str, Network]
+
+
+class Ingest:
+    """Keeps one feed per venue and network on exactly the active accounts."""
+
+    def __init__(
+        self,
+        accounts: AccountStore,
+        load: LoadVenue,
+        intake: Intake,
+        catch_up: CatchUp,
+        board: FreshnessBoard,
+        *,
+        refresh_s: float = REFRESH_S,
+    ) -> None:
+        self._accounts = accounts
+        self._load = load
+        self._intake = intake
+        self._catch_up = catch_up
+        self._board = board
+        self._refresh_s = refresh_s
+        self._look = asyncio.Event()
+        self._followers: dict[_Place, Follower] = {}
+        self._unusable: set[_Place] = set()
+        self._storage_away = False
+
+    def wake(self) -> None:
+        """Look for accounts that came or went."""
+        self._look.set()
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                self._look.clear()
+                await self._refresh(tasks)
+                try:
+                    async with asyncio.timeout(self._refresh_s):
+                        await self._look.wait()
+                except TimeoutError:
+                    continue
+
+    async def _refresh(self, tasks: asyncio.TaskGroup) -> None:
+        try:
+            places: dict[_Place, dict[str, Account]] = defaultdict(dict)
+            for account in await self._accounts.all_active():
+                places[account.venue, account.network][account.account_id] = account
+            for place in {*places, *self._followers}:
+                await self._follow(place, places.get(place, {}), tasks)
+        except Unavailable as error:
+            if not self._storage_away:
+                _log.warning("accounts cannot be read: %s", error)
+            self._storage_away = True
+        else:
+            self._storage_away = False
+
+    async def _follow(
+        self, place: _Place, accounts: dict[str, Account], tasks: asyncio.TaskGroup
+    ) -> None:
+        follower = self._followers.get(place)
+        if follower is None:
+            follower = self._new_follower(place)
+            if follower is None:
+                return
+        for account in accounts.values():
+            await self._catch_up.follow(account)
+        for account_id in follower.accounts.keys() - accounts.keys():
+            self._catch_up.unfollow(account_id)
+            self._board.forget(account_id)
+        if place not in self._followers:
+            self._followers[place] = follower
+            tasks.create_task(follower.run(accounts), name=f"feed-{place[0]}-{place[1]}")
+        elif follower.accounts != accounts:
+            await follower.watch(accounts)
+
+    def _new_follower(self, place: _Place) -> Follower | None:
+        venue, network = place
+        try:
+            spec = self._load(venue)
+            spec.account_feed(network)
+        except InvalidInput as error:
+            if place not in self._unusable:
+                self._unusable.add(place)
+                _log.error("accounts cannot be followed: %s", error, extra={"venue": venue})
+            return None
+        return Follower(
+            lambda: spec.account_feed(network), self._intake, self._catch_up, self._board
+        )
+
+
+class Follower:
+    """One feed of one venue and network; made anew when it fails."""
+
+    def __init__(
+        self,
+        make_feed: Callable[[], AccountFeed],
+        intake: Intake,
+        catch_up: CatchUp,
+        board: FreshnessBoard,
+    ) -> None:
+        self._make_feed = make_feed
+        self._intake = intake
+        self._catch_up = catch_up
+        self._board = board
+        self._feed: AccountFeed | None = None
+        self.accounts: dict[str, Account] = {}
+
+    async def watch(self, accounts: dict[str, Account]) -> None:
+        """Follow these accounts from now on."""
+        self.accounts = accounts
+        if self._feed is not None:
+            await self._feed.watch(tuple(accounts.values()))
+
+    async def run(self, accounts: dict[str, Account]) -> None:
+        """Follow until cancelled."""
+        self.accounts = accounts
+        failures = 0
+        while True:
+            feed = self._feed = self._make_feed()
+            try:
+                await feed.watch(tuple(self.accounts.values()))
+                async for event in feed.events():
+                    failures = 0
+                    await self._take(event)
+                _log.warning("a feed ended, following it anew")
+            except Exception:  # noqa: BLE001 - whatever a feed does, it is followed anew
+                _log.exception("a feed failed, following it anew")
+            finally:
+                self._feed = None
+                await feed.close()
+            self._say(None, live=False, reason="the feed failed")
+            failures += 1
+            await asyncio.sleep(min(RESTART_FIRST_S * 2 ** (failures - 1), RESTART_MAX_S))
+
+    async def _take(self, event: AccountEvent) -> None:
+        if isinstance(event, FeedState):
+            self._say(event.account_id, live=event.live, reason=event.reason)
+            return
+        if event.account_id not in self.accounts:
+            _log.warning("a feed spoke of an account it was not asked for")
+            return
+        try:
+            await self._store(event)
+        except Unavailable:
+            # The event is gone; the venue still has what it said.
+            self._catch_up.request(event.account_id)
+        except Exception:  # noqa: BLE001 - one event that cannot be taken must not end the feed
+            _log.exception("an event could not be taken", extra={"account_id": event.account_id})
+            self._catch_up.request(event.account_id)
+
+    async def _store(self, event: OrdersSeen | FillsSeen) -> None:
+        if isinstance(event, OrdersSeen):
+            await self._intake.take_orders(event.account_id, event.orders, source="feed", hold=True)
+        else:
+            await self._intake.take_fills(event.fills)
+
+    def _say(self, account_id: str | None, *, live: bool, reason: str) -> None:
+        for one in self.accounts if account_id is None else (account_id,):
+            if one in self.accounts:
+                self._board.set(one, live=live, reason=reason)
+                self._catch_up.feed_is(one, live=live)

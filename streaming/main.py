@@ -1,0 +1,117 @@
+"""The streaming process: composition root, `python -m streaming.main`.
+
+Holds the payload key and the API token; no venue credential, and nothing that could sign.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from contextlib import AsyncExitStack
+from typing import Final
+
+import structlog
+
+from bus.connection import Bus
+from domain.errors import PerpDexError
+from process.heartbeat import Heartbeat
+from process.logging import configure_logging
+from process.signals import stop_event
+from sealing.errors import SealingError
+from sealing.key_ring import KEY_RING_NAME, ensure_key_ring
+from sealing.passphrase import load_passphrase
+from sealing.token import ensure_api_token, load_api_token
+from storage.opening import Storage, open_storage
+from streaming.app import StreamingApp, StreamingParts
+from streaming.bridge import connect_sink
+from streaming.settings import StreamingSettings
+from streaming.tokens import FileToken
+from venues import registry
+
+EXIT_CONFIGURATION: Final = 2
+TOKEN_NAME: Final = "api-token"  # noqa: S105 - the name of a file
+
+log = structlog.get_logger("streaming")
+
+
+async def run(settings: StreamingSettings) -> None:
+    """Serve until SIGTERM or SIGINT, then drain.
+
+    Raises:
+        PerpDexError: the database is missing or of another revision.
+        SealingError: a secret file cannot be used.
+        OSError: the port is taken.
+    """
+    stop = stop_event()
+    async with AsyncExitStack() as stack:
+        heartbeat = await stack.enter_async_context(Heartbeat.from_environment())
+        app = await compose(settings, stack)
+        port = await app.start(settings.streaming_host, settings.streaming_port)
+        async with asyncio.TaskGroup() as tasks:
+            working = tasks.create_task(app.run())
+            endpoint = _endpoint(settings.streaming_host, port)
+            heartbeat.ready(endpoint)
+            log.info("streaming ready", endpoint=endpoint)
+            await stop.wait()
+            heartbeat.draining()
+            log.info("streaming drains")
+            await app.drain()
+            working.cancel()
+    log.info("streaming stopped")
+
+
+async def compose(settings: StreamingSettings, stack: AsyncExitStack) -> StreamingApp:
+    """Make every part; `stack` closes them."""
+    home = settings.perp_dex_home.expanduser()
+    secrets = home / "secrets"
+    passphrase = load_passphrase(secrets, settings.key_passphrase_file)
+    ring = ensure_key_ring(secrets / KEY_RING_NAME, passphrase)
+    token_file = home / TOKEN_NAME
+    ensure_api_token(token_file)
+    storage: Storage = await open_storage(settings.database_url, home)
+    stack.push_async_callback(storage.close)
+    bus = Bus(settings.redis_url)
+    stack.push_async_callback(bus.close)
+    sink = await connect_sink(
+        settings.temporal_address,
+        settings.temporal_namespace,
+        current_key=ring.current,
+        keys=ring.keys,
+    )
+    app = StreamingApp(
+        StreamingParts(
+            orders=storage.orders,
+            accounts=storage.accounts,
+            load=registry.load,
+            sink=sink,
+            bus=bus,
+            authenticator=FileToken(lambda: load_api_token(token_file)),
+            hosts=settings.hosts,
+            origins=settings.origins,
+        )
+    )
+    stack.push_async_callback(app.close)
+    storage.on_change(app.storage_changed)
+    return app
+
+
+def _endpoint(host: str, port: int) -> str:
+    # What listens everywhere is reached on this machine by its loopback address.
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared
+    return f"ws://[{reachable}]:{port}" if ":" in reachable else f"ws://{reachable}:{port}"
+
+
+def main() -> int:
+    """Run the process; 0 after a drain, 2 when it was configured wrongly."""
+    settings = StreamingSettings.load_or_exit()
+    configure_logging(service="streaming", log_format=settings.log_format, level=settings.log_level)
+    try:
+        asyncio.run(run(settings))
+    except (PerpDexError, SealingError, OSError) as error:
+        log.error("streaming cannot start", error=str(error), kind=type(error).__name__)
+        return EXIT_CONFIGURATION
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,59 @@
+"""The streaming process's settings, from its environment. Read by `streaming.main` only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from process.settings import ProcessSettings
+from streaming.handshake import LOOPBACK_HOSTS
+
+
+class StreamingSettings(ProcessSettings):
+    """Settings of the streaming process (`python -m streaming.main`)."""
+
+    perp_dex_home: Path = Field(Path("~/.perp-dex"), description="Where all state is kept.")
+    database_url: str = Field(
+        "", repr=False, description="SQL database; empty: SQLite in PERP_DEX_HOME."
+    )
+    temporal_address: str = Field("127.0.0.1:7233", description="Temporal's host and port.")
+    temporal_namespace: str = Field("default", description="Temporal's namespace.")
+    redis_url: str = Field("redis://127.0.0.1:6390/0", repr=False, description="Valkey or Redis.")
+    key_passphrase_file: Path | None = Field(
+        None,
+        validation_alias="PERP_DEX_KEY_PASSPHRASE_FILE",
+        description="File with the passphrase of the key files; unset: a machine key.",
+    )
+    streaming_host: str = Field("127.0.0.1", description="Address the WebSockets listen on.")
+    streaming_port: int = Field(
+        8701, ge=0, le=65_535, description="Port of the WebSockets; 0: any free one."
+    )
+    streaming_allowed_hosts: str = Field(
+        "",
+        description="Further Host names the WebSockets answer to, comma-separated, without port.",
+    )
+    streaming_allowed_origins: str = Field(
+        "",
+        description="Origins of web pages that may connect, comma-separated, such as "
+        "https://desk.example; empty: pages of the same host and port only.",
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
+        "INFO", description="Least severe log line that is kept."
+    )
+    log_format: Literal["json", "console"] = Field("json", description="Form of log lines.")
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """The Host header values that name this server, without port."""
+        return LOOPBACK_HOSTS | {self.streaming_host.lower()} | _names(self.streaming_allowed_hosts)
+
+    @property
+    def origins(self) -> frozenset[str]:
+        """The origins whose web pages may connect."""
+        return _names(self.streaming_allowed_origins)
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(name.strip().lower() for name in text.split(",") if name.strip())
