@@ -22,6 +22,7 @@ SETTINGS_CLASSES: Final = (
     "worker:WorkerSettings",
     "api.settings:ApiSettings",
     "streaming.settings:StreamingSettings",
+    "venues.hyperliquid.settings:HyperliquidSettings",
     "venues.simulation.settings:SimulatorSettings",
 )
 

@@ -26,7 +26,7 @@ from stack.state import (
     write_state,
 )
 from stack.supervisor import Change, Supervisor
-from stack.table import loopback_of, stack_table, temporal_ui_url
+from stack.table import in_url, loopback_of, stack_table, temporal_ui_url
 
 TableBuilder = Callable[[StackSettings, StackPorts, StackPaths, Durability], StackTable]
 DatabasePreparation = Callable[[StackSettings, StackPorts, StackPaths, Durability], Awaitable[None]]
@@ -121,8 +121,10 @@ class _Board:
         needed = needed_ports(settings)
         urls: dict[str, str | None] = {}
         if ports is not None:
-            urls["api_url"] = f"http://{loopback_of(settings.api_host)}:{ports.api}"
-            urls["ws_url"] = f"ws://{loopback_of(settings.streaming_host)}:{ports.streaming}"
+            urls["api_url"] = f"http://{in_url(loopback_of(settings.api_host))}:{ports.api}"
+            urls["ws_url"] = (
+                f"ws://{in_url(loopback_of(settings.streaming_host))}:{ports.streaming}"
+            )
             urls["sim_control_url"] = f"http://{LOOPBACK}:{ports.sim_control}"
             urls["temporal_ui_url"] = temporal_ui_url(settings, ports)
         taken = ports.as_dict() if ports is not None else self.previous_ports

@@ -1,6 +1,6 @@
 """Which port each process of the stack listens on, and who has it if it is taken.
 
-A port is tested by binding it on the loopback address the process will use.
+A port is tested by binding it on the address that the process will use.
 """
 
 import random
@@ -92,18 +92,19 @@ def choose_ports(
                 f"{_setting(taken[port])} has too; change one of them"
             )
         taken[port] = name
-        if not is_free(port):
+        if not is_free(port, _host(settings, name)):
             raise PortTaken(_explain_taken(name, port))
     return StackPorts(**ports)
 
 
-def is_free(port: int) -> bool:
-    """Say whether a server could listen on this loopback port now."""
-    with closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as probe:
+def is_free(port: int, host: str = LOOPBACK) -> bool:
+    """Say whether a server could listen on this port of `host` now."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with closing(socket.socket(family, socket.SOCK_STREAM)) as probe:
         # As servers do: a connection in TIME_WAIT does not make a port taken.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((LOOPBACK, port))
+            probe.bind((host, port))
             probe.listen(1)
         except OSError:
             return False
@@ -123,6 +124,11 @@ def port_owner(port: int) -> str | None:
                 return f"pid {process.name}"
             return f"{name} (pid {process.name})"
     return None
+
+
+def _host(settings: StackSettings, name: str) -> str:
+    hosts = {"api": settings.api_host, "streaming": settings.streaming_host}
+    return hosts.get(name, LOOPBACK)
 
 
 def _setting(name: str) -> str:

@@ -41,7 +41,8 @@ def http(host: str, port: int, path: str) -> Probe:
 
     async def probe() -> bool:
         async with _connection(host, port) as (reader, writer):
-            head = f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n"
+            name = f"[{host}]" if ":" in host else host
+            head = f"GET {path} HTTP/1.1\r\nHost: {name}:{port}\r\nConnection: close\r\n\r\n"
             writer.write(head.encode("ascii"))
             words = (await reader.readline()).split()
             return len(words) > 1 and words[1].startswith(b"2")

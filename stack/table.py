@@ -108,6 +108,11 @@ def loopback_of(host: str) -> str:
     return LOOPBACK if host in ("0.0.0.0", "::", "") else host  # noqa: S104 - compared, not bound
 
 
+def in_url(host: str) -> str:
+    """Give a host as it stands in a URL."""
+    return f"[{host}]" if ":" in host else host
+
+
 def _own_processes(
     settings: StackSettings, ports: StackPorts, paths: StackPaths
 ) -> list[ProcessSpec]:
@@ -150,7 +155,7 @@ def _own_processes(
         own(
             "api",
             own_command("api.main"),
-            f"http://{api_host}:{ports.api}",
+            f"http://{in_url(api_host)}:{ports.api}",
             start_stage=2,
             drain_stage=0,
             probe=probes.http(api_host, ports.api, "/readyz"),
@@ -158,7 +163,7 @@ def _own_processes(
         own(
             "streaming",
             own_command("streaming.main"),
-            f"ws://{loopback_of(settings.streaming_host)}:{ports.streaming}",
+            f"ws://{in_url(loopback_of(settings.streaming_host))}:{ports.streaming}",
             start_stage=2,
             drain_stage=0,
         ),

@@ -18,6 +18,7 @@ from stack.logfile import LogReader, append_lines, last_lines, rotate_if_large
 from stack.paths import StackPaths
 from stack.ports import StackPorts
 from stack.settings import StackSettings
+from stack.spec import Probe
 from stack.state import (
     Durability,
     Phase,
@@ -27,7 +28,7 @@ from stack.state import (
     read_status,
     write_state,
 )
-from stack.table import loopback_of, own_environment, stack_table, with_our_rooms
+from stack.table import in_url, loopback_of, own_environment, stack_table, with_our_rooms
 from stack.vitals import Beat, HeartbeatReader, Silence
 
 PORTS = StackPorts(temporal=1, temporal_ui=2, valkey=3, api=4, streaming=5, sim=6, sim_control=7)
@@ -55,7 +56,7 @@ async def answering(answer: bytes) -> AsyncIterator[int]:
         await asyncio.gather(*serving)
 
 
-def http(host: str, port: int) -> probes.Probe:
+def http(host: str, port: int) -> Probe:
     return probes.http(host, port, "/readyz")
 
 
@@ -71,7 +72,7 @@ def http(host: str, port: int) -> probes.Probe:
     ],
 )
 async def test_probes_understand_the_answer(
-    make: Callable[[str, int], probes.Probe], answer: bytes, expected: bool
+    make: Callable[[str, int], Probe], answer: bytes, expected: bool
 ) -> None:
     async with answering(answer) as port:
         assert await make("127.0.0.1", port)() is expected
@@ -206,6 +207,8 @@ def test_a_state_file_of_something_else_is_said(paths: StackPaths, content: str)
 def test_a_server_bound_everywhere_is_reached_on_loopback() -> None:
     assert loopback_of("0.0.0.0") == "127.0.0.1"
     assert loopback_of("10.0.0.1") == "10.0.0.1"
+    assert in_url("10.0.0.1") == "10.0.0.1"
+    assert in_url("::1") == "[::1]"
 
 
 def test_rooms_of_a_checkout_are_on_the_path_of_children(monkeypatch: pytest.MonkeyPatch) -> None:

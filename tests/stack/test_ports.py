@@ -67,7 +67,7 @@ def test_ports_of_the_user_s_servers_are_not_needed(
 
 
 def test_no_free_port_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ports_module, "is_free", lambda _port: False)
+    monkeypatch.setattr(ports_module, "is_free", lambda *_: False)
     with pytest.raises(PortTaken, match="--ports auto: expected a free port between 15000"):
         choose_ports(StackSettings.load(), PortChoice.AUTO, {"api": 1})
 
@@ -93,3 +93,13 @@ def test_an_owner_that_may_not_be_seen_is_said_so(
     monkeypatch.setenv("API_PORT", str(taken))
     with pytest.raises(PortTaken, match="taken by a process that is not yours to see"):
         choose_ports(StackSettings.load(), PortChoice.AUTO, {})
+
+
+def test_a_port_is_tested_where_it_will_be_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(socket.create_server(("127.0.0.2", 0))) as server:
+        port = server.getsockname()[1]
+        monkeypatch.setenv("STREAMING_PORT", str(port))
+        assert choose_ports(StackSettings.load(), PortChoice.AUTO, {}).streaming == port
+        monkeypatch.setenv("STREAMING_HOST", "127.0.0.2")
+        with pytest.raises(PortTaken, match="STREAMING_PORT"):
+            choose_ports(StackSettings.load(), PortChoice.AUTO, {})
