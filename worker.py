@@ -19,11 +19,10 @@ from typing import Any
 
 import structlog
 from pydantic import Field
-from storage.opening import Storage, open_storage
 from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from activities.access import Checkpoints, NoCheckpoints
+from activities.access import Checkpoints, CommandParts, NoCheckpoints
 from activities.accounts import AccountActivities
 from activities.orders import OrderActivities
 from activities.resolution import ResolutionActivities
@@ -31,7 +30,7 @@ from bus.connection import Bus
 from bus.nudges import NudgePublisher
 from domain.accounts import Account, Network
 from domain.errors import InvalidInput, PerpDexError, VenueUnavailable
-from domain.ports import IntentLedger
+from domain.ports import IntentLedger, TradingAccessSource
 from process.death import protect_memory
 from process.heartbeat import Heartbeat
 from process.logging import configure_logging
@@ -39,8 +38,9 @@ from process.settings import ProcessSettings
 from process.signals import stop_event
 from sealing.errors import SealingError
 from sealing.key_ring import ensure_key_ring
-from sealing.keys import Recipient, ensure_key_pair
+from sealing.keys import Recipient, ensure_key_pair, load_private_key
 from sealing.passphrase import load_passphrase
+from storage.opening import Storage, open_storage
 from venues import registry
 from venues.connector import Connector
 from workflows.account import VerifyAccountWorkflow
@@ -176,8 +176,10 @@ async def run(settings: WorkerSettings, parts: Parts | None = None) -> None:
         secrets = home / "secrets"
         passphrase = load_passphrase(secrets, settings.key_passphrase_file)
         ring = ensure_key_ring(secrets / "payload-keys", passphrase)
-        key = ensure_key_pair(secrets, Recipient.WORKER, passphrase)
-        storage = await open_storage(settings.database_url, home, unseal=key)
+        ensure_key_pair(secrets, Recipient.WORKER, passphrase)
+        key = load_private_key(secrets, Recipient.WORKER, passphrase)
+        storage = await open_storage(settings.database_url, home)
+        access = storage.access(key)
         stack.push_async_callback(storage.close)
         bus = Bus(settings.redis_url)
         stack.push_async_callback(bus.close)
@@ -193,7 +195,9 @@ async def run(settings: WorkerSettings, parts: Parts | None = None) -> None:
             refused=lambda reason: log.error("payload refused", reason=reason),
         )
         workflows = OrderWorkflows(client)
-        workers = [_worker(settings, client, venue, storage, connectors, parts) for venue in venues]
+        workers = [
+            _worker(settings, client, venue, storage, access, connectors, parts) for venue in venues
+        ]
         await _warm(settings, connectors, venues)
         for worker in workers:
             await stack.enter_async_context(worker)
@@ -219,23 +223,21 @@ def _worker(
     client: Client,
     venue: str,
     storage: Storage,
+    access: TradingAccessSource,
     connectors: Connectors,
     parts: Parts,
 ) -> Worker:
-    ledger = parts.ledger(storage.ledger)
-    injected = {
-        "ledger": ledger,
-        "orders": storage.orders,
-        "access": storage.access,
-        "connectors": connectors,
-        "checkpoints": parts.checkpoints,
-        "now": _now,
-    }
-    orders = OrderActivities(**injected)
-    resolution = parts.resolution(**injected)
-    accounts = AccountActivities(
-        accounts=storage.accounts, access=storage.access, connectors=connectors
+    injected = CommandParts(
+        ledger=parts.ledger(storage.ledger),
+        orders=storage.orders,
+        access=access,
+        connectors=connectors,
+        checkpoints=parts.checkpoints,
+        now=_now,
     )
+    orders = OrderActivities(injected)
+    resolution = parts.resolution(injected)
+    accounts = AccountActivities(accounts=storage.accounts, access=access, connectors=connectors)
     return Worker(
         client,
         task_queue=venue_queue(venue),

@@ -1,13 +1,17 @@
-"""What activities are given: connectors by venue, and named points where a process may be killed.
+"""What activities are given: ports, connectors by venue, and named points to be killed at.
 
 Protocols only; `worker.py` injects what implements them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from domain.accounts import Network
+from domain.ports import IntentLedger, OrderStore, TradingAccessSource
 from venues.connector import Connector
 
 
@@ -44,3 +48,15 @@ class NoCheckpoints:
 
     def reached(self, point: str) -> None:
         """Do nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandParts:
+    """What the activities of orders work with; `now` is our clock, aware UTC."""
+
+    ledger: IntentLedger
+    orders: OrderStore
+    access: TradingAccessSource
+    connectors: ConnectorSource
+    checkpoints: Checkpoints
+    now: Callable[[], datetime]

@@ -6,13 +6,12 @@ prove they hand to `activities.resolution`. Knows no venue and no SQL.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from temporalio import activity
 
-from activities.access import Checkpoints, ConnectorSource
+from activities.access import CommandParts
 from activities.commands import CommandCarrier
 from activities.contracts import (
     Adoption,
@@ -39,7 +38,6 @@ from domain.ledger import CommandDraft, CommandKey, CommandRow
 from domain.order_fold import with_closure
 from domain.orders import Closure, Concern, Order, OrderReport, Verdict
 from domain.outcomes import Accepted, NotSent, Rejected, SendResult, Unknown
-from domain.ports import IntentLedger, OrderStore, TradingAccessSource
 from domain.timeline import EventKind, TimelineEvent
 from venues.connector import Connector, VenueOrder
 
@@ -50,22 +48,13 @@ FILL_OVERLAP = timedelta(minutes=1)
 class OrderActivities:
     """The activities of `OrderWorkflow` that act at once."""
 
-    def __init__(
-        self,
-        *,
-        ledger: IntentLedger,
-        orders: OrderStore,
-        access: TradingAccessSource,
-        connectors: ConnectorSource,
-        checkpoints: Checkpoints,
-        now: Callable[[], datetime],
-    ) -> None:
-        self._ledger = ledger
-        self._orders = orders
-        self._access = access
-        self._connectors = connectors
-        self._carrier = CommandCarrier(ledger, orders, checkpoints)
-        self._now = now
+    def __init__(self, parts: CommandParts) -> None:
+        self._ledger = parts.ledger
+        self._orders = parts.orders
+        self._access = parts.access
+        self._connectors = parts.connectors
+        self._carrier = CommandCarrier(parts.ledger, parts.orders, parts.checkpoints)
+        self._now = parts.now
 
     @activity.defn(name="place_order")
     async def place(self, task: PlaceTask) -> CommandResult:

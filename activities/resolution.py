@@ -7,12 +7,11 @@ Looks first, then closes the fence, then looks everywhere, and writes an outcome
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from temporalio import activity
 
-from activities.access import Checkpoints, ConnectorSource
+from activities.access import CommandParts
 from activities.commands import CommandCarrier, describe
 from activities.contracts import CommandResult, ResolveTask
 from activities.orders import SEND_WITHIN_S, report_of
@@ -23,7 +22,6 @@ from domain.fills import Fill, total
 from domain.ledger import CommandDraft, CommandKey, CommandRow, Inserted, NonceRule
 from domain.orders import Concern, OrderReport, Verdict
 from domain.outcomes import Accepted, Outcome, Rejected, SendResult, is_definite
-from domain.ports import IntentLedger, OrderStore, TradingAccessSource
 from domain.resolution import (
     CancelEvidence,
     PlacementEvidence,
@@ -42,21 +40,12 @@ NOOPS_PER_PLACEMENT = 100
 class ResolutionActivities:
     """The activity that turns unknown into known."""
 
-    def __init__(
-        self,
-        *,
-        ledger: IntentLedger,
-        orders: OrderStore,
-        access: TradingAccessSource,
-        connectors: ConnectorSource,
-        checkpoints: Checkpoints,
-        now: Callable[[], datetime],
-    ) -> None:
-        self._ledger = ledger
-        self._access = access
-        self._connectors = connectors
-        self._carrier = CommandCarrier(ledger, orders, checkpoints)
-        self._now = now
+    def __init__(self, parts: CommandParts) -> None:
+        self._ledger = parts.ledger
+        self._access = parts.access
+        self._connectors = parts.connectors
+        self._carrier = CommandCarrier(parts.ledger, parts.orders, parts.checkpoints)
+        self._now = parts.now
 
     @activity.defn(name="resolve_command")
     async def resolve(self, task: ResolveTask) -> CommandResult:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -40,11 +41,17 @@ class Rig:
         self.ports: StackPorts = choose_ports(settings, PortChoice.AUTO, {})
         table = stack_table(settings, self.ports, self.paths, Durability(durability))
         self._specs = {spec.name: spec for spec in table.processes}
+        self._specs["worker-2"] = self._second_worker(self._specs["worker"])
         points = home / "points"
         points.mkdir(exist_ok=True)
         self.points = FileCheckpoints(points)
         self._extra = {POINTS_VARIABLE: str(points), MUTANT_VARIABLE: mutant}
         self._children: dict[str, subprocess.Popen[bytes]] = {}
+
+    def _second_worker(self, spec: ProcessSpec) -> ProcessSpec:
+        beat = self.paths.heartbeat_file("worker-2")
+        environment = {**spec.environment, "PERP_DEX_HEARTBEAT_FILE": str(beat)}
+        return replace(spec, name="worker-2", heartbeat_file=beat, environment=environment)
 
     @property
     def api_url(self) -> str:
@@ -72,7 +79,7 @@ class Rig:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        for name in reversed(ORDER_OF_START):
+        for name in (*reversed(ORDER_OF_START), "worker-2"):
             self.resume(name)
             self.kill(name)
 
@@ -95,6 +102,7 @@ class Rig:
     def _spawn(self, spec: ProcessSpec) -> None:
         command = {
             "worker": own_command("tests.crash.worker_process"),
+            "worker-2": own_command("tests.crash.worker_process"),
             "api": own_command("tests.crash.api_process"),
             "streaming": own_command("tests.crash.streaming_process"),
         }.get(spec.name, spec.command)

@@ -1,0 +1,176 @@
+"""Opening storage: every repository over one database, for a process's composition root.
+
+What a process writes to an account's orders is told to the listeners of that process after the
+commit, so that others can be nudged; who hears nothing reads it from the database all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from domain.fills import Fill
+from domain.ledger import CommandDraft, CommandKey, CommandSlot, Inserted, Reservation
+from domain.orders import Concern, Order, OrderReport
+from domain.outcomes import SendResult
+from domain.ports import Folded
+from domain.timeline import TimelineEvent
+from sealing.keys import PrivateKey
+from storage.access import SealedTradingAccess
+from storage.accounts import SqlAccountStore
+from storage.audit import SqlAuditLog
+from storage.engine import Database, open_database
+from storage.halts import HaltStore
+from storage.ledger import SqlIntentLedger
+from storage.markets import SqlMarketStore
+from storage.orders import SqlOrderStore
+from storage.url import default_url
+
+Listener = Callable[[str], None]
+
+
+class Listeners:
+    """Who is told the id of an account whose orders changed."""
+
+    def __init__(self) -> None:
+        self._listeners: list[Listener] = []
+
+    def add(self, listener: Listener) -> None:
+        """Have `listener` told from now on."""
+        self._listeners.append(listener)
+
+    def tell(self, account_id: str) -> None:
+        """Tell all."""
+        for listener in self._listeners:
+            listener(account_id)
+
+
+class TellingLedger(SqlIntentLedger):
+    """The ledger, telling of what it changed in orders."""
+
+    def __init__(self, database: Database, listeners: Listeners) -> None:
+        super().__init__(database)
+        self._listeners = listeners
+
+    async def reserve(
+        self,
+        draft: CommandDraft,
+        *,
+        spell_client_order_id: Callable[[int], str],
+        compose: Callable[[CommandSlot], str],
+    ) -> Reservation:
+        """Reserve, then tell. See the port."""
+        reservation = await super().reserve(
+            draft, spell_client_order_id=spell_client_order_id, compose=compose
+        )
+        if isinstance(reservation, Inserted):
+            self._listeners.tell(draft.account_id)
+        return reservation
+
+    async def decide(
+        self, key: CommandKey, result: SendResult, *, concern: Concern | None = None
+    ) -> Order:
+        """Decide, then tell. See the port."""
+        order = await super().decide(key, result, concern=concern)
+        self._listeners.tell(order.account_id)
+        return order
+
+
+class TellingOrders(SqlOrderStore):
+    """The order store, telling of what it changed."""
+
+    def __init__(self, database: Database, listeners: Listeners) -> None:
+        super().__init__(database)
+        self._listeners = listeners
+
+    async def add(self, order: Order, event: TimelineEvent) -> Order:
+        """Add, then tell. See the port."""
+        kept = await super().add(order, event)
+        self._listeners.tell(kept.account_id)
+        return kept
+
+    async def amend(
+        self, order_id: str, change: Callable[[Order], Order], event: TimelineEvent
+    ) -> Order:
+        """Amend, then tell. See the port."""
+        order = await super().amend(order_id, change, event)
+        self._listeners.tell(order.account_id)
+        return order
+
+    async def fold(self, report: OrderReport) -> Folded:
+        """Fold, then tell. See the port."""
+        folded = await super().fold(report)
+        if folded.changed:
+            self._listeners.tell(folded.order.account_id)
+        return folded
+
+    async def book(self, fills: Sequence[Fill]) -> tuple[Folded, ...]:
+        """Book, then tell. See the port."""
+        booked = await super().book(fills)
+        for account_id in {folded.order.account_id for folded in booked}:
+            self._listeners.tell(account_id)
+        return booked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Storage:
+    """All repositories of one open database."""
+
+    database: Database
+    ledger: SqlIntentLedger
+    orders: SqlOrderStore
+    accounts: SqlAccountStore
+    markets: SqlMarketStore
+    audit: SqlAuditLog
+    halts: HaltStore
+    listeners: Listeners = field(repr=False)
+
+    def on_change(self, listener: Listener) -> None:
+        """Have `listener` told the account of each change this process makes to orders."""
+        self.listeners.add(listener)
+
+    async def check(self) -> None:
+        """Check that the database answers and has this code's revision.
+
+        Raises:
+            WrongRevision: it has not; the message names the command to run.
+            Unavailable: it does not answer.
+        """
+        await self.database.check_revision()
+
+    def access(self, key: PrivateKey) -> SealedTradingAccess:
+        """Return what opens sealed trading credentials with a worker's private key."""
+        return SealedTradingAccess(self.database, key)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.database.close()
+
+
+async def open_storage(database_url: str, home: Path) -> Storage:
+    """Open the database at `database_url`, or the one in `home` when that is empty.
+
+    Raises:
+        InvalidInput: the address is no database's.
+        WrongRevision: the database is missing or of another revision.
+        Unavailable: it does not answer.
+    """
+    database = open_database(database_url or default_url(home))
+    listeners = Listeners()
+    storage = Storage(
+        database=database,
+        ledger=TellingLedger(database, listeners),
+        orders=TellingOrders(database, listeners),
+        accounts=SqlAccountStore(database),
+        markets=SqlMarketStore(database),
+        audit=SqlAuditLog(database),
+        halts=HaltStore(database),
+        listeners=listeners,
+    )
+    try:
+        await storage.check()
+    except BaseException:
+        await storage.close()
+        raise
+    return storage

@@ -1,0 +1,71 @@
+"""Freeze and resume: a worker that stands still, is taken over, and goes on too late."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterator
+from decimal import Decimal
+from typing import Any
+
+from tests.crash.matrix import Cell, CellResult
+from tests.crash.rig import Rig, eventually
+from tests.crash.trader import Trader
+
+POINTS = ("place.ledger_committed", "place.answer_read", "place.outcome_committed")
+FROZEN_FOR_S = 6.0
+
+
+def run_freezing(rig: Rig, trader: Trader) -> Iterator[Coroutine[Any, Any, CellResult]]:
+    """Yield one run per point, without and with a second worker that takes over."""
+    number = 0
+    for taken_over in (False, True):
+        for point in POINTS:
+            number += 1
+            yield _run(rig, trader, point, taken_over=taken_over, price=25_000 + number)
+
+
+async def _run(rig: Rig, trader: Trader, point: str, *, taken_over: bool, price: int) -> CellResult:
+    how = "taken over, then resumed" if taken_over else "resumed"
+    cell = Cell(command="place", gap=f"frozen at {point.split('.')[1]}", kill=how)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    wrong: str | None = None
+    try:
+        await _freeze(rig, trader, point, taken_over=taken_over, price=price)
+    except AssertionError as error:
+        wrong = str(error)
+    finally:
+        rig.points.go(point)
+        rig.kill("worker-2")
+        rig.points.disarm()
+        await rig.start("worker")
+    return CellResult(cell=cell, wrong=wrong, seconds=loop.time() - began)
+
+
+async def _freeze(rig: Rig, trader: Trader, point: str, *, taken_over: bool, price: int) -> None:
+    rig.points.arm(point)
+    order = {"symbol": "BTC-PERP", "side": "BUY", "quantity": "0.01", "price": str(price)}
+    command = asyncio.create_task(trader.place(f"freeze-{price}", within_s=90, **order))
+    try:
+
+        async def hit() -> bool:
+            return rig.points.is_hit(point)
+
+        await eventually(hit, within_s=20, what=f"the worker to reach {point}")
+        if taken_over:
+            rig.freeze("worker")
+            await rig.start("worker-2")
+            placed = await command
+            rig.resume("worker")
+        await asyncio.sleep(FROZEN_FOR_S)
+        rig.points.go(point)
+        placed = await command
+    finally:
+        command.cancel()
+    assert placed["status"] == "ACCEPTED", f"expected ACCEPTED, found {placed}"
+    await asyncio.sleep(1.0)
+    orders = [o for o in (await rig.ledger())["orders"] if Decimal(o["price"]) == price]
+    taken = [o for o in orders if "reject" not in o["status"].lower()]
+    assert len(taken) == 1, f"expected one order at {price}, the exchange has {orders}"
+    ended = await trader.cancel(placed["order_id"], f"freeze-end-{price}", within_s=60)
+    assert ended["status"] == "CANCELED", f"expected CANCELED at last, found {ended}"
