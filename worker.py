@@ -193,6 +193,7 @@ async def run(settings: WorkerSettings, parts: Parts | None = None) -> None:
             settings.temporal_namespace,
             PayloadKeys(ring.current, ring.keys),
             refused=lambda reason: log.error("payload refused", reason=reason),
+            lazy=False,
         )
         workflows = OrderWorkflows(client)
         workers = [
@@ -248,6 +249,7 @@ def _worker(
             orders.close,
             orders.adopt,
             orders.settle,
+            orders.note_request,
             orders.apply_operator_verdict,
             resolution.resolve,
             accounts.verify,

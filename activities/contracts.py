@@ -58,6 +58,14 @@ class OrderTask:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RequestNote:
+    """A request for an order's timeline."""
+
+    order_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CommandResult:
     """The order after a command, whether its outcome is `definite`, and the last answer in words.
 

@@ -21,6 +21,7 @@ from activities.contracts import (
     OperatorVerdict,
     OrderTask,
     PlaceTask,
+    RequestNote,
     Settlement,
 )
 from domain.accounts import Network, TradingAccess
@@ -273,6 +274,11 @@ class OrderActivities:
         )
         cancels = [row.key.revision for row in rows if row.key.command is CommandKind.CANCEL]
         return Adoption(order=order, undecided=undecided, cancel_count=max(cancels, default=-1) + 1)
+
+    @activity.defn(name="note_request")
+    async def note_request(self, note: RequestNote) -> None:
+        """Write a request into the order's timeline."""
+        await self._orders.record(self._event(note.order_id, EventKind.REQUEST, note.text))
 
     @activity.defn(name="settle_order")
     async def settle(self, task: OrderTask) -> Settlement:

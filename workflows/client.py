@@ -89,14 +89,22 @@ async def connect(
     keys: PayloadKeys,
     *,
     refused: Callable[[str], None] = lambda reason: None,
+    lazy: bool = True,
 ) -> Client:
-    """Return a Temporal client with the encrypted converter; connects lazily and reconnects."""
-    return await Client.connect(
-        address,
-        namespace=namespace,
-        data_converter=data_converter(keys, refused=refused),
-        lazy=True,
-    )
+    """Return a Temporal client with the encrypted converter, which reconnects by itself.
+
+    A `lazy` one connects at its first call; a worker needs one that is connected.
+
+    Raises:
+        Unavailable: not lazy, and Temporal cannot be reached.
+    """
+    converter = data_converter(keys, refused=refused)
+    try:
+        return await Client.connect(
+            address, namespace=namespace, data_converter=converter, lazy=lazy
+        )
+    except RuntimeError as error:
+        raise Unavailable(f"Temporal at {address} cannot be reached: {error}") from None
 
 
 class OrderWorkflows:
@@ -160,6 +168,9 @@ class OrderWorkflows:
             raise Unavailable(f"Temporal cannot be reached; nothing was sent ({error})") from None
         except RPCError as error:
             return await self._after_failed_start(order.order_id, error)
+        if placed.fingerprint != order.fingerprint:
+            # Joining an update by its id does not run its validator.
+            raise Conflict("another request has this key already", code="idempotency_mismatch")
         return Placement(order=placed, decided=True)
 
     async def _after_failed_start(self, order_id: str, error: RPCError) -> Placement:
@@ -388,7 +399,7 @@ class OrderWorkflows:
         except (RPCError, RuntimeError):
             return False
 
-    def _handle(self, order_id: str) -> WorkflowHandle[OrderWorkflow, Order]:
+    def _handle(self, order_id: str) -> WorkflowHandle[OrderWorkflow, str]:
         return self._client.get_workflow_handle_for(
             OrderWorkflow.run, ids.order_workflow_id(order_id)
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from domain.lifecycle import Lifecycle, Step, Wait
+from domain.lifecycle import Lifecycle, Replacement, Step, Wait
 from domain.numbers import plain
 from domain.orders import Order, OrderType
 from workflows import policies
@@ -17,6 +17,27 @@ def summary(order: Order, account_label: str) -> str:
     return (
         f"{order.side.value} {plain(order.quantity)} {order.symbol} {kind}{price} "
         f"{order.time_in_force.value}{flags} · {order.venue}/{account_label}"
+    )
+
+
+def end(order: Order) -> str:
+    """Return how an order ended, in one line."""
+    average = order.average_price
+    at = f" at {plain(average)}" if average is not None else ""
+    why = f" ({order.reason})" if order.reason else ""
+    return (
+        f"{order.status.value}{why}: filled {plain(order.filled_quantity)} "
+        f"of {plain(order.quantity)}{at}"
+    )
+
+
+def replacement(order: Order, wanted: Replacement) -> str:
+    """Return a modify request in one line."""
+    price = "market" if wanted.price is None else plain(wanted.price)
+    was = "market" if order.price is None else plain(order.price)
+    return (
+        f"modify {wanted.request_id}: {plain(order.quantity)} @ {was} becomes "
+        f"{plain(wanted.quantity)} @ {price}"
     )
 
 

@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 from temporalio import workflow
@@ -25,6 +24,7 @@ from activities.contracts import (
     OperatorVerdict,
     OrderTask,
     PlaceTask,
+    RequestNote,
     ResolveTask,
     Settlement,
 )
@@ -78,8 +78,11 @@ class OrderWorkflow:
         workflow.set_current_details(describing.details(self._life, self._step))
 
     @workflow.run
-    async def run(self, start: OrderStart) -> Order:
-        """Drive the order to its end; a cancellation request means "cancel the order"."""
+    async def run(self, start: OrderStart) -> str:
+        """Drive the order to its end, and return that in words.
+
+        A cancellation request means "cancel the order": what is being sent is not interrupted.
+        """
         drive = asyncio.create_task(self._drive())
         while True:
             try:
@@ -90,7 +93,7 @@ class OrderWorkflow:
                 self._life = lifecycle.want_cancel(self._life)
                 self._touched = True
 
-    async def _drive(self) -> Order:
+    async def _drive(self) -> str:
         if self._adopting:
             await self._adopt()
         while True:
@@ -101,7 +104,7 @@ class OrderWorkflow:
             await self._show()
             if self._step.kind == "settle":
                 if await self._settle():
-                    return self._life.order
+                    return describing.end(self._life.order)
             else:
                 await self._do(self._step)
             if self._may_continue_as_new():
@@ -216,8 +219,22 @@ class OrderWorkflow:
             self._delay()
 
     async def _announce(self) -> None:
-        """Let the task complete, so that the request is in the history before anything is sent."""
-        await workflow.sleep(timedelta(milliseconds=1))
+        """Write the modify request down by a regular activity, whose schedule makes it durable."""
+        wanted = self._life.replacement
+        if wanted is None:
+            return
+        note = RequestNote(
+            order_id=self._life.order.order_id,
+            text=describing.replacement(self._life.order, wanted),
+        )
+        await workflow.execute_activity_method(
+            OrderActivities.note_request,
+            note,
+            start_to_close_timeout=policies.COMMAND_TIMEOUT,
+            retry_policy=policies.PATIENT,
+            summary="keep the modify request",
+            cancellation_type=ActivityCancellationType.ABANDON,
+        )
         if self._life.replacement is not None:
             announced = replace(self._life.replacement, announced=True)
             self._life = replace(self._life, replacement=announced)
