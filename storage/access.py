@@ -1,0 +1,66 @@
+"""Opening credentials: only a process that holds the recipient's private key can."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from domain.accounts import Account, SecretText, TradingAccess
+from domain.errors import NotFound
+from sealing.box import BoxLabel, CredentialPart, unseal
+from sealing.keys import PrivateKey
+from storage.accounts import SqlAccountStore
+from storage.credentials import read_sealed
+from storage.engine import Database
+
+
+class SealedTradingAccess:
+    """Implements `domain.ports.TradingAccessSource`; keeps nothing opened."""
+
+    def __init__(self, database: Database, key: PrivateKey) -> None:
+        self._database = database
+        self._accounts = SqlAccountStore(database)
+        self._key = key
+
+    async def open(self, account_id: str) -> TradingAccess:
+        """Return the account with its opened trading credential.
+
+        Raises:
+            NotFound: no such account, or it has no credential any more.
+            UnsealError: the credential was not sealed for this process and account.
+        """
+        account = await self._account(account_id)
+        sealed = await read_sealed(self._database, account_id, CredentialPart.TRADING)
+        if sealed is None:
+            raise NotFound(
+                f"account {account.label!r} has no credential (it is {account.state}); "
+                "add the account again"
+            )
+        return self._opened(account, sealed)
+
+    async def open_signer(self, account_id: str, signer: str) -> TradingAccess:
+        """Return access with the credential of a given signer, current or rotated out.
+
+        Raises:
+            NotFound: no such account, or no credential of that signer is kept.
+            UnsealError: the credential was not sealed for this process and account.
+        """
+        account = await self._account(account_id)
+        sealed = await read_sealed(
+            self._database, account_id, CredentialPart.TRADING, signer=signer
+        )
+        if sealed is None:
+            raise NotFound(f"account {account.label!r} has no credential of signer {signer!r}")
+        return self._opened(replace(account, signer=signer), sealed)
+
+    async def _account(self, account_id: str) -> Account:
+        account = await self._accounts.get(account_id)
+        if account is None:
+            raise NotFound(f"no account {account_id!r}")
+        return account
+
+    def _opened(self, account: Account, sealed: bytes) -> TradingAccess:
+        label = BoxLabel(
+            account_id=account.account_id, venue=account.venue, part=CredentialPart.TRADING
+        )
+        secret = unseal(sealed, self._key, label)
+        return TradingAccess(account=account, credential=SecretText(secret.decode()))

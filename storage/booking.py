@@ -1,0 +1,142 @@
+"""Booking fills: each once, to the order it belongs to, and the order folded with the new totals.
+
+Runs inside the caller's transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sqlalchemy import Connection, and_, bindparam, select, tuple_
+
+from domain.errors import CorruptState
+from domain.fills import Fill
+from domain.order_fold import apply
+from domain.ports import Folded
+from domain.settlement import is_reopened
+from storage.engine import Database
+from storage.fill_rows import FILL_COLUMNS, fill_values, read_fill
+from storage.order_writer import OrderWriter, RevisionName, fill_event
+from storage.tables import client_order_ids, fills, venue_order_ids
+
+_KEYS_AT_ONCE = 200
+
+
+class Booking:
+    """Books fills of any accounts in one transaction."""
+
+    def __init__(self, database: Database, writer: OrderWriter) -> None:
+        self._writer = writer
+        self._insert = (
+            database.insert(fills)
+            .on_conflict_do_nothing(
+                index_elements=["venue", "account_id", "venue_order_id", "trade_id", "time_ms"]
+            )
+            .returning(*FILL_COLUMNS)
+        )
+
+    def run(self, connection: Connection, offered: Sequence[Fill]) -> tuple[Folded, ...]:
+        """Book what is not booked yet; return what that did to each order concerned."""
+        for account_id in sorted({fill.account_id for fill in offered}):
+            self._writer.lock_account(connection, account_id)
+        booked: dict[RevisionName, list[Fill]] = {}
+        for fill in offered:
+            owner = match_revision(
+                connection,
+                fill.account_id,
+                client_order_id=fill.client_order_id,
+                venue_order_id=fill.venue_order_id,
+            )
+            named = replace(
+                fill,
+                order_id=None if owner is None else owner.order_id,
+                revision=None if owner is None else owner.number,
+            )
+            is_new = connection.execute(self._insert, fill_values(named)).first() is not None
+            if is_new and owner is not None:
+                booked.setdefault(owner, []).append(named)
+        return tuple(self._fold(connection, *item) for item in booked.items())
+
+    def _fold(self, connection: Connection, owner: RevisionName, new: Sequence[Fill]) -> Folded:
+        before = self._writer.read(connection, owner.order_id)
+        if before is None:
+            raise CorruptState(f"fills belong to order {owner.order_id}, and there is none")
+        report = self._writer.booked(connection, owner, new[-1])
+        after = apply(before, report)
+        early: tuple[Fill, ...] = ()
+        if after != before:
+            saved = self._writer.save(connection, before, after)
+            after, early = saved.order, saved.early_fills
+        events = [fill_event(fill, owner.order_id) for fill in (*new, *early)]
+        self._writer.append(connection, after, events)
+        return Folded(
+            order=after,
+            changed=after != before,
+            delivery_id=self._writer.deliver(connection, before, after, report),
+            reopened=is_reopened(before, after),
+        )
+
+
+def match_revision(
+    connection: Connection,
+    account_id: str,
+    *,
+    client_order_id: str | None,
+    venue_order_id: str | None,
+) -> RevisionName | None:
+    """Return the revision that bears the client order id, or else the venue order id, or None."""
+    if client_order_id is not None:
+        key = {"an_account_id": account_id, "an_id": client_order_id}
+        found = connection.execute(_BY_CLIENT_ID, key).first()
+        if found is not None:
+            return RevisionName(found.order_id, found.revision)
+    if venue_order_id is not None:
+        key = {"an_account_id": account_id, "an_id": venue_order_id}
+        found = connection.execute(_BY_VENUE_ID, key).first()
+        if found is not None:
+            return RevisionName(found.order_id, found.revision)
+    return None
+
+
+def not_booked(connection: Connection, offered: Sequence[Fill]) -> list[Fill]:
+    """Return those of `offered` that are not booked yet, each once, oldest first."""
+    unique = {fill.key: fill for fill in offered}
+    keys = list(unique)
+    for start in range(0, len(keys), _KEYS_AT_ONCE):
+        part = keys[start : start + _KEYS_AT_ONCE]
+        for row in connection.execute(select(*_KEY).where(tuple_(*_KEY).in_(part))):
+            unique.pop(tuple(row), None)
+    return sorted(unique.values(), key=lambda fill: (fill.event_time, fill.trade_id))
+
+
+def fills_of_order(connection: Connection, order_id: str) -> tuple[Fill, ...]:
+    """Return the booked fills of an order, oldest first."""
+    rows = connection.execute(_FILLS_OF_ORDER, {"an_order_id": order_id})
+    return tuple(read_fill(row) for row in rows)
+
+
+_KEY = (
+    fills.c.venue,
+    fills.c.account_id,
+    fills.c.venue_order_id,
+    fills.c.trade_id,
+    fills.c.time_ms,
+)
+_BY_CLIENT_ID = select(client_order_ids.c.order_id, client_order_ids.c.revision).where(
+    and_(
+        client_order_ids.c.account_id == bindparam("an_account_id"),
+        client_order_ids.c.client_order_id == bindparam("an_id"),
+    )
+)
+_BY_VENUE_ID = select(venue_order_ids.c.order_id, venue_order_ids.c.revision).where(
+    and_(
+        venue_order_ids.c.account_id == bindparam("an_account_id"),
+        venue_order_ids.c.venue_order_id == bindparam("an_id"),
+    )
+)
+_FILLS_OF_ORDER = (
+    select(*FILL_COLUMNS)
+    .where(fills.c.order_id == bindparam("an_order_id"))
+    .order_by(fills.c.event_time, fills.c.fill_id)
+)

@@ -1,0 +1,113 @@
+"""`python -m storage.migrate upgrade | current | check | paper-only`: the schema, by command.
+
+Started by people and by the supervisor as a process of its own. Exit codes: 0 done or fine, 1 not
+so (the message says what to run), 2 wrong settings, 3 an account that is not paper exists, 4 the
+database does not answer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+
+from domain.errors import InvalidInput, Unavailable
+from process.settings import ProcessSettings
+from storage.accounts import SqlAccountStore
+from storage.engine import Database, open_database
+from storage.revision import HEAD, WrongRevision
+from storage.schema import upgrade
+from storage.url import default_url
+
+EXIT_NOT_SO = 1
+EXIT_WRONG_SETTINGS = 2
+EXIT_NOT_PAPER = 3
+EXIT_UNAVAILABLE = 4
+
+
+class MigrateSettings(ProcessSettings):
+    """Where the database is."""
+
+    perp_dex_home: Path = Field(
+        default_factory=lambda: Path.home() / ".perp-dex",
+        description="directory that holds all state of the embedded stack",
+    )
+    database_url: SecretStr | None = Field(
+        default=None,
+        description="address of the database, where it is not the SQLite file in PERP_DEX_HOME",
+    )
+
+    def url(self) -> str:
+        """Return the address of the database."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return default_url(self.perp_dex_home)
+
+
+async def _current(database: Database) -> int:
+    found = await database.revision()
+    sys.stdout.write(f"{found or 'none'}\n")
+    return 0
+
+
+async def _check(database: Database) -> int:
+    try:
+        await database.check_revision()
+    except WrongRevision as error:
+        sys.stderr.write(f"{error}\n")
+        return EXIT_NOT_SO
+    sys.stdout.write(f"the schema is at revision {HEAD}\n")
+    return 0
+
+
+async def _paper_only(database: Database) -> int:
+    if await database.revision() is None or await SqlAccountStore(database).only_paper():
+        sys.stdout.write("every account is a paper account\n")
+        return 0
+    sys.stderr.write("there are accounts that are not paper\n")
+    return EXIT_NOT_PAPER
+
+
+_QUESTIONS: dict[str, Callable[[Database], Awaitable[int]]] = {
+    "current": _current,
+    "check": _check,
+    "paper-only": _paper_only,
+}
+
+
+async def _answer(question: str, url: str) -> int:
+    database = open_database(url)
+    try:
+        return await _QUESTIONS[question](database)
+    finally:
+        await database.close()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what the arguments say; return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m storage.migrate", description="Bring or check the database's schema."
+    )
+    parser.add_argument("action", choices=("upgrade", *_QUESTIONS))
+    action = parser.parse_args(arguments).action
+    settings = MigrateSettings.load_or_exit()
+    try:
+        if action == "upgrade":
+            reached = upgrade(settings.url())
+            sys.stdout.write(f"the schema is at revision {reached}\n")
+            return 0
+        return asyncio.run(_answer(action, settings.url()))
+    except InvalidInput as error:
+        sys.stderr.write(f"{error}\n")
+        return EXIT_WRONG_SETTINGS
+    except Unavailable as error:
+        sys.stderr.write(f"{error}\n")
+        return EXIT_UNAVAILABLE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,322 @@
+"""The ledger's first transaction: a row for a command, once, with all that its signature covers.
+
+Runs inside the caller's transaction and decides nothing about sending; the three answers do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.sql.selectable import Select
+
+from domain.accounts import AccountState
+from domain.commands import CommandKind, PlaceOrder
+from domain.errors import Conflict, CorruptState, NotFound, RiskRefused
+from domain.ledger import (
+    CommandDraft,
+    CommandRow,
+    CommandSlot,
+    Found,
+    Inserted,
+    Reservation,
+)
+from domain.order_fold import with_revision
+from domain.orders import Order, Revision
+from domain.settlement import find_revision
+from domain.timeline import EventKind, TimelineEvent
+from storage.clock import Clock
+from storage.command_rows import READ_COMMAND, key_parameters, read_command
+from storage.engine import Database
+from storage.nonces import Nonces
+from storage.order_writer import OrderWriter, RevisionName
+from storage.tables import accounts, blocked_symbols, commands, halts
+
+COLLISIONS_MAX = 16
+ALL_ACCOUNTS = "*"
+
+
+class Reserving:
+    """Writes a command's row and, for a placement, its order."""
+
+    def __init__(self, database: Database, writer: OrderWriter, nonces: Nonces, now: Clock) -> None:
+        self._writer = writer
+        self._nonces = nonces
+        self._now = now
+        self._insert = (
+            database.insert(commands)
+            .on_conflict_do_nothing(index_elements=["order_id", "command", "revision"])
+            .returning(commands.c.position)
+        )
+        self._read_limits = _limits(locks=not database.is_sqlite)
+
+    def run(
+        self,
+        connection: Connection,
+        draft: CommandDraft,
+        token: str,
+        spell_client_order_id: Callable[[int], str],
+        compose: Callable[[CommandSlot], str],
+    ) -> Reservation:
+        """Insert the row, or return the one that is there; see `domain.ports.IntentLedger`."""
+        self._writer.lock_account(connection, draft.account_id)
+        now = self._now()
+        send_by = now + timedelta(seconds=draft.send_within_s)
+        if draft.not_after is not None:
+            send_by = min(send_by, draft.not_after)
+        values = _row_values(draft, token, now, send_by)
+        if not self._won(connection, values):
+            found = connection.execute(READ_COMMAND, key_parameters(draft.key)).one()
+            return Found(row=read_command(found))
+        order, is_new = self._check(connection, draft, now)
+        slot = CommandSlot(
+            client_order_id=self._client_order_id(connection, draft, order, spell_client_order_id),
+            nonce=self._nonces.take(connection, draft),
+            admitted_until=(
+                None
+                if draft.admission_window_s is None
+                else now + timedelta(seconds=draft.admission_window_s)
+            ),
+        )
+        message = compose(slot)
+        slot_values = {
+            "client_order_id": slot.client_order_id,
+            "nonce": slot.nonce,
+            "admitted_until": slot.admitted_until,
+            "message": message,
+        }
+        connection.execute(_FILL_SLOT, key_parameters(draft.key) | slot_values)
+        row = _command_row(draft, slot, message, now, send_by)
+        self._write_order(connection, draft, order, row, is_new=is_new)
+        return Inserted(row=row)
+
+    def _won(self, connection: Connection, values: dict[str, Any]) -> bool:
+        try:
+            return connection.execute(self._insert, values).first() is not None
+        except IntegrityError:
+            # The only thing a fresh row refers to is its account.
+            raise NotFound(f"no account {values['account_id']!r}") from None
+
+    def _check(
+        self, connection: Connection, draft: CommandDraft, now: datetime
+    ) -> tuple[Order, bool]:
+        """Refuse what may not be sent; return the order, and whether it is not stored yet."""
+        places = draft.key.command is CommandKind.PLACE
+        if places and draft.not_after is not None and now > draft.not_after:
+            raise Conflict(
+                f"expected placement {draft.key} before {draft.not_after.isoformat()}, it is "
+                f"{now.isoformat()}; nothing was sent",
+                code="too_late",
+            )
+        if draft.raises_exposure:
+            self._check_limits(connection, draft)
+        stored = self._writer.read(connection, draft.key.order_id)
+        if stored is None:
+            if draft.order is None or not places:
+                raise NotFound(f"no order {draft.key.order_id}")
+            return draft.order, True
+        if places and stored.is_terminal:
+            raise Conflict(
+                f"order {stored.order_id} has ended {stored.status.value}; nothing was sent",
+                code="order_ended",
+            )
+        return stored, False
+
+    def _check_limits(self, connection: Connection, draft: CommandDraft) -> None:
+        key = {
+            "an_account_id": draft.account_id,
+            "a_symbol": draft.symbol,
+            "an_order_id": draft.key.order_id,
+        }
+        limits = connection.execute(self._read_limits, key).one()
+        if limits.all_halted:
+            raise RiskRefused(f"trading is halted: {limits.all_reason}")
+        if limits.account_halted:
+            raise RiskRefused(f"the account is halted: {limits.account_reason}")
+        if limits.state != AccountState.ACTIVE.value:
+            raise RiskRefused(f"expected an ACTIVE account, this one is {limits.state}")
+        if limits.blocked is not None:
+            raise RiskRefused(f"{draft.symbol} is blocked on this account: {limits.blocked}")
+
+    def _client_order_id(
+        self,
+        connection: Connection,
+        draft: CommandDraft,
+        order: Order,
+        spell: Callable[[int], str],
+    ) -> str:
+        if draft.key.command is not CommandKind.PLACE:
+            try:
+                return find_revision(order, draft.target_revision).client_order_id
+            except KeyError as error:
+                raise NotFound(error.args[0]) from None
+        owner = RevisionName(draft.key.order_id, draft.key.revision)
+        for collision in range(COLLISIONS_MAX):
+            spelled = spell(collision)
+            if self._writer.take_client_id(connection, draft.account_id, spelled, owner):
+                return spelled
+        raise CorruptState(
+            f"expected a free client order id for {draft.key} within {COLLISIONS_MAX} spellings, "
+            "found each of them used"
+        )
+
+    def _write_order(
+        self,
+        connection: Connection,
+        draft: CommandDraft,
+        stored: Order,
+        row: CommandRow,
+        *,
+        is_new: bool,
+    ) -> None:
+        events = [_command_event(row)]
+        order = _as_drafted(draft, stored, row)
+        if is_new:
+            order = self._writer.create(connection, order, ids_kept=True)
+            events.insert(0, _created_event(order, row.inserted_at))
+        elif order != stored:
+            order = self._writer.save(connection, stored, order).order
+        self._writer.append(connection, order, events)
+
+
+def answer_from(found: Row[Any], token: str) -> Reservation:
+    """Return the reservation that a row read after a lost COMMIT stands for."""
+    row = read_command(found)
+    is_ours = found.reserved_by == token and found.outcome_kind is None
+    return Inserted(row=row) if is_ours else Found(row=row)
+
+
+def _as_drafted(draft: CommandDraft, order: Order, row: CommandRow) -> Order:
+    """Return the order as it is once the draft's command is in the ledger."""
+    if draft.concern is not None:
+        order = replace(order, concern=draft.concern)
+    if not isinstance(draft.command, PlaceOrder):
+        return order
+    if draft.order is not None:
+        order = replace(order, quantity=draft.order.quantity, price=draft.order.price)
+    revision = Revision(
+        number=draft.key.revision,
+        client_order_id=row.client_order_id,
+        quantity=draft.command.quantity,
+        price=draft.command.price,
+    )
+    return with_revision(order, revision)
+
+
+def _row_values(
+    draft: CommandDraft, token: str, now: datetime, send_by: datetime
+) -> dict[str, Any]:
+    return {
+        "order_id": draft.key.order_id,
+        "command": draft.key.command.value,
+        "revision": draft.key.revision,
+        "account_id": draft.account_id,
+        "venue": draft.venue,
+        "network": draft.network.value,
+        "symbol": draft.symbol,
+        "signer": draft.signer,
+        "lane": draft.lane,
+        "target_revision": draft.target_revision,
+        "inserted_at": now,
+        "send_by": send_by,
+        "reserved_by": token,
+    }
+
+
+def _command_row(
+    draft: CommandDraft, slot: CommandSlot, message: str, now: datetime, send_by: datetime
+) -> CommandRow:
+    return CommandRow(
+        key=draft.key,
+        account_id=draft.account_id,
+        venue=draft.venue,
+        network=draft.network,
+        symbol=draft.symbol,
+        signer=draft.signer,
+        lane=draft.lane,
+        target_revision=draft.target_revision,
+        client_order_id=slot.client_order_id,
+        nonce=slot.nonce,
+        admitted_until=slot.admitted_until,
+        message=message,
+        inserted_at=now,
+        send_by=send_by,
+    )
+
+
+def _created_event(order: Order, at: datetime) -> TimelineEvent:
+    text = f"{order.side} {order.quantity} {order.symbol} {order.order_type}"
+    return TimelineEvent(order_id=order.order_id, kind=EventKind.CREATED, text=text, at=at)
+
+
+def _command_event(row: CommandRow) -> TimelineEvent:
+    detail = {
+        "command": str(row.key.command),
+        "revision": str(row.key.revision),
+        "client_order_id": row.client_order_id,
+        "signer": row.signer,
+    }
+    if row.nonce is not None:
+        detail["nonce"] = str(row.nonce)
+    if row.admitted_until is not None:
+        detail["admitted_until"] = row.admitted_until.isoformat()
+    return TimelineEvent(
+        order_id=row.key.order_id,
+        kind=EventKind.COMMAND,
+        text=f"{row.key.command} {row.key.revision} reserved",
+        at=row.inserted_at,
+        detail=detail,
+    )
+
+
+def _limits(*, locks: bool) -> Select[Any]:
+    """Return the query for all that may forbid a command.
+
+    It holds the row of the general halt, so that a halt, once set, has no reservation behind it;
+    an account's halt waits for the account's lock.
+    """
+    all_halts, own_halt = halts.alias(), halts.alias()
+    blocked = (
+        select(blocked_symbols.c.reason)
+        .where(
+            blocked_symbols.c.account_id == accounts.c.account_id,
+            blocked_symbols.c.symbol == bindparam("a_symbol"),
+            blocked_symbols.c.order_id != bindparam("an_order_id"),
+        )
+        .limit(1)
+        .scalar_subquery()
+    )
+    query = (
+        select(
+            accounts.c.state,
+            all_halts.c.halted.label("all_halted"),
+            all_halts.c.reason.label("all_reason"),
+            own_halt.c.halted.label("account_halted"),
+            own_halt.c.reason.label("account_reason"),
+            blocked.label("blocked"),
+        )
+        .join_from(accounts, all_halts, all_halts.c.scope == ALL_ACCOUNTS)
+        .outerjoin(own_halt, own_halt.c.scope == accounts.c.account_id)
+        .where(accounts.c.account_id == bindparam("an_account_id"))
+    )
+    return query.with_for_update(read=True, of=all_halts) if locks else query
+
+
+_FILL_SLOT: Any = (
+    update(commands)
+    .where(
+        commands.c.order_id == bindparam("an_order_id"),
+        commands.c.command == bindparam("a_command"),
+        commands.c.revision == bindparam("a_revision"),
+    )
+    .values(
+        client_order_id=bindparam("client_order_id"),
+        nonce=bindparam("nonce"),
+        admitted_until=bindparam("admitted_until"),
+        message=bindparam("message"),
+    )
+)

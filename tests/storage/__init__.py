@@ -1,0 +1,1 @@
+"""Tests of storage: one suite over SQLite and a real PostgreSQL server."""
