@@ -1,0 +1,70 @@
+"""What a venue's simulator gives to the server that runs it: its wire, and how it spells things.
+
+A Protocol and the table of venues; loading one imports its module and nothing else.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, Final, Protocol, cast
+
+from aiohttp import web
+
+from venues.simulation.exchange import Exchange
+from venues.simulation.faults import FaultPlan
+from venues.simulation.records import Order
+
+
+class VenueSimulator(Protocol):
+    """One venue's wire over one exchange."""
+
+    application: web.Application
+
+    def venue_symbol(self, symbol: str) -> str:
+        """Return the exchange's symbol for ours (`BTC-PERP`) or its own (`BTC`)."""
+        ...
+
+    async def open_account(self, balance: Decimal, name: str) -> dict[str, str]:
+        """Make a funded account with fresh keys and return them, durable."""
+        ...
+
+    def order_reference(self, text: str) -> int | str:
+        """Return the order id or client id that `text` spells."""
+        ...
+
+    def order_status(self, order: Order) -> str:
+        """Return the venue's word for the order's state."""
+        ...
+
+    async def close_sockets(self) -> None:
+        """Cut every socket."""
+        ...
+
+
+class BuildsSimulator(Protocol):
+    """The function `simulator` of a venue's module."""
+
+    def __call__(
+        self, exchange: Exchange, faults: FaultPlan, environment: Mapping[str, str]
+    ) -> VenueSimulator:
+        """Build the venue's wire over an exchange."""
+        ...
+
+
+#: Venues that have a simulator, and the module that holds it.
+SIMULATORS: Final[dict[str, str]] = {"hyperliquid": "venues.hyperliquid.simulator"}
+
+
+class NoSimulator(ValueError):
+    """There is no simulator of that venue."""
+
+
+def load_simulator(venue: str) -> BuildsSimulator:
+    """Import a venue's simulator. Raises `NoSimulator` for a venue that has none."""
+    module_name = SIMULATORS.get(venue)
+    if module_name is None:
+        raise NoSimulator(f"venue: expected one of {', '.join(SIMULATORS)}; found {venue!r}")
+    module: Any = importlib.import_module(module_name)
+    return cast(BuildsSimulator, module.simulator)
