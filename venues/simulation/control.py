@@ -10,8 +10,8 @@ and what makes no sense now 409, both `{"error": text}`.
 | POST /price | `{"symbol","price","oracle_price"?}` | `{"symbol","price","previous_price"}` |
 | POST /walk | `{"symbol","steps","step_bps","interval_ms"?,"seed"?}` | `{"symbol","price"}` |
 | DELETE /walk | | `{"stopped": n}`: ends walks that run with an interval |
-| POST /fill | `{"venue_order_id" or "client_order_id" or "symbol", "account"?, "quantity"?, | order |
-| | "price"?}`; a symbol means its oldest resting order; no quantity: all that remains | |
+| POST /fill | `{"venue_order_id" or "client_order_id" or "symbol", "account"?, | the order |
+| | "quantity"?, "price"?}`; a symbol: its oldest resting order; no quantity: all of it | |
 | GET, POST, DELETE /faults | `{"kind","count"?,"action"?,"delay_ms"?}`; count 0: until cleared | |
 | DELETE /faults/{id} | | `{"cleared": n}` |
 | POST /maintenance | `{"on": bool}` | the same; sockets are cut |
@@ -47,7 +47,7 @@ from venues.simulation.venue import VenueSimulator
 
 Json = dict[str, Any]
 
-_DEFAULT_BALANCE: Final = Decimal(10_000)
+_DEFAULT_BALANCE: Final = Decimal(100_000)
 _BOOK_DEPTH: Final = 50
 _STEPS_MAX: Final = 10_000
 _ENCODER: Final = msgspec.json.Encoder()

@@ -78,12 +78,12 @@ def _perpetual(
 def default_instruments() -> tuple[Instrument, ...]:
     """Return the markets of a fresh exchange, a delisted one in between as on real venues."""
     return (
-        _perpetual("BTC", 5, 40, "100000"),
-        _perpetual("ETH", 4, 25, "3500"),
+        _perpetual("BTC", 5, 40, "65000"),
+        _perpetual("ETH", 4, 25, "2500"),
         _perpetual("ATOM", 2, 5, "6.5"),
         _perpetual("MATIC", 1, 20, "0.38", delisted=True),
         _perpetual("DYDX", 1, 5, "0.65"),
-        _perpetual("SOL", 2, 20, "180"),
+        _perpetual("SOL", 2, 20, "150"),
         _perpetual("AVAX", 2, 10, "25"),
         _perpetual("DOGE", 0, 10, "0.2"),
         _perpetual("kPEPE", 0, 10, "0.01"),
