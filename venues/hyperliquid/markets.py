@@ -59,7 +59,7 @@ class Markets:
         asked_at = self._monotonic()
         async with self._loading:
             # Whoever waited for a load that began after the question has its answer.
-            if self._loaded_at >= asked_at or asked_at - self._loaded_at < older_than_s:
+            if self._loaded_at > asked_at or asked_at - self._loaded_at < older_than_s:
                 return
             meta = await self._rest.info({"type": "meta", "dex": ""}, wire.Meta)
             self._by_symbol = {found.symbol: found for found in translate.instruments(meta)}
