@@ -124,7 +124,8 @@ class StreamingApp:
     def _folded(self, folded: Folded) -> None:
         self.server.tail.wake()
         if folded.delivery_id is not None:
-            self.bridge.wake()
+            ended = folded.order.order_id if folded.order.is_terminal else None
+            self.bridge.wake(ended)
 
     def _freshness_changed(self, account_id: str) -> None:
         self.server.announce_status(account_id)

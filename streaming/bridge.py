@@ -87,11 +87,14 @@ class Bridge:
         self._woken = asyncio.Event()
         self._not_before: dict[str, float] = {}
         self._missing_until: dict[str, float] = {}
+        self._ended: set[str] = set()
         self._page = PAGE
         self._away = False
 
-    def wake(self) -> None:
-        """Look at storage now: something was written for delivery."""
+    def wake(self, ended_order_id: str | None = None) -> None:
+        """Look at storage now; what is waiting of an order that ended goes at once."""
+        if ended_order_id is not None:
+            self._ended.add(ended_order_id)
         self._woken.set()
 
     async def run(self) -> None:
@@ -122,7 +125,9 @@ class Bridge:
         Raises:
             Unavailable: storage or Temporal does not answer; what was not marked comes again.
         """
+        ended = set(self._ended)
         waiting = await self._store.undelivered(limit=self._page)
+        self._ended -= ended - {delivery.report.order_id for delivery in waiting}
         by_order: dict[str, list[Delivery]] = defaultdict(list)
         for delivery in waiting:
             by_order[delivery.report.order_id].append(delivery)
@@ -147,7 +152,7 @@ class Bridge:
         missing_until = self._missing_until.get(order_id, now)
         if missing_until > now:
             return missing_until - now
-        if any(bundle.report.verdict.is_terminal for bundle in bundles):
+        if order_id in self._ended or any(b.report.verdict.is_terminal for b in bundles):
             return 0.0
         return self._not_before.get(order_id, now) - now
 

@@ -116,7 +116,11 @@ class Conversations:
             first = Resync(
                 channel=topic.channel, account_id=topic.account_id, reason="changes were left out"
             )
-            await self._attach(session, topic, account, before=[encode(first)], again=True)
+            try:
+                await self._attach(session, topic, account, before=[encode(first)], again=True)
+            except Unavailable:
+                self._hub.undo_resync(session)
+                raise
 
     def _authenticate(self, session: Session, message: Auth) -> None:
         grant = self._authenticator.grant(message.token)
@@ -148,7 +152,7 @@ class Conversations:
             if isinstance(error, NotFound):
                 text = "no such account"
             elif isinstance(error, Unavailable):
-                text = "storage does not answer; subscribe again"
+                text = "storage does not answer; try again"
             self._send_error(session, message.id, error.code, text)
 
     async def _subscribe(self, session: Session, principal: Principal, message: Subscribe) -> None:
@@ -164,7 +168,11 @@ class Conversations:
         self._hub.send(session, encode(Ack(id=message.id, op="subscribe", accounts=names)))
         session.follows_all = session.follows_all or message.account_id is None
         for topic, account in new.items():
-            await self._attach(session, topic, account, from_seq=message.from_seq)
+            try:
+                await self._attach(session, topic, account, from_seq=message.from_seq)
+            except Unavailable:
+                # The subscription stands; its snapshot comes when storage answers again.
+                self._hub.owe(session, topic)
 
     def _unsubscribe(self, session: Session, message: Unsubscribe) -> None:
         if message.account_id is None:

@@ -207,6 +207,16 @@ class Hub:
         session.resyncs.append(now)
         return True
 
+    def undo_resync(self, session: Session) -> None:
+        """Take back the counting of a resync that storage prevented, not the client."""
+        if session.resyncs:
+            session.resyncs.pop()
+
+    def owe(self, session: Session, topic: Topic) -> None:
+        """Subscribe a session whose first snapshot cannot be read yet."""
+        if not session.is_closed:
+            session.subscriptions.setdefault(topic, None)
+
     def sweep(self, now: float) -> None:
         """Close who did not say in time who it is, and who has read nothing for too long."""
         for session in self.sessions:

@@ -6,6 +6,7 @@ Holds the payload key and the API token; no venue credential, and nothing that c
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from contextlib import AsyncExitStack
 from typing import Final
@@ -114,4 +115,8 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    # Temporal's native runtime can abort the interpreter at exit after all is done.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from storage.opening import Storage, open_storage
+from storage.schema import upgrade
+from tests.streaming.stage import Stage
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("database") / "empty.db"
+    upgrade(f"sqlite+aiosqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+async def storage(tmp_path: Path, empty_database: Path) -> AsyncIterator[Storage]:
+    path = tmp_path / "perp-dex.db"
+    shutil.copy(empty_database, path)
+    opened = await open_storage(f"sqlite+aiosqlite:///{path}", tmp_path)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def stage(storage: Storage) -> Stage:
+    made = Stage(storage.orders, storage.accounts, storage.ledger)
+    await made.add_principal(storage, "somebody")
+    return made
