@@ -72,7 +72,7 @@ def configure_logging(
     handler = logging.StreamHandler(out)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *shared],
+            foreign_pre_chain=[structlog.stdlib.ExtraAdder(), _drop_colored_copy, *shared],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 redact_event,
@@ -147,6 +147,12 @@ def _shared_processors(service: str) -> list[Processor]:
         structlog.processors.format_exc_info,
         structlog.processors.UnicodeDecoder(),
     ]
+
+
+def _drop_colored_copy(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Uvicorn sends each message a second time, with terminal colours."""
+    event.pop("color_message", None)
+    return event
 
 
 def _renderer(log_format: str, out: TextIO) -> Processor:

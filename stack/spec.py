@@ -83,7 +83,8 @@ class Pace:
     #: So many ends in a row without becoming stable are `failed` (and still retried once up).
     crashes_max: int = 4
     start_timeout_s: float = 90.0
-    #: A process that wrote no heartbeat yet is given so long to write the first.
-    first_sign_s: float = 60.0
+    #: A process that is still starting may be silent for so long: it imports and warms up, holds
+    #: no work that a frozen process could finish late, and a slow machine must not kill it.
+    starting_silence_max_s: float = 30.0
     rotate_interval_s: float = 2.0
     log_size_max_bytes: int = 10 * 1024 * 1024

@@ -142,6 +142,7 @@ def _own_processes(
         )
 
     api_host = loopback_of(settings.api_host)
+    # The last three start together: each spends seconds importing, and none needs another to start.
     return [
         own(
             "sim-hyperliquid",
@@ -156,7 +157,7 @@ def _own_processes(
             "api",
             own_command("api.main"),
             f"http://{in_url(api_host)}:{ports.api}",
-            start_stage=2,
+            start_stage=1,
             drain_stage=0,
             probe=probes.http(api_host, ports.api, "/readyz"),
         ),
@@ -164,7 +165,7 @@ def _own_processes(
             "streaming",
             own_command("streaming.main"),
             f"ws://{in_url(loopback_of(settings.streaming_host))}:{ports.streaming}",
-            start_stage=2,
+            start_stage=1,
             drain_stage=0,
         ),
     ]

@@ -38,8 +38,8 @@ class Watch:
     def frozen(self) -> str | None:
         """Say that the process is frozen, if it is."""
         limit = self._spec.frozen_after_s
-        if self._said is None:
-            limit = max(limit, self._pace.first_sign_s)
+        if self._said in (None, "starting"):
+            limit = max(limit, self._pace.starting_silence_max_s)
         if self._silence.seconds <= limit:
             return None
         return f"no sign of life for {limit:g} s; killed"

@@ -41,7 +41,9 @@ def test_our_lines_and_those_of_libraries_have_one_shape() -> None:
     configure_logging(service="api", stream=out)
     with bind_context(request_id="r1", order_id="o1", workflow_id="w1", account_id="a", venue="x"):
         structlog.get_logger("ours").info("placed", quantity="0.1")
-        logging.getLogger("theirs").warning("slow: %s", "yes", extra={"took_ms": 5})
+        logging.getLogger("theirs").warning(
+            "slow: %s", "yes", extra={"took_ms": 5, "color_message": "x"}
+        )
     logging.getLogger("theirs").info("later")
     ours, theirs, later = lines_of(out)
     assert list(ours)[:5] == ["timestamp", "level", "service", "logger", "event"]
@@ -69,6 +71,7 @@ def test_our_lines_and_those_of_libraries_have_one_shape() -> None:
         }.items()
     )
     assert "order_id" not in later
+    assert "color_message" not in theirs
 
 
 def test_a_context_bound_plainly_stays_and_none_changes_nothing() -> None:

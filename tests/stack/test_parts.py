@@ -240,7 +240,7 @@ def test_the_whole_table(paths: StackPaths, monkeypatch: pytest.MonkeyPatch) -> 
         assert spec.command == (sys.executable, "-P", "-m", *arguments)
         assert spec.environment["PERP_DEX_HEARTBEAT_FILE"] == str(paths.heartbeat_file(name))
         assert "REDIS_URL_FILE" not in spec.environment
-    assert [by_name[name].start_stage for name in table.order] == [0, 0, 0, 1, 2, 2]
+    assert [by_name[name].start_stage for name in table.order] == [0, 0, 0, 1, 1, 1]
     assert [by_name[name].drain_stage for name in table.order] == [2, 2, 2, 1, 0, 0]
     assert by_name["temporal"].command[-1].startswith("matching.")
     assert "orders" in by_name["temporal"].command

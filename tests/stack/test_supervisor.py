@@ -95,10 +95,22 @@ async def test_a_stopped_process_is_frozen_too(paths: StackPaths) -> None:
 
 
 async def test_a_process_that_never_beats_is_killed(paths: StackPaths) -> None:
-    pace = replace(QUICK, first_sign_s=0.3, crashes_max=2)
+    pace = replace(QUICK, starting_silence_max_s=0.3, crashes_max=2)
     running = supervise(paths, child(paths, "mute", "silent", frozen_after_s=0.1), pace=pace)
     with pytest.raises(ChildFailed, match=r"mute: no sign of life for 0.3 s; killed"):
         await running.until_ready()
+
+
+async def test_a_process_that_still_starts_may_be_silent_for_longer(paths: StackPaths) -> None:
+    (paths.home / "a.not-ready").touch()
+    pace = replace(QUICK, starting_silence_max_s=1.5, crashes_max=1)
+    running = supervise(paths, child(paths, "a", frozen_after_s=0.1), pace=pace)
+    await eventually(paths.heartbeat_file("a").exists, "a beats")
+    began = time.monotonic()
+    (paths.home / "a.freeze").touch()
+    with pytest.raises(ChildFailed, match=r"a: no sign of life for 1.5 s; killed"):
+        await running.until_ready()
+    assert time.monotonic() - began >= 1.0
 
 
 async def test_a_first_crash_does_not_fail_the_start(paths: StackPaths) -> None:
