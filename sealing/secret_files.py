@@ -99,7 +99,8 @@ def replace_file(path: Path, content: bytes, *, mode: int = PRIVATE_FILE_MODE) -
 
 
 def _read(path: Path, *, forbidden: int, follow: bool, hint: str) -> bytes:
-    flags = os.O_RDONLY | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
+    # Without O_NONBLOCK a pipe in the file's place would hold us for ever.
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW)
     try:
         descriptor = os.open(path, flags)
     except FileNotFoundError:
@@ -111,8 +112,8 @@ def _read(path: Path, *, forbidden: int, follow: bool, hint: str) -> bytes:
                 "put the file itself there"
             ) from None
         raise SecretFileUnsafe(f"cannot read {str(path)!r}: {error.strerror}") from None
-    with os.fdopen(descriptor, "rb") as file:
-        found = os.fstat(file.fileno())
+    try:
+        found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
             raise SecretFileUnsafe(f"expected a plain file at {str(path)!r}, found something else")
         _check_owner(path, found)
@@ -122,7 +123,9 @@ def _read(path: Path, *, forbidden: int, follow: bool, hint: str) -> bytes:
                 f"expected {str(path)!r} to be closed to others, found mode {mode:04o}; "
                 f"run: {hint} {path}"
             )
-        content = file.read(_BYTES_MAX + 1)
+        content = os.read(descriptor, _BYTES_MAX + 1)
+    finally:
+        os.close(descriptor)
     if not content:
         raise SecretFileDamaged(f"expected a secret in {str(path)!r}, found an empty file")
     if len(content) > _BYTES_MAX:
