@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from api.bodies import AddAccountBody
-from api.context import Caller, Ctx, Wait
+from api.context import IN_USE, Caller, Ctx, Wait
 from api.failures import respond
 from api.problems import Problem, ProblemError, invalid_input
 from api.strict_json import StrictRoute
@@ -77,7 +77,6 @@ async def _keep(context: Ctx, owner: str, body: AddAccountBody) -> Account:
         account_id, body.venue, body.credential.private_key.get_secret_value().strip()
     )
     mine = await context.parts.accounts.of_owner(owner)
-    usable = (AccountState.ACTIVE, AccountState.PENDING)
     account = Account(
         account_id=account_id,
         owner=owner,
@@ -88,7 +87,7 @@ async def _keep(context: Ctx, owner: str, body: AddAccountBody) -> Account:
         signer="",
         state=AccountState.PENDING,
         created_at=context.parts.now(),
-        is_default=not any(each.state in usable and each.is_default for each in mine),
+        is_default=not any(each.state in IN_USE and each.is_default for each in mine),
     )
     # No venue here needs a secret for its private feed: an address is enough.
     return await context.parts.accounts.add(account, trading=trading, feed=None)

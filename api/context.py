@@ -25,6 +25,7 @@ from domain.orders import Order
 from domain.ports import AccountStore, AuditLog, AuditRecord, MarketStore, OrderStore
 from domain.principals import Action, Principal, authorize
 
+IN_USE: Final = (AccountState.ACTIVE, AccountState.PENDING)
 WAIT_S: Final = 5.0
 WAIT_S_MAX: Final = 30.0
 
@@ -131,16 +132,18 @@ class Context:
     async def account(self, principal: Principal, action: Action, name: str) -> Account:
         """Return an account of the caller by id or label.
 
+        A label of an account in use wins over the same label of one refused or removed before.
+
         Raises:
             NotFound: there is none, or it is another's.
         """
-        for account in await self.parts.accounts.of_owner(principal.principal_id):
-            if name in (account.account_id, account.label):
-                await self.authorize(
-                    principal, action, account.owner, f"account:{account.account_id}"
-                )
-                return account
-        raise NotFound("no such account")
+        mine = await self.parts.accounts.of_owner(principal.principal_id)
+        named = [each for each in mine if name in (each.account_id, each.label)]
+        if not named:
+            raise NotFound("no such account")
+        account = next((each for each in reversed(named) if each.state in IN_USE), named[-1])
+        await self.authorize(principal, action, account.owner, f"account:{account.account_id}")
+        return account
 
     async def default_account(self, principal: Principal, venue: str | None) -> Account | None:
         """Return the caller's default account (of a venue), or the only one; None if unclear."""

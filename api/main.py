@@ -64,7 +64,8 @@ async def run(settings: ApiSettings) -> None:
     """Serve until SIGTERM or SIGINT, then drain.
 
     Raises:
-        PerpDexError: the database is missing or of another revision.
+        WrongRevision: the database is missing or of another revision.
+        Unavailable: the database does not answer.
         SealingError: a secret file cannot be used.
         OSError: the port is taken.
     """

@@ -1,0 +1,261 @@
+"""A real API process in this one: uvicorn on a free port over a fresh SQLite database."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import httpx2
+from fastapi import FastAPI
+
+from api.app import create_app
+from api.authentication import Authenticator, OperatorSessions
+from api.context import ApiParts, Endpoints, Limits
+from api.ports import Probe
+from api.serving import listen, server_for
+from domain.accounts import Account, AccountState, Network
+from domain.errors import Unavailable
+from domain.instruments import Instrument, MarketState, OrderSide, PriceRule
+from domain.market_data import BookLevel, OrderBook
+from domain.orders import Order, OrderType, TimeInForce
+from domain.timeline import EventKind, TimelineEvent
+from storage.opening import Storage, open_storage
+from tests.api.desk import ScriptedDesk
+
+TOKEN = "t0ken-of-the-tests-" + "x" * 24
+UI_ORIGIN = "http://127.0.0.1:8233"
+PAPER = "11111111-1111-4111-8111-111111111111"
+FOREIGN = "22222222-2222-4222-8222-222222222222"
+
+BTC = Instrument(
+    venue="hyperliquid",
+    symbol="BTC-PERP",
+    venue_symbol="BTC",
+    asset_index=0,
+    lot_size=Decimal("0.00001"),
+    price_rule=PriceRule(significant_figures=5, max_decimals=1),
+    min_notional=Decimal(10),
+    max_leverage=40,
+)
+OLD = Instrument(
+    venue="hyperliquid",
+    symbol="OLD-PERP",
+    venue_symbol="OLD",
+    asset_index=1,
+    lot_size=Decimal(1),
+    price_rule=PriceRule(tick_size=Decimal("0.5")),
+    min_notional=Decimal(10),
+    max_leverage=3,
+    state=MarketState.DELISTED,
+)
+
+
+@dataclass
+class Sealed:
+    """Remembers what was sealed, as a real sealer forgets it."""
+
+    keys: list[str] = field(default_factory=list)
+    ready: bool = True
+
+    def seal(self, account_id: str, venue: str, private_key: str) -> bytes:
+        if not self.ready:
+            raise Unavailable("no worker has made its key pair yet")
+        self.keys.append(private_key)
+        return b"sealed:" + account_id.encode()
+
+
+@dataclass
+class Books:
+    """Answers books as the streaming process would."""
+
+    error: Exception | None = None
+    asked: list[tuple[str, str, str, int]] = field(default_factory=list)
+
+    async def request_book(
+        self, venue: str, network: Network, symbol: str, depth: int
+    ) -> OrderBook:
+        self.asked.append((venue, network, symbol, depth))
+        if self.error is not None:
+            raise self.error
+        now = datetime.now(UTC)
+        return OrderBook(
+            venue=venue,
+            symbol=symbol,
+            bids=(BookLevel(price=Decimal("44999"), quantity=Decimal("1.5"), order_count=2),),
+            asks=(BookLevel(price=Decimal("45001"), quantity=Decimal("0.25")),),
+            event_time=now,
+            received_time=now,
+        )
+
+
+@dataclass
+class Codec:
+    """The protocol of the codec, without the cipher."""
+
+    async def decode(self, body: bytes) -> dict[str, Any]:
+        if b"payloads" not in body:
+            raise ValueError("expected a JSON Payloads message")
+        return {"payloads": [{"data": "b3BlbmVk"}]}
+
+    async def encode(self, body: bytes, *, namespace: str, workflow_id: str) -> dict[str, Any]:
+        return {"payloads": [{"data": f"{namespace}/{workflow_id}"}]}
+
+
+@dataclass
+class Api:
+    """A serving API and everything behind it."""
+
+    url: str
+    app: FastAPI
+    http: httpx2.AsyncClient
+    storage: Storage
+    desk: ScriptedDesk
+    books: Books
+    sealed: Sealed
+    parts: ApiParts
+
+    async def post(self, path: str, body: Any, **headers: str) -> httpx2.Response:
+        return await self.http.post(path, json=body, headers=headers)
+
+    async def place(self, **changes: Any) -> httpx2.Response:
+        """Place a valid order, changed as asked; `None` leaves a field out."""
+        body = {"symbol": "BTC-PERP", "side": "BUY", "quantity": "0.1", "price": "45000"}
+        body.update(changes)
+        return await self.post(
+            "/api/v1/orders", {name: value for name, value in body.items() if value is not None}
+        )
+
+
+async def fresh_storage(template: Path, directory: Path) -> Storage:
+    """Return storage over a copy of an up-to-date database, with an account and markets in it."""
+    database = directory / "perp-dex.db"
+    shutil.copy(template, database)
+    storage = await open_storage(f"sqlite+aiosqlite:///{database}", directory)
+    await storage.accounts.add(account(), trading=b"sealed", feed=None)
+    await storage.accounts.set_state(PAPER, AccountState.ACTIVE, reason=None, signer="0xagent")
+    await storage.markets.save(Network.PAPER, [BTC, OLD], seen_at=datetime.now(UTC))
+    return storage
+
+
+def account(**changes: Any) -> Account:
+    """Return the account of the tests."""
+    fields: dict[str, Any] = {
+        "account_id": PAPER,
+        "owner": "local",
+        "venue": "hyperliquid",
+        "label": "paper",
+        "network": Network.PAPER,
+        "address": "0x" + "ab" * 20,
+        "signer": "",
+        "state": AccountState.PENDING,
+        "created_at": datetime.now(UTC),
+        "is_default": True,
+    }
+    return Account(**{**fields, **changes})
+
+
+def order(**changes: Any) -> Order:
+    """Return an order of the tests' account."""
+    now = datetime.now(UTC)
+    fields: dict[str, Any] = {
+        "order_id": "33333333-3333-5333-8333-333333333333",
+        "owner": "local",
+        "account_id": PAPER,
+        "venue": "hyperliquid",
+        "symbol": "BTC-PERP",
+        "side": OrderSide.BUY,
+        "order_type": OrderType.LIMIT,
+        "quantity": Decimal("0.1"),
+        "time_in_force": TimeInForce.GTC,
+        "created_at": now,
+        "place_by": now,
+        "price": Decimal(45_000),
+        "idempotency_key": "k",
+    }
+    return Order(**{**fields, **changes})
+
+
+async def keep(storage: Storage, kept: Order) -> Order:
+    """Write an order into storage."""
+    event = TimelineEvent(
+        order_id=kept.order_id, kind=EventKind.CREATED, text="made by a test", at=kept.created_at
+    )
+    return await storage.orders.add(kept, event)
+
+
+@asynccontextmanager
+async def serving(
+    storage: Storage,
+    *,
+    desk: ScriptedDesk | None = None,
+    limits: Limits | None = None,
+    probes: dict[str, Probe] | None = None,
+    temporal_ui: str | None = UI_ORIGIN,
+    port: int = 0,
+    change: Callable[[FastAPI], Awaitable[None]] | None = None,
+    **options: Any,
+) -> AsyncIterator[Api]:
+    """Serve the API over `storage` until the block ends."""
+    desk = desk or ScriptedDesk(storage)
+    books, sealed = Books(), Sealed()
+    listener = listen("127.0.0.1", port)
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    authenticator = Authenticator(TOKEN)
+
+    def now() -> datetime:
+        return datetime.now(UTC)
+
+    parts = ApiParts(
+        orders=storage.orders,
+        accounts=storage.accounts,
+        markets=storage.markets,
+        audit=storage.audit,
+        desk=desk,
+        books=books,
+        codec=Codec(),
+        sealer=sealed,
+        authenticator=authenticator,
+        sessions=OperatorSessions(authenticator.derived_key("operator session"), now),
+        endpoints=Endpoints(
+            api=url,
+            streaming="ws://127.0.0.1:1",
+            temporal_ui=temporal_ui,
+            temporal_namespace="default",
+        ),
+        venues=("hyperliquid",),
+        hosts=frozenset({"127.0.0.1", "localhost"}),
+        origins=frozenset({UI_ORIGIN}),
+        now=now,
+        probes=probes if probes is not None else {"storage": storage.check},
+        limits=limits or Limits(poll_interval_s=0.02),
+    )
+    app = create_app(parts)
+    server = server_for(app, **options)
+    running = asyncio.create_task(server.serve(sockets=[listener]))
+    await asyncio.wait_for(server.serving.wait(), 10)
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    try:
+        async with httpx2.AsyncClient(base_url=url, headers=headers, timeout=20) as http:
+            yield Api(
+                url=url,
+                app=app,
+                http=http,
+                storage=storage,
+                desk=desk,
+                books=books,
+                sealed=sealed,
+                parts=parts,
+            )
+    finally:
+        app.state.context.draining.set()
+        server.should_exit = True
+        server.force_exit = True
+        await asyncio.wait_for(running, 20)
+        listener.close()
