@@ -54,7 +54,22 @@ async def connect_sink(
         PayloadKeys(current_key, keys),
         refused=lambda reason: _log.error("a payload was refused: %s", reason),
     )
-    return OrderWorkflows(client)
+    return WorkflowSink(OrderWorkflows(client))
+
+
+class WorkflowSink:
+    """The façade of workflows, also while Temporal was never reached yet."""
+
+    def __init__(self, workflows: OrderWorkflows) -> None:
+        self._workflows = workflows
+
+    async def report(self, order_id: str, report: OrderReport) -> Delivered:
+        """Tell an order's workflow of a report. Raises `Unavailable`."""
+        try:
+            return await self._workflows.report(order_id, report)
+        except RuntimeError as error:
+            # What the SDK raises when its first connection cannot be made.
+            raise Unavailable(f"Temporal cannot be reached: {error}") from None
 
 
 @dataclass(frozen=True, slots=True)

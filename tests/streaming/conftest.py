@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -32,3 +33,15 @@ async def stage(storage: Storage) -> Stage:
     made = Stage(storage.orders, storage.accounts, storage.ledger)
     await made.add_principal(storage, "somebody")
     return made
+
+
+@pytest.fixture
+def free_port() -> Callable[[], int]:
+    """Return a function that names a port nobody listens on."""
+
+    def pick() -> int:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            return int(probe.getsockname()[1])
+
+    return pick
