@@ -155,7 +155,8 @@ class ExchangeEndpoint:
         limited = self._limits.address_refusal(account, envelope.action)
         if limited is not None:
             raise Refused(limited)
-        if _takes_or_rests(envelope) and self._faults.take(FaultKind.UPGRADE_GATE):
+        name = action_name(envelope.action)
+        if _takes_or_rests(envelope) and self._faults.take(FaultKind.UPGRADE_GATE, (name,)):
             raise Refused(_UPGRADE_TEXT)
         return self._business.apply(envelope, signer=signer, owner=owner, account=account)
 

@@ -35,7 +35,7 @@ from venues.simulation.events import (
 )
 from venues.simulation.exchange import Exchange
 from venues.simulation.faults import FaultKind, FaultPlan
-from venues.simulation.records import Fill, FundingPayment
+from venues.simulation.records import Fill, FundingPayment, OrderStatus, Reason
 
 Json = dict[str, Any]
 
@@ -59,6 +59,16 @@ _USER_TYPES: Final = frozenset(
         "notification",
     }
 )
+
+
+#: Cancels of the venue's own that `userEvents` names (those of reduce-only orders it does not).
+_NOT_BY_USER: Final = frozenset(
+    {Reason.MARGIN, Reason.SELF_TRADE, Reason.SIBLING_FILLED, Reason.LIQUIDATED}
+)
+
+#: A channel's topic, and what writes the frame for a subscription to it (None: not for this one).
+_Build = Callable[["Subscription"], tuple[str, Any] | None]
+_Planned = tuple[tuple[str, str], _Build]
 
 
 class SubscriptionKills(Exception):
@@ -103,6 +113,7 @@ class Feeds:
         self._listening = {}
         self._last_sent_s: dict[str, float] = {}
         self._best: dict[str, Any] = {}
+        self._candles: dict[tuple[str, str], Json] = {}
         exchange.listeners.append(self.publish)
 
     # Clients.
@@ -258,7 +269,7 @@ class Feeds:
 
     def publish(self, events: Sequence[Event]) -> None:
         """Send the frames of one action."""
-        frames: list[tuple[tuple[str, str], Callable[[Subscription], tuple[str, Any]]]] = []
+        frames: list[_Planned] = []
         for topic, build in self._account_frames(events):
             frames.append((topic, build))
         frames += self._market_frames(events)
@@ -267,12 +278,13 @@ class Feeds:
             frames.reverse()
         for topic, build in frames:
             for client, subscription in tuple(self._listening.get(topic, {}).values()):
-                client.send_encoded(_frame(*build(subscription)))
+                frame = build(subscription)
+                if frame is not None:
+                    client.send_encoded(_frame(*frame))
 
-    def _account_frames(
-        self, events: Sequence[Event]
-    ) -> list[tuple[tuple[str, str], Callable[[Subscription], tuple[str, Any]]]]:
+    def _account_frames(self, events: Sequence[Event]) -> list[_Planned]:
         updates: dict[str, list[Json]] = {}
+        canceled: dict[str, list[Json]] = {}
         fills: dict[str, list[Fill]] = {}
         payments: dict[str, list[FundingPayment]] = {}
         changed: dict[str, None] = {}
@@ -282,6 +294,10 @@ class Feeds:
                     row = views.order_update(event.order, event.time_ms)
                     updates.setdefault(event.order.account, []).append(row)
                     changed[event.order.account] = None
+                    is_canceled = event.order.status is OrderStatus.CANCELED
+                    if is_canceled and event.order.reason in _NOT_BY_USER:
+                        one = {"coin": event.order.symbol, "oid": event.order.venue_order_id}
+                        canceled.setdefault(event.order.account, []).append(one)
                 case Filled():
                     fills.setdefault(event.fill.account, []).append(event.fill)
                 case FundingPaid():
@@ -291,9 +307,11 @@ class Feeds:
                     changed[event.address] = None
                 case _:
                     pass
-        frames: list[tuple[tuple[str, str], Callable[[Subscription], tuple[str, Any]]]] = []
+        frames: list[_Planned] = []
         for user, rows in updates.items():
             frames.append((("orderUpdates", user), _constant("orderUpdates", rows)))
+        for user, gone in canceled.items():
+            frames.append((("userEvents", user), _constant("user", {"nonUserCancel": gone})))
         for user, own in fills.items():
             listed = {"fills": fill_rows(own, aggregate=False)}
             frames.append((("userEvents", user), _constant("user", listed)))
@@ -309,9 +327,7 @@ class Feeds:
                 frames.append(((kind, user), self._present_frame))
         return frames
 
-    def _market_frames(
-        self, events: Sequence[Event]
-    ) -> list[tuple[tuple[str, str], Callable[[Subscription], tuple[str, Any]]]]:
+    def _market_frames(self, events: Sequence[Event]) -> list[_Planned]:
         traded: dict[str, list[Json]] = {}
         moved: dict[str, None] = {}
         for event in events:
@@ -323,23 +339,31 @@ class Feeds:
                     moved[event.symbol] = None
                 case _:
                     pass
-        frames: list[tuple[tuple[str, str], Callable[[Subscription], tuple[str, Any]]]] = []
+        frames: list[_Planned] = []
         for coin, rows in traded.items():
             frames.append((("trades", coin), _constant("trades", rows)))
         for coin in {**traded, **moved}:
-            frames.append((("candle", coin), self._candle_frame))
+            frames += self._candle_frames(coin)
             best = self._bbo(coin)["bbo"] if self._listening.get(("bbo", coin)) else None
             if best is not None and best != self._best.get(coin):
                 self._best[coin] = best
                 frames.append((("bbo", coin), self._present_frame))
         return frames
 
-    def _candle_frame(self, subscription: Subscription) -> tuple[str, Any]:
-        coin, interval = subscription.coin or "", str(subscription.echo["interval"])
-        candle = self._exchange.tables.candles.latest(coin, interval)
-        if candle is None:
-            raise WrongShape(f"candle {coin} {interval}: expected one after a trade or a price")
-        return "candle", views.candle_row(coin, interval, candle)
+    def _candle_frames(self, coin: str) -> list[_Planned]:
+        """Plan a frame for each interval whose candle is another than was sent last."""
+        wanted = {
+            str(one.echo["interval"])
+            for _, one in self._listening.get(("candle", coin), {}).values()
+        }
+        frames: list[_Planned] = []
+        for interval in sorted(wanted):
+            candle = self._exchange.tables.candles.latest(coin, interval)
+            row = None if candle is None else views.candle_row(coin, interval, candle)
+            if row is not None and row != self._candles.get((coin, interval)):
+                self._candles[coin, interval] = row
+                frames.append((("candle", coin), _candle_frame(interval, row)))
+        return frames
 
     # What is due by time.
 
@@ -352,6 +376,8 @@ class Feeds:
             self._send_present("l2Book", lambda one: bool(one.echo["fast"]))
         if self._is_due("mids", switches.mids_interval_ms, now_s):
             self._send_present("allMids", lambda one: True)
+            self._send_present("clearinghouseState", lambda one: True)
+            self._send_present("activeAssetData", lambda one: True)
         if self._is_due("context", switches.context_interval_ms, now_s):
             self._send_present("activeAssetCtx", lambda one: True)
         for client in tuple(self._clients):
@@ -385,14 +411,21 @@ def _frame(channel: str, data: Any) -> bytes:
     return _ENCODER.encode({"channel": channel, "data": data})
 
 
-def _constant(channel: str, data: Any) -> Callable[[Subscription], tuple[str, Any]]:
+def _constant(channel: str, data: Any) -> _Build:
     return lambda subscription: (channel, data)
 
 
-def _fills_frame(user: str, fills: list[Fill]) -> Callable[[Subscription], tuple[str, Any]]:
+def _fills_frame(user: str, fills: list[Fill]) -> _Build:
     def build(subscription: Subscription) -> tuple[str, Any]:
         rows = fill_rows(fills, aggregate=bool(subscription.echo["aggregateByTime"]))
         return "userFills", {"user": user, "fills": rows}
+
+    return build
+
+
+def _candle_frame(interval: str, row: Json) -> _Build:
+    def build(subscription: Subscription) -> tuple[str, Any] | None:
+        return ("candle", row) if subscription.echo["interval"] == interval else None
 
     return build
 

@@ -330,11 +330,12 @@ class ControlPort:
         body = await _body(request)
         clock = self._exchange.clock
         if "offset_ms" in body:
-            clock.offset_ms = _integer(body, "offset_ms", 0)
+            offset_ms = _integer(body, "offset_ms", 0)
         elif "advance_ms" in body:
-            clock.offset_ms += _integer(body, "advance_ms", 0)
+            offset_ms = clock.offset_ms + _integer(body, "advance_ms", 0)
         else:
             raise BadInput("expected offset_ms or advance_ms")
+        await self._exchange.durable(self._exchange.shift_clock(offset_ms))
         return await self._read_clock(request)
 
     async def _read_switches(self, request: web.Request) -> web.Response:

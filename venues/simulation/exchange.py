@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -34,6 +34,7 @@ Listener = Callable[[Sequence[Event]], None]
 
 #: Hourly funding rate of a fresh market: the interest part of an eight-hour rate of 0.01 %.
 _FUNDING_RATE: Final = Decimal("0.0000125")
+_CLOCK_OFFSET: Final = "clock_offset_ms"
 _ENCODER: Final = msgspec.json.Encoder()
 
 
@@ -85,6 +86,7 @@ class Exchange:
         """Load the log (an empty one gives a fresh exchange) and put out the house's quotes."""
         if isinstance(self._journal, FileJournal):
             self.tables.load(self._rows(self._journal.read()))
+        self.clock.offset_ms = self.tables.settings.get(_CLOCK_OFFSET, self.clock.offset_ms)
         new = [one for one in self.tables.instruments.values() if one.symbol not in self._markets]
         if new:
             with self.action("list_markets"):
@@ -129,6 +131,13 @@ class Exchange:
         """Return the exchange's time."""
         return self.clock.now_ms()
 
+    def shift_clock(self, offset_ms: int) -> Receipt:
+        """Set the clock's offset, also for after a restart."""
+        self.clock.offset_ms = offset_ms
+        with self.action("shift_clock") as receipt:
+            self.setting(_CLOCK_OFFSET, offset_ms)
+        return receipt
+
     def requote(self, symbol: str, price: Decimal) -> None:
         """Move a market's mark price and the house's quotes with it; inside an action."""
         market = self.tables.markets[symbol]
@@ -150,6 +159,8 @@ class Exchange:
     def _settle_markets(self) -> None:
         """Fire triggers and liquidate until nothing moves, then restore the house's depth."""
         seen = 0
+        if not self.tables.events:
+            return
         while seen < len(self.tables.events):
             events = self.tables.events[seen:]
             seen = len(self.tables.events)
@@ -159,6 +170,7 @@ class Exchange:
         moved = {one.symbol: None for one in self.tables.events if isinstance(one, MarketMoved)}
         for symbol in moved:
             self._house.replenish(self.tables, symbol)
+        self.tables.traded_with_house.clear()
 
     def _log(self, name: str) -> int:
         tables = self.tables
@@ -235,8 +247,3 @@ def open_exchange(
     )
     exchange.start()
     return exchange
-
-
-def describe(value: Any) -> Any:
-    """Return a row as plain data, numbers as strings."""
-    return msgspec.to_builtins(value)

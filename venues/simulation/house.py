@@ -28,6 +28,8 @@ class House:
     def __init__(self, seed: int) -> None:
         self.seed = seed
         self._quotes: dict[str, list[tuple[Order, Decimal]]] = {}
+        # Markets where a quote is missing because it would cross somebody.
+        self._incomplete: set[str] = set()
         self._next_id = -1
 
     def quote(self, tables: Tables, symbol: str) -> None:
@@ -46,6 +48,7 @@ class House:
                 last = price
                 quotes.append((self._order(symbol, side, price), quantity))
         self._quotes[symbol] = quotes
+        self._incomplete.add(symbol)
         self.replenish(tables, symbol)
 
     def withdraw(self, tables: Tables, symbol: str) -> None:
@@ -60,9 +63,14 @@ class House:
         So the quotes depend only on the market and on what others have resting, and a restart
         finds the book that was.
         """
+        if symbol not in tables.traded_with_house and symbol not in self._incomplete:
+            return
+        self._incomplete.discard(symbol)
         book = tables.books[symbol]
         for order, quantity in self._quotes.get(symbol, []):
             target = ZERO if book.side(order.side.opposite).crosses(order.price) else quantity
+            if not target:
+                self._incomplete.add(symbol)
             if order.remaining != target:
                 ladder = book.side(order.side)
                 if order.remaining:

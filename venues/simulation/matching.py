@@ -92,11 +92,12 @@ def trade(
         )
     tables.books[maker.symbol].side(maker.side).reduce(maker, quantity)
     tables.moved(maker.symbol)
-    if not maker.is_house:
-        if maker.remaining:
-            announce(tables, maker)
-        else:
-            end(tables, maker, OrderStatus.FILLED)
+    if maker.is_house:
+        tables.traded_with_house.add(maker.symbol)
+    elif maker.remaining:
+        announce(tables, maker)
+    else:
+        end(tables, maker, OrderStatus.FILLED)
     for order in (maker, taker):
         if not order.is_house:
             cut_reduce_only(tables, order.account, order.symbol)

@@ -76,6 +76,7 @@ class Tables:
         self.next_priority = 1
         self.touched: dict[int, Row] = {}
         self.events: list[Event] = []
+        self.traded_with_house: set[str] = set()
         self.now_ms = 0
         self.action_hash = ""
 
