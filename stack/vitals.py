@@ -1,6 +1,6 @@
 """Signs of life: how long a process has been silent, whatever the wall clock does.
 
-Silence is counted in the supervisor's own looks, each worth at most one second. A laptop that
+Silence is counted in the supervisor's own looks, each worth at most two and a half. A laptop that
 slept, a clock that was set or a supervisor that was itself stopped therefore kill nobody.
 """
 
@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-_LOOK_WORTH_MAX_S: Final = 1.0
+# More than a probe may take, so that a server that does not answer is not counted short.
+_LOOK_WORTH_MAX_S: Final = 2.5
 
 
 @dataclass(frozen=True, slots=True)
