@@ -8,9 +8,11 @@ import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
+import venues.transport as transport_module
 from tests.venues.raw_server import RawServer, answering, response, serving
 from venues.transport import (
     RAW_SIZE_MAX_BYTES,
@@ -284,6 +286,35 @@ async def test_start_twice_keeps_the_session_and_close_ends_it() -> None:
         await transport.close()
         with pytest.raises(RuntimeError, match="started transport"):
             await post(transport)
+
+
+class Writer:
+    """The little that a body sees of aiohttp's writer."""
+
+    def __init__(self, *, closing: bool) -> None:
+        self.transport = self
+        self.closing = closing
+        self.written = b""
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    async def write(self, chunk: bytes) -> None:
+        self.written += chunk
+
+
+async def test_a_body_writes_nothing_to_a_closing_connection_or_on_a_revoked_ticket() -> None:
+    ticket = transport_module._WriteTicket(None)
+    body = transport_module._TicketedBody(b"x", ticket)
+    closing: Any = Writer(closing=True)
+    with pytest.raises(transport_module._WriteRefusedError, match="closed before"):
+        await body.write_with_length(closing, 1)
+    assert (closing.written, ticket.used) == (b"", False)
+    ticket.revoked = True
+    open_: Any = Writer(closing=False)
+    with pytest.raises(transport_module._WriteRefusedError, match="given up"):
+        await body.write_with_length(open_, 1)
+    assert (open_.written, ticket.used) == (b"", False)
 
 
 def test_raw_evidence_is_redacted_and_short() -> None:

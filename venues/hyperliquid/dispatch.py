@@ -6,6 +6,7 @@ of the earlier copy it says nothing. Never raises for what the venue or the netw
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,6 +30,8 @@ from venues.hyperliquid.translate import VENUE, to_ms
 from venues.transport import Clock, NoAnswer, NothingSent, PostResult, WriteGate, raw_evidence
 
 SEND_BY_PASSED: Final = "send_by passed"
+#: An account's first command waits this long for its role, later ones not at all.
+_ROLE_TIMEOUT_S: Final = 1.0
 _NOTHING_LEFT: Final = "no byte was written"
 
 
@@ -178,7 +181,8 @@ class Dispatch:
         expires = signable.admitted_until
         expires_ms = to_ms(expires) if expires is not None else None
         try:
-            vault = await self._roles.vault_of(access.account)
+            async with asyncio.timeout(_ROLE_TIMEOUT_S):
+                vault = await self._roles.vault_of(access.account)
             signature = self._signer.sign(
                 access.credential,
                 signable.action,
@@ -187,9 +191,10 @@ class Dispatch:
                 expires_after_ms=expires_ms,
                 is_mainnet=self._network is Network.MAINNET,
             )
-        except (VenueUnavailable, VenueRefused) as error:
+        except (VenueUnavailable, VenueRefused, TimeoutError) as error:
+            reason = str(error) or f"no answer within {_ROLE_TIMEOUT_S:g} s"
             raise _NotSendableError(
-                f"the account's role is not known: {error}", retryable=True
+                f"the account's role is not known: {reason}", retryable=True
             ) from None
         except NotAllowed as error:
             raise _NotSendableError(str(error), retryable=False) from None

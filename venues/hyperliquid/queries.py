@@ -17,6 +17,7 @@ from domain.market_data import Candle, FundingRate, OrderBook, Ticker, Trade
 from domain.orders import Verdict
 from venues.connector import OrderLookup, VenueOrder
 from venues.hyperliquid import translate, wire
+from venues.hyperliquid.proofs import PROOFS
 from venues.hyperliquid.rest import Rest
 from venues.hyperliquid.translate import at_ms, coin_of, to_ms
 from venues.transport import Clock
@@ -72,19 +73,30 @@ class Queries:
             raise VenueUnavailable(f"hyperliquid's orderStatus answered {reply.status!r}")
         order = _read(lambda entry: translate.order_entry(entry), reply.order)
         if order is not None and order.reduce_only and reply.order.status == "filled":
-            order = await self._with_fills(account, order, reply.order.order.timestamp or 0)
+            order = await self._with_fills(account, order)
         return OrderLookup(order=order)
 
-    async def _with_fills(self, account: Account, order: VenueOrder, since_ms: int) -> VenueOrder:
-        fills = await self.fills(account, at_ms(since_ms))
+    async def _with_fills(self, account: Account, order: VenueOrder) -> VenueOrder:
+        """Complete a reduce-only order that met the book by its fills.
+
+        Less than was asked means that the venue had cut the order; but only once every fill can
+        be seen, until then nothing is concluded.
+        """
+        fills = await self.fills(account, order.created_at or at_ms(0))
         own = total(fill for fill in fills if fill.venue_order_id == order.venue_order_id)
-        is_whole = own.quantity >= order.quantity
+        completed = replace(
+            order, filled_quantity=own.quantity or None, average_price=own.average_price
+        )
+        if own.quantity >= order.quantity:
+            return replace(completed, verdict=Verdict.FILLED)
+        ended_at = order.event_time or self._clock()
+        if (self._clock() - ended_at).total_seconds() < PROOFS.visibility_delay_s:
+            return completed
         return replace(
-            order,
-            verdict=Verdict.FILLED if is_whole else Verdict.CANCELED,
+            completed,
+            verdict=Verdict.CANCELED,
             filled_quantity=own.quantity,
-            average_price=own.average_price,
-            reason=None if is_whole else "the venue cut the reduce-only order to the position",
+            reason="the venue cut the reduce-only order to the position",
         )
 
     async def venue_time(self, account: Account) -> datetime:

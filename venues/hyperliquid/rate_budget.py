@@ -45,8 +45,8 @@ class Purpose(StrEnum):
     CANCEL = "cancel"
 
 
-#: What must be left after a request of that purpose.
-_RESERVE: Final = {Purpose.QUERY: 200.0, Purpose.COMMAND: 80.0, Purpose.CANCEL: 0.0}
+#: Which share of a minute's weight must be left after a request of that purpose.
+_RESERVE: Final = {Purpose.QUERY: 1 / 6, Purpose.COMMAND: 1 / 15, Purpose.CANCEL: 0.0}
 
 
 def info_weight(kind: str) -> int:
@@ -86,7 +86,7 @@ class RateBudget:
     def wait_s(self, weight: int, purpose: Purpose, now: float) -> float:
         """Return in how many seconds `weight` would be given, 0 for now; takes nothing."""
         self._refill(now)
-        missing = weight + _RESERVE[purpose] - self._left
+        missing = weight + _RESERVE[purpose] * self._capacity - self._left
         wait = max(missing / self._rate, 0.0)
         if purpose is not Purpose.CANCEL:
             wait = max(wait, self._closed_until - now)

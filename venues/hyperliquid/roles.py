@@ -8,6 +8,7 @@ Source: docs api/nonces-and-api-wallets, api/info-endpoint (userRole, extraAgent
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 from typing import Final
 
@@ -32,6 +33,7 @@ class Roles:
     def __init__(self, rest: Rest) -> None:
         self._rest = rest
         self._vaults: dict[str, str | None] = {}
+        self._asking = asyncio.Lock()
 
     async def vault_of(self, account: Account) -> str | None:
         """Return the address to sign for: the account's if it is a sub-account or vault, or None.
@@ -41,7 +43,10 @@ class Roles:
         """
         address = account.address.lower()
         if address not in self._vaults:
-            self._remember(address, await self._role(address))
+            # Many first orders at once ask once: the question is the venue's dearest.
+            async with self._asking:
+                if address not in self._vaults:
+                    self._remember(address, await self._role(address))
         return self._vaults.get(address)
 
     async def check(self, access: TradingAccess, signer: str) -> SignerCheck:

@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from domain.accounts import Network
 from domain.errors import InvalidInput
+from venues.hyperliquid.rate_budget import WEIGHT_PER_MINUTE
 
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -58,6 +59,12 @@ class HyperliquidSettings(BaseSettings):
     )
     paper_url: _Origin | None = Field(
         default=None, description="The simulated Hyperliquid that paper accounts trade on."
+    )
+    weight_per_minute: float = Field(
+        default=WEIGHT_PER_MINUTE,
+        ge=60,
+        description="Request weight this process may use each minute; the venue allows 1200 to "
+        "an IP address, so share it out where several processes have one.",
     )
 
     def base_url(self, network: Network) -> str:

@@ -6,11 +6,18 @@ loads the signer.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from domain.accounts import Network
+from domain.instruments import Instrument
 from venues.connector import AccountFeed, Capabilities, Connector, ProofTable
 from venues.hyperliquid.proofs import CAPABILITIES, PROOFS
+
+if TYPE_CHECKING:
+    from venues.hyperliquid.market_stream import HyperliquidMarketFeed
+    from venues.hyperliquid.settings import HyperliquidSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,20 +31,31 @@ class HyperliquidSpec:
     def connect(self, network: Network) -> Connector:
         """Return a connector, not yet started. Raises InvalidInput for an unknown network."""
         from venues.hyperliquid.connector import HyperliquidConnector
+        from venues.hyperliquid.rate_budget import RateBudget
 
-        return HyperliquidConnector(network, _base_url(network))
+        settings = _settings()
+        budget = RateBudget(per_minute=settings.weight_per_minute)
+        return HyperliquidConnector(network, settings.base_url(network), budget=budget)
 
     def account_feed(self, network: Network) -> AccountFeed:
         """Return the private feed, not yet connected. Raises InvalidInput as `connect` does."""
         from venues.hyperliquid.account_stream import HyperliquidAccountFeed
 
-        return HyperliquidAccountFeed(_base_url(network))
+        return HyperliquidAccountFeed(_settings().base_url(network))
+
+    def market_feed(
+        self, network: Network, instruments: Iterable[Instrument]
+    ) -> HyperliquidMarketFeed:
+        """Return the public feed over these markets, not yet connected."""
+        from venues.hyperliquid.market_stream import HyperliquidMarketFeed
+
+        return HyperliquidMarketFeed(_settings().base_url(network), instruments)
 
 
-def _base_url(network: Network) -> str:
+def _settings() -> HyperliquidSettings:
     from venues.hyperliquid.settings import HyperliquidSettings
 
-    return HyperliquidSettings().base_url(network)
+    return HyperliquidSettings()
 
 
 SPEC = HyperliquidSpec()

@@ -245,6 +245,31 @@ async def test_role_that_the_venue_does_not_tell_stops_a_first_send() -> None:
         assert venue.posted == []
 
 
+async def test_role_that_never_comes_does_not_hold_a_command_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("venues.hyperliquid.dispatch._ROLE_TIMEOUT_S", 0.2)
+
+    async def silent(seen: RawServer, reader: Any, writer: Any) -> None:
+        await seen.read(reader)
+        await asyncio.Event().wait()
+
+    async with serving(silent) as server:
+        connector = HyperliquidConnector(Network.PAPER, server.url, clock=lambda: NOW)
+        await connector._rest.start()
+        async with asyncio.timeout(2):
+            results = await asyncio.gather(*(connector.send(row(), access()) for _ in range(20)))
+        assert {result.outcome for result in results} == {
+            NotSent(
+                reason="the account's role is not known: no answer within 0.2 s",
+                proof="no byte was written",
+                retryable=True,
+            )
+        }
+        assert len(server.requests) <= 2
+        await connector.close()
+
+
 async def test_role_is_asked_once() -> None:
     async with venue_and_connector() as (venue, connector):
         venue.exchange = [RESTING, RESTING]
