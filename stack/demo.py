@@ -64,7 +64,7 @@ class Demo:
         self._title("An order rests and is filled")
         order = self._buy("0.010", "20000")
         self._expect(order, "ACCEPTED")
-        self._json("sim", "fill", VENUE, "--client-order-id", order["client_order_id"])
+        self._json("sim", "fill", VENUE, order["order_id"])
         self._show(self._until(order["order_id"], "FILLED"))
 
     def _answer_is_lost(self) -> None:
@@ -94,7 +94,7 @@ class Demo:
         for name in ("worker", "api", "streaming", "temporal"):
             self._kill(name)
             self._until_ready()
-        self._json("sim", "fill", VENUE, "--client-order-id", order["client_order_id"])
+        self._json("sim", "fill", VENUE, order["order_id"])
         self._show(self._until(order["order_id"], "FILLED"))
 
     def _show_where(self) -> None:
@@ -132,7 +132,8 @@ class Demo:
             order = self._order(order_id)
             return order if order is not None and order["status"] == status else None
 
-        return self._poll(look, f"order {order_id} to be {status}")
+        found: Json = self._poll(look, f"order {order_id} to be {status}")
+        return found
 
     def _order(self, order_id: str) -> Json | None:
         try:
