@@ -10,6 +10,7 @@ listens on a unix socket only, so no port is taken.
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
 import tempfile
 import warnings
@@ -69,7 +70,10 @@ def start_postgres() -> Iterator[RunningPostgres]:
     """Start a server in a directory of its own; stop it and remove the directory afterwards."""
     # Short, because the socket's path has to fit in 107 bytes; open, because the server runs as
     # another user.
-    parent = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
+    # In memory where that is possible: making a database for each test is mostly waiting for disk.
+    memory = Path("/dev/shm")
+    place = memory if os.access(memory, os.W_OK) else Path("/tmp")
+    parent = Path(tempfile.mkdtemp(prefix="pg-", dir=place))
     parent.chmod(0o755)
     server = get_server(parent / "data", cleanup_mode="delete")
     try:
