@@ -74,7 +74,7 @@ async def serving(handler: Handler) -> AsyncIterator[RawServer]:
             tasks.discard(task)
 
     server = await asyncio.start_server(accept, "127.0.0.1", 0)
-    seen.url = "http://127.0.0.1:{}".format(server.sockets[0].getsockname()[1])
+    seen.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield seen
     finally:

@@ -21,7 +21,7 @@ from domain.orders import OrderType, TimeInForce, TriggerType
 from tests.venues.hyperliquid.building import CLOID, META, NOW, place
 from venues.hyperliquid import actions, batch, wire
 from venues.hyperliquid.actions import Grouping
-from venues.hyperliquid.translate import at_ms, instruments
+from venues.hyperliquid.translate import at_ms, instruments, wire_decimal
 
 BODIES = {
     vector["name"]: vector["body"]["action"]
@@ -216,7 +216,7 @@ def test_numbers_survive_the_wire_exactly(lots: int, figures: int, exponent: int
 
 def test_more_decimals_than_the_venue_reads() -> None:
     with pytest.raises(InvalidInput, match="at most 8 decimals"):
-        actions.wire_decimal("price", Decimal("0.000000001"))
+        wire_decimal("price", Decimal("0.000000001"))
 
 
 @pytest.mark.parametrize(
