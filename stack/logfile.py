@@ -43,9 +43,12 @@ def append_lines(path: Path, lines: Iterable[str]) -> None:
         log.writelines(f"{line}\n" for line in lines)
 
 
-def last_lines(path: Path, count: int) -> tuple[str, ...]:
-    """Give the last `count` lines; none for a file that does not exist yet."""
-    return LogReader(path).tail(count)
+def last_lines(path: Path, count: int, start: int = 0) -> tuple[str, ...]:
+    """Give the last `count` lines; none for a file that does not exist yet.
+
+    `start` is a former size of the file: only what was written since is given.
+    """
+    return LogReader(path).tail(count, start)
 
 
 class LogReader:
@@ -56,13 +59,14 @@ class LogReader:
         self._position = 0
         self._rest = ""
 
-    def tail(self, count: int) -> tuple[str, ...]:
+    def tail(self, count: int, start: int = 0) -> tuple[str, ...]:
         """Give the last `count` lines; what comes later is left to `added`."""
         if not self._path.is_file():
             return ()
         with self._path.open("rb") as stream:
             size = stream.seek(0, os.SEEK_END)
-            stream.seek(max(0, size - _PART_BYTES_MAX))
+            # Smaller than at the start: it was rotated meanwhile.
+            stream.seek(max(start if start <= size else 0, size - _PART_BYTES_MAX))
             content = stream.read()
             self._position = stream.tell()
         lines = content.decode("utf-8", errors="replace").splitlines()

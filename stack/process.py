@@ -67,6 +67,8 @@ class SupervisedProcess:
         self._task: asyncio.Task[None] | None = None
         self._ready_since: float | None = None
         self._ends_in_a_row = 0
+        # Where the log of this incarnation begins.
+        self._log_start = 0
 
     def start(self) -> None:
         """Begin to run the process; returns at once."""
@@ -85,7 +87,8 @@ class SupervisedProcess:
     def failure(self) -> ChildFailed:
         """Describe why the process does not work, with the end of its log."""
         reason = self.last_end or f"not ready, state {self.state}"
-        lines = last_lines(self._paths.log_file(self.spec.name), _LOG_LINES_SHOWN)
+        log = self._paths.log_file(self.spec.name)
+        lines = last_lines(log, _LOG_LINES_SHOWN, self._log_start)
         return ChildFailed(self.spec.name, reason, lines)
 
     async def until_broken(self) -> None:
@@ -139,6 +142,7 @@ class SupervisedProcess:
 
     async def _spawn(self) -> asyncio.subprocess.Process:
         log = open_for_append(self._paths.log_file(self.spec.name))
+        self._log_start = os.fstat(log).st_size
         try:
             return await asyncio.create_subprocess_exec(
                 *leashed(self.spec.command),

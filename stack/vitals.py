@@ -1,7 +1,7 @@
 """Signs of life: how long a process has been silent, whatever the wall clock does.
 
-Silence is counted in the supervisor's own looks, each worth at most two and a half. A laptop that
-slept, a clock that was set or a supervisor that was itself stopped therefore kill nobody.
+Silence is counted in the supervisor's own looks, each worth two and a half seconds at most. A
+laptop that slept, a clock that was set or a supervisor that was itself stopped kill nobody.
 """
 
 import json

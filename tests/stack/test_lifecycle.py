@@ -61,6 +61,16 @@ def pid_of(found: StackStatus, name: str) -> int:
     return pid
 
 
+def restarted(now: StackStatus, before: StackStatus) -> set[str]:
+    """Name the processes that are ready with another pid than before."""
+    former = {process.name: process.pid for process in before.processes}
+    return {
+        process.name
+        for process in now.processes
+        if process.state is ProcessState.READY and process.pid not in (None, former[process.name])
+    }
+
+
 def pids_in(found: StackStatus) -> list[int]:
     return [process.pid for process in found.processes if process.pid is not None]
 
@@ -92,16 +102,7 @@ async def test_a_whole_life_detached(paths: StackPaths, capsys: pytest.CaptureFi
     os.kill(pid_of(found, "worker"), signal.SIGKILL)
     os.kill(pid_of(found, "temporal"), signal.SIGKILL)
     await eventually(
-        lambda: (
-            all(
-                state_of(status(), name) is ProcessState.READY
-                and pid_of(status(), name) != pid_of(found, name)
-                for name in ("worker", "temporal")
-            )
-            if None not in [process.pid for process in status().processes]
-            else False
-        ),
-        "worker and temporal are back",
+        lambda: {"worker", "temporal"} <= restarted(status(), found), "worker and temporal are back"
     )
     assert status().ports == found.ports
 

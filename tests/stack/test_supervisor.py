@@ -123,11 +123,12 @@ async def test_a_first_crash_does_not_fail_the_start(paths: StackPaths) -> None:
 async def test_a_process_that_keeps_crashing_fails_the_start_with_its_log(
     paths: StackPaths,
 ) -> None:
+    paths.log_file("bad").write_text("of yesterday\n", encoding="utf-8")
     running = supervise(paths, child(paths, "good"), child(paths, "bad", "broken", start_stage=1))
     with pytest.raises(ChildFailed) as caught:
         await running.until_ready()
     assert caught.value.name == "bad"
-    assert caught.value.log_lines[-1] == "its last words"
+    assert caught.value.log_lines == ("bad says hello", "its last words")
     assert "ended with exit code 1" in str(caught.value)
     assert "last lines of its log:\n  bad says hello" in str(caught.value)
     assert events_of(paths).count("bad started") == QUICK.crashes_max
