@@ -23,7 +23,7 @@ SETTINGS_CLASSES: Final = (
     "api.settings:ApiSettings",
     "streaming.settings:StreamingSettings",
     "venues.hyperliquid.settings:HyperliquidSettings",
-    "venues.simulation.settings:SimulatorSettings",
+    "venues.simulation.__main__:SimulatorSettings",
 )
 
 _HEADER: Final = """\
@@ -47,7 +47,7 @@ def render_settings_table(classes: Sequence[type[BaseSettings]]) -> str:
     """Render the Markdown page: one section and table per class."""
     parts = [_HEADER]
     for cls in classes:
-        parts.append(f"\n## {cls.__name__}\n\n{_summary(cls)}\n")
+        parts.append(f"## {cls.__name__}\n\n{_summary(cls)}\n")
         parts.append("| variable | values | default | meaning |\n|---|---|---|---|")
         parts.extend(_row(field) for field in settings_fields(cls))
         parts.append("")
