@@ -10,6 +10,7 @@ import pytest
 from domain.accounts import Network
 from domain.errors import InvalidInput
 from venues import registry
+from venues.hyperliquid.spec import SPEC
 
 
 def test_names_are_sorted_and_all_load() -> None:
@@ -58,3 +59,4 @@ async def test_connect_and_feed_take_their_address_from_the_environment(
     assert (connector.venue, connector.network) == ("hyperliquid", Network.PAPER)
     await connector.close()
     await spec.account_feed(Network.PAPER).close()
+    await SPEC.market_feed(Network.PAPER, []).close()

@@ -23,8 +23,10 @@ from venues.hyperliquid.settings import socket_url
 from venues.hyperliquid.stream import EventQueue, Follower
 from venues.hyperliquid.stream_session import ACKNOWLEDGE_WITHIN_S, Session, Step
 
-#: One of the venue's ten connections per IP address is left for market data.
-_ACCOUNT_CONNECTIONS_MAX: Final = 9
+#: Of the venue's ten connections per IP address one is left for market data, and of the thirty new
+#: ones a minute six.
+_CONNECTIONS_MAX: Final = 9
+_OPENED_PER_MINUTE_MAX: Final = 24
 
 
 class AccountStream:
@@ -123,7 +125,7 @@ class HyperliquidAccountFeed:
     def __init__(self, base_url: str, *, connections: ConnectionBudget | None = None) -> None:
         self._url = socket_url(base_url)
         self._connections = connections or ConnectionBudget(
-            connections_max=_ACCOUNT_CONNECTIONS_MAX
+            connections_max=_CONNECTIONS_MAX, opened_per_minute_max=_OPENED_PER_MINUTE_MAX
         )
         self._queue: EventQueue[AccountEvent] = EventQueue()
         self._followed: dict[str, _Followed] = {}

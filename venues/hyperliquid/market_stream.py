@@ -244,9 +244,9 @@ class HyperliquidMarketFeed:
     ) -> None:
         self._core = MarketStream(instruments, fast_books=fast_books)
         self._queue: EventQueue[MarketEvent] = EventQueue()
-        self._follower = Follower(
-            socket_url(base_url), self._core, self._queue, connections or ConnectionBudget()
-        )
+        # What the accounts' feed leaves of the venue's limits for one IP address.
+        budget = connections or ConnectionBudget(connections_max=1, opened_per_minute_max=6)
+        self._follower = Follower(socket_url(base_url), self._core, self._queue, budget)
         self._task: asyncio.Task[None] | None = None
 
     async def events(self) -> AsyncIterator[MarketEvent]:

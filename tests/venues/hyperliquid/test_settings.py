@@ -56,3 +56,12 @@ def test_wrong_addresses_are_refused(
 def test_a_local_proxy_may_stand_in_for_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HYPERLIQUID_TESTNET_URL", "http://127.0.0.1:1")
     assert HyperliquidSettings().base_url(Network.TESTNET) == "http://127.0.0.1:1"
+
+
+def test_weight_can_be_shared_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert HyperliquidSettings().weight_per_minute == 1200
+    monkeypatch.setenv("HYPERLIQUID_WEIGHT_PER_MINUTE", "600")
+    assert HyperliquidSettings().weight_per_minute == 600
+    monkeypatch.setenv("HYPERLIQUID_WEIGHT_PER_MINUTE", "0")
+    with pytest.raises(ValidationError):
+        HyperliquidSettings()
