@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Literal
@@ -54,7 +54,6 @@ from workflows.payloads import PayloadKeys, data_converter
 
 QUERY_TIMEOUT = timedelta(seconds=3)
 SIGNAL_TIMEOUT = timedelta(seconds=5)
-MODIFY_WITHIN = timedelta(seconds=15)
 RESOLVE_WAIT_S = 10.0
 
 
@@ -110,11 +109,8 @@ async def connect(
 class OrderWorkflows:
     """Starts, asks, signals and queries the workflows of orders and accounts."""
 
-    def __init__(
-        self, client: Client, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    ) -> None:
+    def __init__(self, client: Client) -> None:
         self._client = client
-        self._now = now
 
     @staticmethod
     def workflow_id(order_id: str) -> str:
@@ -226,7 +222,6 @@ class OrderWorkflows:
             request_id=request_id,
             quantity=quantity,
             price=price,
-            place_by=self._now() + MODIFY_WITHIN,
         )
         handle = self._handle(order_id)
         return await self._request(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Literal
@@ -49,7 +48,6 @@ class ModifyRequest:
     request_id: str
     quantity: Decimal | None
     price: Decimal | None
-    place_by: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

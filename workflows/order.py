@@ -364,7 +364,7 @@ class OrderWorkflow:
                 request_id=request.request_id,
                 quantity=order.quantity if request.quantity is None else request.quantity,
                 price=order.price if request.price is None else request.price,
-                place_by=request.place_by,
+                place_by=workflow.now() + (order.place_by - order.created_at),
             )
             self._life = lifecycle.request(self._life, request.request_id, "modify")
             self._life = lifecycle.want_replacement(self._life, wanted)

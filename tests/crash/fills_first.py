@@ -12,7 +12,7 @@ from tests.crash.rig import Rig, eventually
 from tests.crash.trader import Trader
 
 HOLD_ANSWER_MS = 700
-CASES: dict[str, dict[str, str]] = {
+CASES: dict[str, dict[str, Any]] = {
     "market": {"order_type": "MARKET", "time_in_force": "IOC"},
     "ioc": {"price": "90000", "time_in_force": "IOC"},
     "crossing limit": {"price": "90000"},
@@ -26,7 +26,7 @@ def run_fills_first(rig: Rig, trader: Trader) -> Iterator[Coroutine[Any, Any, Ce
 
 
 async def _run(
-    rig: Rig, trader: Trader, name: str, order: dict[str, str], quantity: Decimal
+    rig: Rig, trader: Trader, name: str, order: dict[str, Any], quantity: Decimal
 ) -> CellResult:
     cell = Cell(command="place", gap=f"fill before answer: {name}", kill="-")
     loop = asyncio.get_running_loop()

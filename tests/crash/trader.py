@@ -37,12 +37,14 @@ class Trader:
 
     async def place(self, key: str, *, within_s: float = 60.0, **order: Any) -> dict[str, Any]:
         """Place an order and return it once its outcome is known (or the time is over)."""
-        body = {"account_id": self.account_id, "place_within_s": 60, **order}
+        body = {"account": self.account_id, "place_within_s": 60, **order}
         response = await self._insist(
             "POST", "/api/v1/orders", json=body, headers={"Idempotency-Key": key}, within_s=within_s
         )
         if response.status_code == 422:
-            return dict(response.json().get("order") or response.json())
+            problem = dict(response.json())
+            assert "order" in problem, problem
+            return dict(problem["order"])
         assert response.status_code in (200, 201, 202), (response.status_code, response.text)
         placed = dict(response.json())
         if response.status_code == 202:
