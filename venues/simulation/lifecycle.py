@@ -73,6 +73,12 @@ def _cancel_siblings(tables: Tables, order: Order) -> None:
             end(tables, sibling, OrderStatus.CANCELED, Reason.SIBLING_FILLED)
 
 
+def _has_filled_sibling(tables: Tables, order: Order) -> bool:
+    parent = tables.orders[order.parent] if order.parent is not None else None
+    siblings = parent.children if parent else ()
+    return any(tables.orders[one].filled for one in siblings if one != order.venue_order_id)
+
+
 def cut_reduce_only(tables: Tables, account: str, symbol: str) -> None:
     """Cut what rests reduce-only to the position; cancel it where nothing is left to reduce."""
     for order in tuple(tables.reduce_only.get((account, symbol), {}).values()):
@@ -81,7 +87,10 @@ def cut_reduce_only(tables: Tables, account: str, symbol: str) -> None:
             continue
         closable = tables.closable(account, symbol, order.side)
         if not closable:
-            end(tables, order, OrderStatus.CANCELED, Reason.REDUCE_ONLY)
+            reason = Reason.REDUCE_ONLY
+            if _has_filled_sibling(tables, order):
+                reason = Reason.SIBLING_FILLED
+            end(tables, order, OrderStatus.CANCELED, reason)
         elif is_in_book(order) and order.remaining > closable:
             ladder = tables.books[symbol].side(order.side)
             ladder.reduce(order, order.remaining - closable)

@@ -71,6 +71,8 @@ class Tables:
             symbol: TriggerIndex() for symbol in self.instruments
         }
         self.candles = CandleStore()
+        # The generation of each market's price that the candles have seen.
+        self._priced: dict[str, int] = {}
         self.next_order_id = FIRST_ORDER_ID
         self.next_trade_number = 1
         self.next_priority = 1
@@ -171,8 +173,7 @@ class Tables:
                     # The venue may forget a dropped agent's nonces, so this one does.
                     self.nonces.forget(row.address)
             case Market():
-                self.markets[row.symbol] = row
-                self.candles.point(row.symbol, row.mark_price, row.changed_ms)
+                self._put_market(row)
             case NonceUsed():
                 self.nonces.use(row.signer, row.nonce)
             case Setting():
@@ -188,6 +189,12 @@ class Tables:
         """Enter a new row and have it written to the log."""
         self.put(row)
         self.touch(row)
+
+    def _put_market(self, market: Market) -> None:
+        self.markets[market.symbol] = market
+        if self._priced.get(market.symbol) != market.generation:
+            self._priced[market.symbol] = market.generation
+            self.candles.point(market.symbol, market.mark_price, market.changed_ms)
 
     def _put_trade(self, trade: Trade) -> None:
         rows = self.trades.setdefault(trade.symbol, deque(maxlen=RECENT_TRADES_MAX))

@@ -1,0 +1,1 @@
+"""The simulated exchange, without any venue's wire."""
