@@ -31,12 +31,14 @@ class SqlAuditLog:
     async def append(self, record: AuditRecord) -> None:
         """Append a record, unnumbered."""
         values = {
-            "principal_id": record.principal_id,
-            "action": record.action,
+            "principal_id": codec.storable_text(record.principal_id),
+            "action": codec.storable_text(record.action),
             "subject": codec.storable_text(record.subject),
             "outcome": codec.storable_text(record.outcome),
             "at": record.at,
-            "request_id": record.request_id,
+            "request_id": (
+                None if record.request_id is None else codec.storable_text(record.request_id)
+            ),
             "detail": None if record.detail is None else codec.details.encode(record.detail),
         }
 

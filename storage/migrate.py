@@ -20,7 +20,6 @@ from process.settings import ProcessSettings
 from storage.accounts import SqlAccountStore
 from storage.engine import Database, open_database
 from storage.revision import HEAD, WrongRevision
-from storage.schema import upgrade
 from storage.url import default_url
 
 EXIT_NOT_SO = 1
@@ -97,6 +96,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settings = MigrateSettings.load_or_exit()
     try:
         if action == "upgrade":
+            # Alembic is imported only to upgrade: the questions are asked at every start.
+            from storage.schema import upgrade
+
             reached = upgrade(settings.url())
             sys.stdout.write(f"the schema is at revision {reached}\n")
             return 0

@@ -32,9 +32,9 @@ def upgrade(url: str, revision: str = "head") -> str:
         Unavailable: the database does not answer.
     """
     parsed = parse_url(url)
-    if is_sqlite(parsed):
-        _make_file(Path(str(parsed.database)))
     try:
+        if is_sqlite(parsed):
+            _make_file(Path(str(parsed.database)))
         return _upgrade(parsed, revision)
     except DATABASE_ERRORS as error:
         raise translate(error, committing=False) from error
