@@ -217,8 +217,10 @@ class _Search:
         if Fence.NONCE_BURN not in self._connector.proofs.fences or self._row.nonce is None:
             return
         outcome = await self._activities.burn(self._connector, self._access, self._row)
-        self._burned = isinstance(outcome, Accepted)
-        self._used = isinstance(outcome, Rejected) and outcome.code == "nonce_used"
+        refused = outcome.code if isinstance(outcome, Rejected) else None
+        # A nonce too low was never admitted, and can no longer be.
+        self._burned = isinstance(outcome, Accepted) or refused == "nonce_too_low"
+        self._used = refused == "nonce_used"
 
     async def _look(self) -> OrderLookup:
         return await self._connector.find_order(
