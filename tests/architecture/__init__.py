@@ -1,0 +1,1 @@
+"""Checks of the house itself: its arrows, sizes, documents and promises."""
