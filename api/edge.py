@@ -7,6 +7,7 @@ Deny by default: a path that is not listed as open needs a principal. Knows no r
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import time
 import uuid
@@ -37,6 +38,8 @@ OPEN_PATHS: Final = HEALTH_PATHS | {
 }
 MUTATING: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
+_DRAIN_BYTES_MAX = 1024 * 1024
+_DRAIN_S = 1.0
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _CODEC_HEADERS = "content-type, x-namespace, authorization, authorization-extras"
 
@@ -204,6 +207,7 @@ class Edge:
         bytes_max = CODEC_BODY_BYTES_MAX if is_codec else self._rules.body_bytes_max
         declared = headers.get("content-length", "")
         if declared.isdigit() and int(declared[:20]) > bytes_max:
+            await _drain(receive)
             return _too_large(bytes_max)
         body = bytearray()
         try:
@@ -214,6 +218,7 @@ class Edge:
                         return Problem(status=400, code="disconnected", detail="the client left")
                     body += message.get("body", b"")
                     if len(body) > bytes_max:
+                        await _drain(receive)
                         return _too_large(bytes_max)
                     if not message.get("more_body", False):
                         break
@@ -286,6 +291,18 @@ def _type_problem(headers: Headers) -> Problem | None:
     return None
 
 
+async def _drain(receive: Receive) -> None:
+    """Read away a little more, so that a client which is still sending gets to read the answer."""
+    left = _DRAIN_BYTES_MAX
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_DRAIN_S):
+            while left > 0:
+                message = await receive()
+                left -= len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    return
+
+
 def _too_large(bytes_max: int) -> Problem:
     return Problem(
         status=413,
@@ -332,7 +349,7 @@ def _record(scope: Scope, reply: _Reply, took_ms: float) -> None:
         # The template where a route was found: ids belong to fields, not to names.
         route=getattr(route, "path", None),
         path=scope["path"][:256],
-        status=reply.status,
+        status=int(reply.status) if reply.status is not None else None,
         duration_ms=round(took_ms, 2),
         principal=principal.principal_id if principal else None,
     )

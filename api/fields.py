@@ -70,6 +70,8 @@ def whole(least: int, greatest: int) -> BeforeValidator:
 
     def validate(value: object) -> int:
         text = value.text if isinstance(value, JsonNumber) else value
+        if isinstance(value, int) and not isinstance(value, bool):
+            text = str(value)
         if (
             isinstance(text, str)
             and text.isascii()

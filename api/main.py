@@ -16,7 +16,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
-from storage.opening import Storage, open_storage
 
 from api.app import create_app
 from api.authentication import Authenticator, OperatorSessions
@@ -35,6 +34,7 @@ from sealing.key_ring import ensure_key_ring
 from sealing.keys import Recipient, load_public_key, public_key_path
 from sealing.passphrase import load_passphrase
 from sealing.token import ensure_api_token
+from storage.opening import Storage, open_storage
 from workflows.client import OrderWorkflows, connect
 from workflows.payloads import CodecService, PayloadKeys
 

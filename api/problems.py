@@ -25,6 +25,7 @@ from domain.errors import (
 )
 
 MEDIA_TYPE = "application/problem+json"
+INSTANCE_LENGTH_MAX = 256
 TYPE_PREFIX = "urn:perp-dex:problem:"
 
 #: Nothing of the command can take effect, because it was refused before anything was started.
@@ -62,7 +63,7 @@ class Problem:
             "title": self.code.replace("_", " ").capitalize(),
             "status": self.status,
             "detail": self.detail,
-            "instance": instance,
+            "instance": instance[:INSTANCE_LENGTH_MAX],
             "code": self.code,
             "outcome": outcome,
             "retryable": self.retryable,

@@ -34,8 +34,16 @@ def list_accounts(as_json: Json = False) -> int:
         print_table(
             ("account id", "label", "venue", "network", "address", "state", "default", "reason"),
             [
-                (a.account_id, a.label, a.venue, a.network, a.address, a.state, a.is_default,
-                 a.state_reason)
+                (
+                    a.account_id,
+                    a.label,
+                    a.venue,
+                    a.network,
+                    a.address,
+                    a.state,
+                    a.is_default,
+                    a.state_reason,
+                )
                 for a in found
             ],
             whole=("account id", "label", "state"),
@@ -88,9 +96,7 @@ def add(
     if network is None:
         raise typer.BadParameter("--network: expected mainnet, testnet or paper")
     one_of("--network", network, ("mainnet", "testnet", "paper"))
-    return _register(
-        venue, label or "main", network, address, _read_key(key_file), as_json=as_json
-    )
+    return _register(venue, label or "main", network, address, _read_key(key_file), as_json=as_json)
 
 
 def _add_paper(venue: str, label: str, *, as_json: bool) -> int:

@@ -40,6 +40,9 @@ def _migrate(action: str) -> int:
     environment.setdefault("PERP_DEX_HOME", lifecycle.status().home)
     sys.stdout.flush()
     done = subprocess.run(
-        own_command("storage.migrate", action), env=environment, check=False, stdin=subprocess.DEVNULL
+        own_command("storage.migrate", action),
+        env=environment,
+        check=False,
+        stdin=subprocess.DEVNULL,
     )
     return ExitCode.INTERRUPTED if done.returncode < 0 else done.returncode

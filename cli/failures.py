@@ -15,6 +15,7 @@ import typer
 from cli.connection import StackNotRunning
 from cli.exit_codes import ExitCode
 from cli.output import json_ready, safe, without_keys
+from cli.simulator import SimulatorRefuses
 
 _TEXT_MAX = 2_000
 _NEGATIVE = re.compile(r"-[\d.]")
@@ -41,6 +42,8 @@ def describe(error: Exception) -> tuple[ExitCode, dict[str, Any]]:
     """Return the exit code and the problem document of an error."""
     if isinstance(error, StackNotRunning):
         return ExitCode.UNREACHABLE, _problem("not_running", str(error), outcome="not_sent")
+    if isinstance(error, SimulatorRefuses):
+        return ExitCode.REFUSED, _problem("simulator_refuses", str(error), outcome="not_sent")
     if isinstance(error, typer.TyperException):
         return _usage(error)
     name = type(error).__module__.partition(".")[0]

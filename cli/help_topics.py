@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -22,7 +23,11 @@ Every order has a name, its key. `--key` sets it, else one is made. The same key
 second order: after a lost answer, repeat the command with the same --key, or look the order up by
 the order id that was printed before anything was sent. Another key is another order."""
 
-_TOPICS = {"exit-codes": explained, "environment": lambda: _ENVIRONMENT, "keys": lambda: _KEYS}
+_TOPICS: dict[str, Callable[[], str]] = {
+    "exit-codes": explained,
+    "environment": lambda: _ENVIRONMENT,
+    "keys": lambda: _KEYS,
+}
 
 
 def show_topic(

@@ -25,8 +25,14 @@ def list_markets(venue: Venue = None, network: NetworkName = None, as_json: Json
         print_table(
             ("symbol", "venue", "lot", "min value", "max leverage", "state"),
             [
-                (m.symbol, f"{m.venue} ({m.network})", m.lot_size, m.min_notional,
-                 m.max_leverage, m.state)
+                (
+                    m.symbol,
+                    f"{m.venue} ({m.network})",
+                    m.lot_size,
+                    m.min_notional,
+                    m.max_leverage,
+                    m.state,
+                )
                 for m in found
             ],
             right=("lot", "min value", "max leverage"),
@@ -57,14 +63,17 @@ def orderbook(
     as_json: Json = False,
 ) -> int:
     """Show a market's present book: perp-dex market orderbook BTC-PERP --depth 5"""
-    book = ask(
-        lambda client: client.order_book(symbol, depth=depth, venue=venue, network=network)
-    )
+    book = ask(lambda client: client.order_book(symbol, depth=depth, venue=venue, network=network))
     if as_json:
         print_json(book)
         return ExitCode.DONE
-    print_fields((("market", f"{book.venue} {book.symbol}"), ("mid price", book.mid_price),
-                  ("at", book.event_time)))
+    print_fields(
+        (
+            ("market", f"{book.venue} {book.symbol}"),
+            ("mid price", book.mid_price),
+            ("at", book.event_time),
+        )
+    )
     rows = [
         (
             bid.quantity if bid else "",

@@ -29,9 +29,7 @@ def resolve(
 
     It ranks below anything the venue says later, which reopens the question.
     """
-    word = cast(
-        Literal["absent", "accepted"], one_of("--as", verdict, ("absent", "accepted"))
-    )
+    word = cast(Literal["absent", "accepted"], one_of("--as", verdict, ("absent", "accepted")))
     order = ask(lambda client: client.resolve(order_id, word, reason, key=key))
     print_order(order, as_json=as_json)
     return ExitCode.DONE

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -88,9 +88,7 @@ def _command_for(side: str) -> Callable[..., int]:
         )
         wanted = typed.request(side)
         if not dry_run:
-            return place_and_report(
-                wanted, wait_fill=wait_fill, timeout_s=timeout, as_json=as_json
-            )
+            return place_and_report(wanted, wait_fill=wait_fill, timeout_s=timeout, as_json=as_json)
         dry = ask(lambda client: client.dry_run(wanted))
         print_dry_run(dry, as_json=as_json)
         return ExitCode.DONE if dry.would_be_taken_as_given else ExitCode.USAGE
@@ -103,9 +101,9 @@ _EXITS = """
 Exit codes with --wait-fill: 0 filled, 5 refused or ended unfilled, 6 unknown, 7 still live when
 the time is over, 8 partly filled, 130 interrupted (the order goes on working).
 """
-app.command(
-    "buy", help="Buy: perp-dex trade buy BTC-PERP 0.1 --price 45000 --wait-fill" + _EXITS
-)(_command_for("BUY"))
+app.command("buy", help="Buy: perp-dex trade buy BTC-PERP 0.1 --price 45000 --wait-fill" + _EXITS)(
+    _command_for("BUY")
+)
 app.command(
     "sell", help="Sell: perp-dex trade sell BTC-PERP 0.1 --market --max-slippage 0.5%" + _EXITS
 )(_command_for("SELL"))

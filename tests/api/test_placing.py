@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from api.context import Limits
-from domain.accounts import Network
+from domain.accounts import AccountState, Network
 from domain.identifiers import order_id_for
 from storage.opening import Storage
 from tests.api.serving import PAPER, Api, account, serving
@@ -366,9 +366,9 @@ async def test_markets_that_no_worker_has_seen_are_503(storage: Storage) -> None
         )
         await storage.accounts.set_state(
             "55555555-5555-4555-8555-555555555555",
-            "ACTIVE",
+            AccountState.ACTIVE,
             reason=None,
-            signer="0x",  # type: ignore[arg-type]
+            signer="0x",
         )
         answer = await api.place(account="test")
         assert answer.status_code == 503
@@ -389,6 +389,6 @@ async def _audit(api: Api) -> list[tuple[str, str, str, str]]:
     from sqlalchemy import text
 
     found = await api.storage.database.fetch_all(
-        text("SELECT action, subject, outcome, request_id FROM audit_records")  # type: ignore[arg-type]
+        text("SELECT action, subject, outcome, request_id FROM audit")  # type: ignore[arg-type]
     )
     return [tuple(row) for row in found]
