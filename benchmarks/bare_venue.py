@@ -1,27 +1,36 @@
 """A bare acknowledging server: answers every order with one fixed acceptance, checks nothing.
 
-Run as `python -m benchmarks.bare_venue`; prints its port, serves until killed.
+Run as `python -m benchmarks.bare_venue METADATA`, METADATA a JSON file with the answers to queries
+by their type; prints its port, serves until killed.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
+from pathlib import Path
 
-ANSWER = b'{"status":"ok","response":{"type":"order","data":{"statuses":[{"resting":{"oid":1}}]}}}'
-REPLY = (
-    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: "
-    + str(len(ANSWER)).encode()
-    + b"\r\n\r\n"
-    + ANSWER
+ACCEPTANCE = (
+    b'{"status":"ok","response":{"type":"order","data":{"statuses":[{"resting":{"oid":1}}]}}}'
 )
+
+
+def reply(body: bytes) -> bytes:
+    """Return `body` as an HTTP response."""
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+    return head.encode() + b"\r\n\r\n" + body
 
 
 class Acknowledging(asyncio.Protocol):
     """Answers as soon as a whole request is there; knows just enough HTTP for one client."""
 
+    acceptance = reply(ACCEPTANCE)
+    queries: dict[str, bytes]
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the connection."""
+        assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._buffer = b""
 
@@ -38,13 +47,20 @@ class Acknowledging(asyncio.Protocol):
                     length = int(line.split(b":")[1])
             if len(rest) < length:
                 return
-            self._buffer = rest[length:]
-            assert isinstance(self._transport, asyncio.Transport)
-            self._transport.write(REPLY)
+            body, self._buffer = rest[:length], rest[length:]
+            is_query = head.startswith(b"POST /info")
+            self._transport.write(self._query(body) if is_query else self.acceptance)
+
+    def _query(self, body: bytes) -> bytes:
+        return self.queries[json.loads(body)["type"]]
 
 
-async def main() -> None:
+async def main(metadata: Path) -> None:
     """Serve."""
+    answers = json.loads(metadata.read_text())
+    Acknowledging.queries = {
+        kind: reply(json.dumps(answer).encode()) for kind, answer in answers.items()
+    }
     server = await asyncio.get_running_loop().create_server(Acknowledging, "127.0.0.1", 0)
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
@@ -52,4 +68,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(main(Path(sys.argv[1])))

@@ -1,0 +1,152 @@
+"""All figures with their floors, in one run: `python -m benchmarks [--write]`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import platform
+import re
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+import aiohttp
+
+from benchmarks.connector import connector_rates
+from benchmarks.figures import Latencies, table
+from benchmarks.orders import Run, at_rest, floor, ours
+from benchmarks.running import running_stack
+
+SLOW_COMMIT_MS = 300
+PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
+BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
+
+
+def say(text: str) -> None:
+    """Print progress."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+async def run(home: Path) -> str:
+    """Measure everything and return the tables."""
+    say("connector alone")
+    bare, signed = await connector_rates(home)
+    say("starting the stack")
+    with running_stack(home / "stack") as stack:
+        say("at rest")
+        rest = await at_rest(stack)
+        say("floor")
+        lowest = await floor(stack)
+        say("ours, commit delay 0 ms")
+        fast = await ours(stack)
+        say(f"ours, commit delay {SLOW_COMMIT_MS} ms")
+        async with aiohttp.ClientSession() as session:
+            await stack.control(session, "POST", "/switches", {"commit_delay_ms": SLOW_COMMIT_MS})
+        slow = await ours(stack)
+    return "\n\n".join(
+        (
+            _machine(),
+            _orders(lowest, fast, slow),
+            _cpu(lowest, fast, slow),
+            _rest(rest),
+            _connector(bare, signed),
+        )
+    )
+
+
+def _machine() -> str:
+    when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return (
+        f"Measured {when} on {os.cpu_count()} cores, {platform.machine()}, "
+        f"CPython {platform.python_version()}; Temporal, Valkey, simulator, worker, API, streaming "
+        "and the load generator share them. Temporal's SQLite with `synchronous=normal`, ours with "
+        "`FULL`."
+    )
+
+
+def _orders(lowest: Run, fast: Run, slow: Run) -> str:
+    rows = []
+    for name, side in (
+        ("floor: bare workflow, empty local activity", lowest),
+        ("ours, commit delay 0", fast),
+        (f"ours, commit delay {SLOW_COMMIT_MS} ms", slow),
+    ):
+        rows.append(
+            [
+                name,
+                _ms(side.place, 50),
+                _ms(side.place, 99),
+                _ms(side.cancel, 50),
+                _ms(side.cancel, 99),
+                f"{side.concurrent.per_second:.0f}",
+                _ms(side.concurrent, 99),
+                str(side.events),
+                str(side.history_bytes),
+            ]
+        )
+    over = fast.place.percentile_ms(50) - lowest.place.percentile_ms(50)
+    rows.append(["ours − floor, p50", f"{over:+.1f}", *[""] * 7])
+    header = ["", "place p50 ms", "p99", "cancel p50 ms", "p99"]
+    header += ["20 at once, /s", "p99 ms", "events", "bytes"]
+    return table(header, rows)
+
+
+def _cpu(lowest: Run, fast: Run, slow: Run) -> str:
+    names = sorted({*lowest.cpu_per_order_ms, *fast.cpu_per_order_ms})
+    rows = []
+    for name, side in (("floor", lowest), ("ours, delay 0", fast), ("ours, delay 300", slow)):
+        parts = [f"{side.cpu_per_order_ms.get(part, 0.0):.1f}" for part in names]
+        rows.append([name, *parts, f"{side.cpu_ms:.1f}", f"{side.cpu_ms / lowest.cpu_ms:.2f}"])
+    return "CPU per order (place, rest, fill, end), ms by process:\n\n" + table(
+        ["", *names, "all", "× floor"], rows
+    )
+
+
+def _rest(rest: dict[str, float]) -> str:
+    shown = ", ".join(f"{name} {share:.1f} %" for name, share in sorted(rest.items()))
+    return f"At rest, in percent of one core: {shown}; together {sum(rest.values()):.1f} %."
+
+
+def _connector(bare: Latencies, signed: Latencies) -> str:
+    rows = [
+        ["floor: unsigned posts", f"{bare.per_second:.0f}", _ms(bare, 50), _ms(bare, 99)],
+        ["signed and acknowledged", f"{signed.per_second:.0f}", _ms(signed, 50), _ms(signed, 99)],
+        ["ratio", f"{signed.per_second / bare.per_second:.2f}", "", ""],
+    ]
+    return "The connector alone, 50 at once, against a bare acknowledging server:\n\n" + table(
+        ["", "orders/s", "p50 ms", "p99 ms"], rows
+    )
+
+
+def _ms(latencies: Latencies, percent: float) -> str:
+    return f"{latencies.percentile_ms(percent):.1f}"
+
+
+def write(figures: str) -> None:
+    """Put the figures into the performance page, between its marks."""
+    text = PAGE.read_text()
+    pattern = re.compile(f"{re.escape(BEGIN)}.*{re.escape(END)}", re.DOTALL)
+    PAGE.write_text(pattern.sub(lambda _: f"{BEGIN}\n\n{figures}\n\n{END}", text))
+
+
+def main() -> int:
+    """Run the benchmarks, print the tables, and write them down if asked."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks")
+    parser.add_argument("--write", action="store_true", help="update docs/performance.md")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="perp-dex-bench-") as directory:
+        figures = asyncio.run(run(Path(directory)))
+    sys.stdout.write(figures + "\n")
+    if options.write:
+        write(figures)
+    return 0
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
