@@ -60,8 +60,10 @@ async def add_account(
     subject = f"account:{account.account_id}"
     await context.audit(caller, "account.add", subject, "sealed", detail={"venue": body.venue})
     try:
-        checked = await context.parts.desk.verify_account(
-            account.account_id, account.venue, wait_s=max(wait_s, _CHECK_WAIT_LEAST_S)
+        checked = await context.ask(
+            context.parts.desk.verify_account(
+                account.account_id, account.venue, wait_s=max(wait_s, _CHECK_WAIT_LEAST_S)
+            )
         )
     except Unavailable:
         # The account is kept and is checked when the worker is back; nothing is lost.

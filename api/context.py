@@ -6,11 +6,12 @@ Holds no logic but `authorize` and looking things up by it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeVar
 
+import httpx2
 import structlog
 from fastapi import Depends, Request
 
@@ -19,7 +20,7 @@ from api.authentication import Authenticator, OperatorSessions
 from api.ports import BookSource, OrderDesk, PayloadCodec, Probe, Sealer
 from api.problems import ProblemError, invalid_parameter
 from domain.accounts import Account, AccountState
-from domain.errors import InvalidInput, NotFound
+from domain.errors import InvalidInput, NotFound, Unavailable
 from domain.identifiers import check_order_id
 from domain.orders import Order
 from domain.ports import AccountStore, AuditLog, AuditRecord, MarketStore, OrderStore
@@ -30,6 +31,8 @@ WAIT_S: Final = 5.0
 WAIT_S_MAX: Final = 30.0
 
 _log = structlog.get_logger("api")
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +83,8 @@ class ApiParts:
     now: Callable[[], datetime]
     probes: Mapping[str, Probe]
     limits: Limits = field(default_factory=Limits)
+    #: A client of Temporal's web UI, where this API serves it to operators.
+    temporal_ui: httpx2.AsyncClient | None = None
 
 
 class Context:
@@ -99,6 +104,18 @@ class Context:
         #: Set when the process is asked to stop: long polls answer with what they have.
         self.draining = asyncio.Event()
         self._labels: dict[str, str] = {}
+
+    async def ask(self, answer: Awaitable[T]) -> T:
+        """Await an answer of the workflows.
+
+        Raises:
+            Unavailable: they cannot be reached; the Temporal client says so by a bare RuntimeError
+                as long as it never was connected.
+        """
+        try:
+            return await answer
+        except RuntimeError as error:
+            raise Unavailable("Temporal does not answer") from error
 
     async def label_of(self, account_id: str) -> str:
         """Return an account's label; it never changes."""
@@ -123,7 +140,7 @@ class Context:
         order = await self.parts.orders.get(order_id)
         kept = order is not None
         if order is None:
-            order = await self.parts.desk.pending(order_id)
+            order = await self.ask(self.parts.desk.pending(order_id))
         if order is None:
             raise NotFound("no such order")
         await self.authorize(principal, action, order.owner, f"order:{order_id}")

@@ -30,6 +30,8 @@ BODY_BYTES_MAX: Final = 64 * 1024
 CODEC_BODY_BYTES_MAX: Final = 4 * 1024 * 1024
 BODY_TIMEOUT_S: Final = 10.0
 CODEC_PREFIX: Final = "/api/v1/codec/"
+#: Where the operator's interface is served; Temporal's UI is started with the same public path.
+UI_PATH: Final = "/temporal"
 HEALTH_PATHS: Final = frozenset({"/healthz", "/readyz"})
 OPEN_PATHS: Final = HEALTH_PATHS | {
     "/api/v1/operator/session",
@@ -128,21 +130,17 @@ class Edge:
                     code="unknown_host",
                     detail="expected a Host header that names this server; see ALLOWED_HOSTS",
                 )
-            if not self._is_allowed_origin(path, headers):
+            if not self._is_allowed_origin(path, headers) or _is_embedded(scope, headers):
                 return Problem(
                     status=403,
                     code="foreign_origin",
-                    detail="expected no Origin header, or the operator interface's on the codec",
+                    detail="expected no page of another origin; only the operator's interface "
+                    "may be asked by a browser, and only by its own pages",
                 )
         if path not in OPEN_PATHS:
-            principal = self._principal(path, headers)
+            principal = self._principal(scope, headers)
             if principal is None:
-                return Problem(
-                    status=401,
-                    code="unauthenticated",
-                    detail="expected 'Authorization: Bearer' with the token of the token file",
-                    headers={"WWW-Authenticate": 'Bearer realm="perp-dex"'},
-                )
+                return _unauthenticated(path)
             scope["state"]["principal"] = principal
         crowded = self._under_way > self._rules.concurrency_max
         if crowded and scope["method"] != "DELETE" and path not in HEALTH_PATHS:
@@ -155,15 +153,20 @@ class Edge:
             )
         return None
 
-    def _principal(self, path: str, headers: Headers) -> Principal | None:
+    def _principal(self, scope: Scope, headers: Headers) -> Principal | None:
         principal = self._rules.authenticator.principal_of(headers.get("authorization"))
-        if principal is None and path.startswith(CODEC_PREFIX):
-            # A cookie is only believed together with the origin it was made for.
-            if headers.get("origin") not in self._rules.origins:
-                return None
+        if principal is None and self._believes_cookies(scope, headers):
             cookies = cookie_parser(headers.get("cookie", ""))
             return self._rules.sessions.principal_of(cookies.get(COOKIE_NAME))
         return principal
+
+    def _believes_cookies(self, scope: Scope, headers: Headers) -> bool:
+        """Tell whether a cookie counts here: with the origin it was made for, or to only look."""
+        path: str = scope["path"]
+        if path.startswith(CODEC_PREFIX):
+            return _is_own_origin(headers) or headers.get("origin") in self._rules.origins
+        looks = scope["method"] == "GET" and "origin" not in headers
+        return is_ui(path) and (looks or _is_own_origin(headers))
 
     def _is_our_host(self, headers: Headers) -> bool:
         values = headers.getlist("host")
@@ -176,7 +179,11 @@ class Edge:
         origin = headers.get("origin")
         if origin is None:
             return True
-        return path.startswith(CODEC_PREFIX) and origin in self._rules.origins
+        if is_ui(path):
+            return _is_own_origin(headers)
+        if not path.startswith(CODEC_PREFIX):
+            return False
+        return _is_own_origin(headers) or origin in self._rules.origins
 
     def _cors(self, scope: Scope, headers: Headers) -> dict[str, str]:
         if not scope["path"].startswith(CODEC_PREFIX):
@@ -232,6 +239,9 @@ class Edge:
             )
         if not body:
             return b""
+        if is_ui(scope["path"]):
+            # Its pages send JSON as text/plain; their Origin is checked, and Temporal's CSRF token.
+            return bytes(body)
         return _type_problem(headers) or bytes(body)
 
     async def _answer(
@@ -273,6 +283,38 @@ class _Reply:
 def _request_id(headers: Headers) -> str:
     given = headers.get("x-request-id", "")
     return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def is_ui(path: str) -> bool:
+    """Tell whether a path is the operator's interface."""
+    return path == UI_PATH or path.startswith(f"{UI_PATH}/")
+
+
+def _is_own_origin(headers: Headers) -> bool:
+    """Tell whether a request comes from a page of this server, under the name it is asked by."""
+    host = headers.get("host", "")
+    return headers.get("origin") in (f"http://{host}", f"https://{host}")
+
+
+def _is_embedded(scope: Scope, headers: Headers) -> bool:
+    """Tell whether another page loads the operator's interface as a part of itself."""
+    foreign = headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
+    opened = scope["method"] == "GET" and headers.get("sec-fetch-dest") == "document"
+    return is_ui(scope["path"]) and foreign and not opened
+
+
+def _unauthenticated(path: str) -> Problem:
+    detail = (
+        "expected the operator's cookie; open this page with `perp-dex ui`"
+        if is_ui(path)
+        else "expected 'Authorization: Bearer' with the token of the token file"
+    )
+    return Problem(
+        status=401,
+        code="unauthenticated",
+        detail=detail,
+        headers={"WWW-Authenticate": 'Bearer realm="perp-dex"'},
+    )
 
 
 def _is_preflight(scope: Scope, headers: Headers) -> bool:

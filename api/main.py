@@ -20,8 +20,10 @@ import structlog
 from api.app import create_app
 from api.authentication import Authenticator, OperatorSessions
 from api.context import ApiParts, Context, Endpoints
+from api.edge import UI_PATH
 from api.serving import listen, server_for
 from api.settings import ApiSettings
+from api.temporal_ui import ui_client
 from bus.connection import Bus
 from bus.market_requests import MarketRequests
 from domain.errors import PerpDexError, Unavailable
@@ -113,7 +115,11 @@ async def compose(
         refused=lambda reason: log.error("payload_refused", reason=reason),
     )
     desk = OrderWorkflows(client)
-    origins = frozenset({settings.temporal_ui_url} - {None})
+    ui = None if settings.temporal_ui_upstream is None else ui_client(settings.temporal_ui_upstream)
+    if ui is not None:
+        stack.push_async_callback(ui.aclose)
+    # Served here, the interface has this API's own origin and its port needs none.
+    origins = frozenset({settings.temporal_ui_url} - {None}) if ui is None else frozenset()
     return ApiParts(
         orders=storage.orders,
         accounts=storage.accounts,
@@ -131,6 +137,7 @@ async def compose(
         origins=frozenset(str(origin) for origin in origins),
         now=_now,
         probes={"storage": _storage_probe(storage), "temporal": _temporal_probe(desk)},
+        temporal_ui=ui,
     )
 
 
@@ -138,10 +145,11 @@ def _endpoints(settings: ApiSettings, listener: socket.socket) -> Endpoints:
     host, port = listener.getsockname()[:2]
     reachable = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104 - compared
     streaming = {"0.0.0.0": "127.0.0.1"}.get(settings.streaming_host, settings.streaming_host)  # noqa: S104 - compared
+    api = settings.api_url or f"http://{reachable}:{port}"
     return Endpoints(
-        api=settings.api_url or f"http://{reachable}:{port}",
+        api=api,
         streaming=f"ws://{streaming}:{settings.streaming_port}",
-        temporal_ui=settings.temporal_ui_url,
+        temporal_ui=api + UI_PATH if settings.temporal_ui_upstream else settings.temporal_ui_url,
         temporal_namespace=settings.temporal_namespace,
         simulator=settings.hyperliquid_paper_url,
     )

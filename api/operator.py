@@ -3,9 +3,9 @@
 The codec opens workflow payloads for the Temporal web UI, so it is as well guarded as they are:
 bearer token, or the cookie of a ticket together with the interface's origin; every call audited.
 
-The cookie is `SameSite=Strict`. The interface on port 8233 and this API on port 8700 are one site
-as long as both are reached under the same loopback name: a site does not include the port, but
-`localhost` and `127.0.0.1` are two sites. Everything here says 127.0.0.1, and `perp-dex ui` too.
+The cookie is `SameSite=Strict`, for the two paths that need it. The interface is served by
+`api.temporal_ui` under this API's origin; one with an origin of its own must be of the same site
+(`localhost` and `127.0.0.1` are two sites) and send credentials to its codec.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 
 from api.authentication import COOKIE_NAME, SESSION_S
 from api.context import Caller, Ctx
+from api.edge import CODEC_PREFIX, UI_PATH
 from api.problems import Problem, ProblemError, unavailable
 from api.strict_json import StrictRoute
 from domain.principals import Action, local_principal
@@ -70,15 +71,17 @@ async def open_session(ticket: str, context: Ctx) -> Response:
     await context.audit(local_principal(), "operator.session", "operator", "opened")
     response = RedirectResponse(target, status_code=303)
     response.headers["Referrer-Policy"] = "no-referrer"
-    response.set_cookie(
-        COOKIE_NAME,
-        cookie,
-        max_age=SESSION_S,
-        path="/api/v1/codec",
-        httponly=True,
-        samesite="strict",
-        secure=context.parts.endpoints.api.startswith("https:"),
-    )
+    # Browsers keep a cookie for a host, whatever the port: no other path needs to see it.
+    for path in (CODEC_PREFIX.rstrip("/"), UI_PATH):
+        response.set_cookie(
+            COOKIE_NAME,
+            cookie,
+            max_age=SESSION_S,
+            path=path,
+            httponly=True,
+            samesite="strict",
+            secure=context.parts.endpoints.api.startswith("https:"),
+        )
     return response
 
 

@@ -209,7 +209,7 @@ async def get_order(
     source = "database"
     if live and not order.is_terminal:
         try:
-            order, source = await context.parts.desk.state(order.order_id), "workflow"
+            order, source = await context.ask(context.parts.desk.state(order.order_id)), "workflow"
         except (NotFound, Unavailable, Conflict):
             source = "database"
     label = await context.label_of(order.account_id)
@@ -249,7 +249,9 @@ async def cancel_order(
         raise await _ended(context, order)
     request_id = request_id_for(order.order_id, key_of(given_key, None))
     try:
-        answer = await context.parts.desk.cancel(order.order_id, request_id, wait_s=wait_s)
+        answer = await context.ask(
+            context.parts.desk.cancel(order.order_id, request_id, wait_s=wait_s)
+        )
     except PerpDexError as error:
         response = await _request_failed(request, context, order, error)
     else:
@@ -282,8 +284,10 @@ async def modify_order(
     await _check_change(context, order, body)
     request_id = request_id_for(order.order_id, key_of(given_key, None))
     try:
-        answer = await context.parts.desk.modify(
-            order.order_id, request_id, price=body.price, quantity=body.quantity, wait_s=wait_s
+        answer = await context.ask(
+            context.parts.desk.modify(
+                order.order_id, request_id, price=body.price, quantity=body.quantity, wait_s=wait_s
+            )
         )
     except PerpDexError as error:
         response = await _request_failed(request, context, order, error)
@@ -306,12 +310,14 @@ async def resolve_order(
     order, _ = await context.order(caller, Action.ADMIN, order_id)
     request_id = request_id_for(order.order_id, key_of(key_of_header(request), None))
     try:
-        answer = await context.parts.desk.resolve(
-            order.order_id,
-            request_id,
-            verdict=body.verdict,
-            reason=body.reason,
-            by=caller.principal_id,
+        answer = await context.ask(
+            context.parts.desk.resolve(
+                order.order_id,
+                request_id,
+                verdict=body.verdict,
+                reason=body.reason,
+                by=caller.principal_id,
+            )
         )
     except PerpDexError as error:
         response = await _request_failed(request, context, order, error)

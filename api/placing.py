@@ -188,7 +188,7 @@ async def _what_exists(context: Context, order_id: str) -> Order:
             while True:
                 order = await context.parts.orders.get(order_id)
                 if order is None:
-                    order = await context.parts.desk.pending(order_id)
+                    order = await context.ask(context.parts.desk.pending(order_id))
                 if order is not None:
                     return order
                 await asyncio.sleep(_EXISTS_INTERVAL_S)

@@ -20,7 +20,14 @@ class ApiSettings(ProcessSettings):
     temporal_ui_url: str | None = Field(
         None,
         pattern=r"^https?://[^/?#\s]+$",
-        description="Origin of Temporal's web UI, which may call the codec from a browser.",
+        description="Origin of Temporal's web UI. Unless it is served here (TEMPORAL_UI_UPSTREAM), "
+        "it may call the codec from a browser.",
+    )
+    temporal_ui_upstream: str | None = Field(
+        None,
+        pattern=r"^https?://[^/?#\s]+$",
+        description="Origin of a Temporal web UI with the public path /temporal and the codec "
+        "endpoint /api/v1/codec; this API serves it to operators, decoded, under /temporal.",
     )
     redis_url: str = Field("redis://127.0.0.1:6390/0", description="Valkey or Redis.")
     key_passphrase_file: Path | None = Field(
