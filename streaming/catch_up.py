@@ -153,6 +153,9 @@ class CatchUp:
     async def run(self) -> None:
         """Read what is due until cancelled."""
         places = asyncio.Semaphore(TOGETHER_MAX)
+        for followed in self._followed.values():
+            # After a failure this runs again, and what was being read then is not any more.
+            followed.reading = False
         async with asyncio.TaskGroup() as tasks:
             while True:
                 self._changed.clear()
@@ -172,17 +175,18 @@ class CatchUp:
         account_id = followed.account.account_id
         try:
             async with places, asyncio.timeout(_READ_TIMEOUT_S):
-                await self.read(account_id)
+                await self._read(followed)
         except (PerpDexError, TimeoutError) as error:
-            followed.failures += 1
-            if followed.failures == 1:
+            if followed.failures == 0:
                 _log.warning(
                     "an account could not be read from its venue: %s",
-                    error or "it took too long",
+                    str(error) or "it took too long",
                     extra={"account_id": account_id},
                 )
-            pause_s = self._cadence.retry_first_s * 2 ** min(followed.failures - 1, 10)
-            followed.due = self._clock() + min(pause_s, self._cadence.retry_max_s)
+            self._failed(followed)
+        except Exception:  # noqa: BLE001 - one account that cannot be read must not stop the others
+            _log.exception("an account could not be read", extra={"account_id": account_id})
+            self._failed(followed)
         else:
             if followed.failures:
                 _log.info("an account was read again", extra={"account_id": account_id})
@@ -196,15 +200,22 @@ class CatchUp:
             followed.reading = False
             self._changed.set()
 
+    def _failed(self, followed: _Followed) -> None:
+        pause_s = self._cadence.retry_first_s * 2 ** min(followed.failures, 10)
+        followed.failures += 1
+        followed.due = self._clock() + min(pause_s, self._cadence.retry_max_s)
+
     async def read(self, account_id: str) -> None:
-        """Read one account completely, now.
+        """Read one followed account completely, now.
 
         Raises:
             Unavailable, VenueRefused: the venue or storage does not answer; read it again.
             InvalidInput: there is no such venue or network.
         """
-        followed = self._followed[account_id]
-        account = followed.account
+        await self._read(self._followed[account_id])
+
+    async def _read(self, followed: _Followed) -> None:
+        account, account_id = followed.account, followed.account.account_id
         connector = await self._connectors.of(account.venue, account.network)
         mark = await self._store.newest_fill_time(account_id)
         wanted = _wanted(await self._live_orders(account))

@@ -60,6 +60,8 @@ class Ingest:
 
     async def run(self) -> None:
         """Follow until cancelled."""
+        # After a failure this runs again, and the followers of the run before have ended with it.
+        self._followers.clear()
         async with asyncio.TaskGroup() as tasks:
             while True:
                 self._look.clear()
@@ -82,6 +84,8 @@ class Ingest:
                 _log.warning("accounts cannot be read: %s", error)
             self._storage_away = True
         else:
+            if self._storage_away:
+                _log.info("accounts can be read again")
             self._storage_away = False
 
     async def _follow(

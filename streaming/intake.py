@@ -22,7 +22,7 @@ from domain.ports import Folded, OrderStore
 from venues.connector import VenueOrder
 
 HOLD_S: Final = 5.0
-HELD_MAX: Final = 2_000
+HELD_MAX: Final = 1_000
 RETRY_S: Final = 0.25
 
 _log = logging.getLogger(__name__)
@@ -30,9 +30,13 @@ _log = logging.getLogger(__name__)
 OnFolded = Callable[[Folded], None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class _Held:
+    """A report without order; it is tried again ever more rarely, until its time is over."""
+
     until: float
+    next_try: float
+    pause_s: float
     account_id: str
     order: VenueOrder
     source: str
@@ -76,10 +80,16 @@ class Intake:
             if await self._fold(account_id, order, source):
                 continue
             if hold and len(self._held) < HELD_MAX:
-                until = self._clock() + self._hold_s
-                self._held.append(
-                    _Held(until=until, account_id=account_id, order=order, source=source)
+                now = self._clock()
+                held = _Held(
+                    until=now + self._hold_s,
+                    next_try=now + RETRY_S,
+                    pause_s=RETRY_S,
+                    account_id=account_id,
+                    order=order,
+                    source=source,
                 )
+                self._held.append(held)
             else:
                 self.unmatched += 1
 
@@ -98,6 +108,9 @@ class Intake:
         """Try what waits once more; what has waited too long is counted and dropped."""
         for _ in range(len(self._held)):
             held = self._held.popleft()
+            if self._clock() < held.next_try:
+                self._held.append(held)
+                continue
             try:
                 found = await self._fold(held.account_id, held.order, held.source)
             except Unavailable:
@@ -106,6 +119,8 @@ class Intake:
             if found:
                 continue
             if self._clock() < held.until:
+                held.pause_s *= 2
+                held.next_try = min(self._clock() + held.pause_s, held.until)
                 self._held.append(held)
             else:
                 self.unmatched += 1

@@ -1,0 +1,111 @@
+"""The parts put together in one process, with a sink double, a real Valkey and real storage."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from bus.connection import Bus
+from bus.market_requests import MarketRequests
+from bus.nudges import NudgeKind, NudgePublisher
+from domain.accounts import Network
+from domain.orders import Verdict
+from storage.opening import Storage
+from streaming.app import StreamingApp, StreamingParts
+from streaming.catch_up import Cadence
+from streaming.handshake import LOOPBACK_HOSTS
+from streaming.tokens import FileToken
+from tests.bus.valkey import ValkeyProcess, running_valkey
+from tests.streaming.floor import Floor, open_floor
+from tests.streaming.stage import Stage, order_id
+from tests.streaming.test_bridge import Workflows
+from tests.streaming.test_ingest import filled_is, until
+from tests.streaming.test_server import TOKEN, Served, hear, subscribed
+from venues import registry
+
+
+@pytest.fixture
+async def floor(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Floor]:
+    async with open_floor(stage) as made:
+        monkeypatch.setenv("HYPERLIQUID_PAPER_URL", made.sim.url)
+        yield made
+
+
+@asynccontextmanager
+async def working(
+    storage: Storage, workflows: Workflows, valkey: ValkeyProcess
+) -> AsyncIterator[tuple[StreamingApp, Served]]:
+    bus = Bus(valkey.url)
+    app = StreamingApp(
+        StreamingParts(
+            orders=storage.orders,
+            accounts=storage.accounts,
+            load=registry.load,
+            sink=workflows,
+            bus=bus,
+            authenticator=FileToken(lambda: TOKEN),
+            hosts=LOOPBACK_HOSTS,
+            cadence=Cadence(live_s=3600, stale_s=3600),
+        )
+    )
+    storage.on_change(app.storage_changed)
+    port = await app.start("127.0.0.1", 0)
+    task = asyncio.create_task(app.run())
+    try:
+        yield app, Served(server=app.server, board=app.board, port=port)
+    finally:
+        await app.drain()
+        task.cancel()
+        await asyncio.wait([task])
+        await app.close()
+        await bus.close()
+
+
+async def test_from_the_venue_to_storage_workflow_and_socket(
+    floor: Floor, stage: Stage, storage: Storage
+) -> None:
+    await floor.open_account()
+    workflows = Workflows()
+    with running_valkey() as valkey:
+        async with working(storage, workflows, valkey) as (app, served):
+            await until(lambda: app.board.of("acc-1").live)
+            async with subscribed(served) as client:
+                await floor.send(1)
+                await floor.fill(1)
+                await until(filled_is(floor, 1, "1"))
+                await until(lambda: bool(workflows.heard[order_id(1)]))
+                assert workflows.heard[order_id(1)][-1].filled_quantity == 1
+                statuses: list[str] = []
+                while "FILLED" not in statuses:
+                    update = await hear(client)
+                    assert update["type"] == "update"
+                    statuses.append(update["order"]["status"])
+                await floor.control("/maintenance", {"on": True})
+                while (status := await hear(client))["type"] != "status":
+                    assert status["type"] == "update"
+                assert status["stale"] is True
+
+
+async def test_the_bus_wakes_what_other_processes_changed(
+    floor: Floor, stage: Stage, storage: Storage
+) -> None:
+    workflows = Workflows()
+    with running_valkey() as valkey:
+        async with working(storage, workflows, valkey) as (app, _):
+            bus = Bus(valkey.url)
+            async with NudgePublisher(bus) as publisher:
+                await floor.open_account()
+                publisher.nudge("acc-1", NudgeKind.ACCOUNT)
+                await until(lambda: app.board.of("acc-1").live)
+                await stage.place(1)
+                await stage.report(1, Verdict.REJECTED)
+                publisher.nudge("acc-1")
+                await until(lambda: bool(workflows.heard[order_id(1)]))
+                book = await MarketRequests(bus).request_book(
+                    "hyperliquid", Network.PAPER, "BTC-PERP", 3
+                )
+                assert len(book.asks) == 3
+            await bus.close()
