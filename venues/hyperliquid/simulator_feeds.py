@@ -196,6 +196,8 @@ class Feeds:
         """Send what a new subscription begins with, and what follows from now on."""
         index = self._listening.setdefault(_topic(subscription), {})
         index[id(client), subscription.key] = (client, subscription)
+        if subscription.kind == "bbo" and subscription.coin is not None:
+            self._best[subscription.coin] = self._bbo(subscription.coin)["bbo"]
         first = self._first_frame(subscription)
         if first is not None:
             client.send_encoded(_frame(*first))

@@ -1,0 +1,106 @@
+"""`python -m venues.simulation`: a process that says when it is ready and can be killed."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from venues.simulation.__main__ import main
+from venues.simulation.venue import NoSimulator, load_simulator
+
+
+@asynccontextmanager
+async def simulator(home: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, str, str]]:
+    """Run the process; yield it and its two addresses."""
+    beat = home / "beat"
+    beat.unlink(missing_ok=True)
+    environment = {
+        **os.environ,
+        "SIM_PORT": "0",
+        "SIM_CONTROL_PORT": "0",
+        "SIM_HOME": str(home / "sim"),
+        "LOG_FORMAT": "json",
+        "PERP_DEX_HEARTBEAT_FILE": str(beat),
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "venues.simulation",
+        "hyperliquid",
+        env=environment,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stderr is not None
+    try:
+        async with asyncio.timeout(30):
+            words = json.loads(await process.stderr.readline())["event"].split()
+            while True:
+                try:
+                    said = json.loads(beat.read_text())
+                except (OSError, ValueError):
+                    said = {"state": ""}
+                if said["state"] == "ready":
+                    break
+                await asyncio.sleep(0.02)
+        assert said["endpoint"] == words[4].rstrip(",")
+        yield process, said["endpoint"], words[6]
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def test_a_killed_process_goes_on_from_its_log(tmp_path: Path) -> None:
+    async with aiohttp.ClientSession() as session:
+
+        async def ask(method: str, url: str, body: Any = None) -> Any:
+            async with session.request(method, url, json=body) as response:
+                assert response.status == 200
+                return await response.json()
+
+        async with simulator(tmp_path) as (process, url, control):
+            made = await ask("POST", control + "/accounts", {"balance": "5"})
+            assert made["endpoint"] == url
+            before = await ask("GET", control + "/ledger")
+            process.kill()
+            await process.wait()
+        async with simulator(tmp_path) as (process, url, control):
+            assert await ask("GET", control + "/ledger") == before
+            process.send_signal(signal.SIGTERM)
+            async with asyncio.timeout(15):
+                assert await process.wait() == 0
+
+
+@pytest.mark.parametrize("arguments", [[], ["nasdaq"], ["hyperliquid", "now"]])
+def test_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    assert "usage: python -m venues.simulation {hyperliquid}" in capsys.readouterr().err
+
+
+def test_a_wrong_setting_is_explained(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SIM_PORT", "many")
+    assert main(["hyperliquid"]) == 2
+    assert "SIM_PORT" in capsys.readouterr().err
+
+
+def test_a_venue_without_a_simulator() -> None:
+    with pytest.raises(NoSimulator, match="nasdaq"):
+        load_simulator("nasdaq")
+
+
+async def test_the_network_is_one_of_two() -> None:
+    from venues.simulation.server import running_simulator
+
+    with pytest.raises(ValueError, match="testnet or mainnet"):
+        async with running_simulator(environment={"SIM_HYPERLIQUID_NETWORK": "moon"}):
+            pass
