@@ -21,6 +21,9 @@ from stack.settings import StackSettings
 from stack.spec import Preparation, Probe, ProcessSpec
 from stack.state import Durability
 
+#: Where the API serves the web UI to operators.
+UI_PUBLIC_PATH: Final = "/temporal"
+
 #: How long Temporal keeps a closed workflow; its own default is one day.
 RETENTION: Final = "720h"
 
@@ -130,7 +133,9 @@ def _temporal_arguments(
     arguments += ["--sqlite-pragma", "journal_mode=wal"]
     arguments += ["--sqlite-pragma", f"synchronous={synchronous}"]
     arguments += ["--ui-disable-news-fetch"]
-    arguments += ["--ui-codec-endpoint", f"http://{LOOPBACK}:{ports.api}/api/v1/codec"]
+    # The API serves the UI under its own origin, where the codec is and the operator's cookie
+    # counts. On the UI's own port the relative endpoint leads nowhere: ciphertext stays ciphertext.
+    arguments += ["--ui-public-path", UI_PUBLIC_PATH, "--ui-codec-endpoint", "/api/v1/codec"]
     if settings.temporal_namespace != "default":
         arguments += ["--namespace", settings.temporal_namespace]
     for name, kind in SEARCH_ATTRIBUTES.items():

@@ -76,6 +76,8 @@ def own_environment(
     ui_url = temporal_ui_url(settings, ports)
     if ui_url is not None:
         environment["TEMPORAL_UI_URL"] = ui_url
+    if ui_url is not None and settings.temporal_address is None:
+        environment["TEMPORAL_UI_UPSTREAM"] = ui_url
     for variable in FILE_VARIABLES:
         # Resolved above; a process that finds both forms refuses to start.
         environment.pop(f"{variable}_FILE", None)

@@ -154,6 +154,7 @@ async def _assert_contract(found: StackStatus, paths: StackPaths) -> None:
         "LOG_LEVEL": "INFO",
         "PERP_DEX_HOME": str(paths.home),
         "TEMPORAL_UI_URL": found.temporal_ui_url,
+        "TEMPORAL_UI_UPSTREAM": found.temporal_ui_url,
     }
     for secret_place in (paths.home, paths.run, paths.logs, paths.home / "secrets"):
         assert secret_place.stat().st_mode & 0o077 == 0
@@ -169,7 +170,8 @@ async def _assert_temporal(found: StackStatus) -> None:
     assert "journal_mode=wal" in command
     assert "synchronous=full" in command
     assert "history.transferProcessorMaxPollRPS=5000" in command
-    assert f"http://127.0.0.1:{found.ports['api']}/api/v1/codec" in command
+    assert command[command.index("--ui-public-path") + 1] == "/temporal"
+    assert command[command.index("--ui-codec-endpoint") + 1] == "/api/v1/codec"
     address = ["--address", f"127.0.0.1:{found.ports['temporal']}", "-o", "json"]
     binary = str(Path(sys.executable).with_name("temporal"))
     _, described = await probes.run_command(

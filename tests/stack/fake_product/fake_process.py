@@ -23,6 +23,7 @@ NOTED = (
     "LOG_LEVEL",
     "PERP_DEX_HOME",
     "TEMPORAL_UI_URL",
+    "TEMPORAL_UI_UPSTREAM",
 )
 
 
