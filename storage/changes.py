@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, and_, bindparam, or_, select
+from sqlalchemy import Connection, Row, bindparam, select
 
 from domain.timeline import EventKind, OrderChange, TimelineEvent
 from storage import codec
@@ -23,18 +23,15 @@ async def read_changes(
     database: Database, account_ids: Sequence[str], after: dict[str, int], *, limit: int
 ) -> tuple[OrderChange, ...]:
     """Return changes of accounts past the given sequences, in order per account."""
-    if not account_ids:
-        return ()
-    wanted = or_(
-        *(
-            and_(
-                order_events.c.account_id == account_id,
-                order_events.c.sequence > after.get(account_id, 0),
-            )
-            for account_id in account_ids
-        )
-    )
-    query = select(order_events).where(wanted).order_by(order_events.c.event_id).limit(limit)
+
+    def read(connection: Connection) -> list[Row[Any]]:
+        found: list[Row[Any]] = []
+        for account_id in dict.fromkeys(account_ids):
+            # One query per account: each is a short walk along one index.
+            wanted = {"an_account_id": account_id, "past": after.get(account_id, 0)}
+            found += connection.execute(_READ_CHANGES, wanted | {"at_most": limit})
+        return sorted(found, key=lambda row: int(row.event_id))[:limit]
+
     return tuple(
         OrderChange(
             account_id=row.account_id,
@@ -42,7 +39,7 @@ async def read_changes(
             order=codec.orders.decode(row.snapshot),
             event=_read_event(row),
         )
-        for row in await database.fetch_all(query)
+        for row in await database.read(read)
     )
 
 
@@ -66,6 +63,15 @@ _READ_TIMELINE = (
     select(order_events)
     .where(order_events.c.order_id == bindparam("an_order_id"))
     .order_by(order_events.c.event_id)
+)
+_READ_CHANGES = (
+    select(order_events)
+    .where(
+        order_events.c.account_id == bindparam("an_account_id"),
+        order_events.c.sequence > bindparam("past"),
+    )
+    .order_by(order_events.c.sequence)
+    .limit(bindparam("at_most"))
 )
 _READ_LAST = select(account_sequences.c.last_sequence).where(
     account_sequences.c.account_id == bindparam("an_account_id")

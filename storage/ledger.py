@@ -86,7 +86,8 @@ class SqlIntentLedger:
         """Write the outcome and fold it into the order, in one transaction; return the order.
 
         A command that is decided keeps its outcome, and its order its concern; only a report in
-        `result` is folded in still, as any report of the venue, and is noted as a finding.
+        `result` is folded in still, as any report of the venue; it is noted as a finding, and
+        delivered if the workflow has to hear of it.
 
         Raises:
             NotFound: there is no such command.
@@ -119,12 +120,17 @@ class SqlIntentLedger:
     ) -> Order:
         outcome = result.outcome
         report = outcome.report if isinstance(outcome, Accepted | Rejected) else None
-        after = before if report is None else apply(before, report)
+        if report is None:
+            return before
+        after = apply(before, report)
         if after == before:
             return before
         event = replace(_outcome_event(row, result), kind=EventKind.FINDING)
-        event = replace(event, text=f"after the decision: {event.text}", at=self._now())
-        return self._write_order(connection, before, after, event)
+        event = replace(event, text=f"after the decision: {event.text}")
+        after = self._write_order(connection, before, after, event)
+        # Whoever comes this late may be an execution that nobody listens to any more.
+        self._writer.deliver(connection, before, after, report)
+        return after
 
     def _read_with_order(self, connection: Connection, key: CommandKey) -> tuple[CommandRow, Order]:
         if not self._database.is_sqlite:

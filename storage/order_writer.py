@@ -11,7 +11,16 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    bindparam,
+    insert,
+    select,
+    union,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from domain.errors import Conflict, NotFound
@@ -302,15 +311,25 @@ _READ_CLIENT_ID = select(client_order_ids.c.order_id, client_order_ids.c.revisio
     client_order_ids.c.account_id == bindparam("an_account_id"),
     client_order_ids.c.client_order_id == bindparam("a_client_order_id"),
 )
+
+
+def _unmatched(named: ColumnElement[bool]) -> Select[tuple[int]]:
+    return select(fills.c.fill_id).where(
+        fills.c.account_id == bindparam("an_account_id"), fills.c.order_id.is_(None), named
+    )
+
+
+# Two look-ups along an index each: fills of orders that are not ours stay unmatched for ever, and
+# there may be many.
 _MATCH_EARLY_FILLS = (
     update(fills)
     .where(
-        fills.c.account_id == bindparam("an_account_id"),
-        fills.c.order_id.is_(None),
-        or_(
-            fills.c.client_order_id == bindparam("a_client_order_id"),
-            fills.c.venue_order_id == bindparam("a_venue_order_id"),
-        ),
+        fills.c.fill_id.in_(
+            union(
+                _unmatched(fills.c.client_order_id == bindparam("a_client_order_id")),
+                _unmatched(fills.c.venue_order_id == bindparam("a_venue_order_id")),
+            )
+        )
     )
     .values(order_id=bindparam("its_order_id"), revision=bindparam("its_revision"))
     .returning(*FILL_COLUMNS)

@@ -252,8 +252,16 @@ Index("fills_order_idx", fills.c.order_id, fills.c.revision)
 Index("fills_account_time_idx", fills.c.account_id, fills.c.event_time)
 _UNMATCHED = text("order_id IS NULL")
 Index(
-    "fills_unmatched_idx",
+    "fills_unmatched_venue_idx",
     fills.c.account_id,
+    fills.c.venue_order_id,
+    sqlite_where=_UNMATCHED,
+    postgresql_where=_UNMATCHED,
+)
+Index(
+    "fills_unmatched_client_idx",
+    fills.c.account_id,
+    fills.c.client_order_id,
     sqlite_where=_UNMATCHED,
     postgresql_where=_UNMATCHED,
 )

