@@ -1,0 +1,75 @@
+# Everything a developer does. Each target makes what it needs; the first run builds the venv.
+# Another interpreter: `make test PYTHON=python3.13` (its venv is .venv-3.13).
+
+PYTHON ?= python3.11
+VENV := $(if $(filter python3.11,$(notdir $(PYTHON))),.venv,.venv-$(patsubst python%,%,$(notdir $(PYTHON))))
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+TESTS ?= tests
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+SYSTEM_PACKAGES := chromium tmux
+
+# Coverage starts itself in every Python process, children too, and all write beside this file.
+MEASURED := COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml COVERAGE_FILE=$(CURDIR)/.coverage
+
+.PHONY: setup demo up down test test-system lint fmt bench crash clean system-packages
+.DEFAULT_GOAL := setup
+
+setup: $(STAMP)  ## the virtual environment, from the hashed lock
+
+$(STAMP): requirements-dev.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not installed; set PYTHON=python3.12 or the like"; exit 1; }
+	@echo "setup: $(VENV) ($(PYTHON))"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) install --no-deps --require-hashes -r requirements-dev.lock
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(STAMP)  ## the main job shown from nothing, with lost answers and killed processes
+	@$(BIN)/python -m stack.demo
+
+up: $(STAMP)  ## start the embedded stack
+	@$(BIN)/perp-dex up
+
+down: $(STAMP)  ## stop it
+	@$(BIN)/perp-dex down
+
+lint: $(STAMP)  ## style, types, arrows between rooms, settings documents
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/python -m process.settings_docs --check
+
+fmt: $(STAMP)  ## put imports and layout in order
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+test: $(STAMP)  ## all tests, with the coverage gate
+	@rm -f .coverage .coverage.*
+	@$(MEASURED) $(BIN)/python -m pytest -m "not system" $(TESTS)
+	@$(BIN)/python -m coverage combine --quiet
+	@$(BIN)/python -m tests.coverage_gate
+
+test-system: $(STAMP) system-packages  ## what needs a browser or a terminal of its own
+	@$(BIN)/python -m pytest -m system $(TESTS)
+
+system-packages:
+	@missing=""; for package in $(SYSTEM_PACKAGES); do \
+	  command -v $$package >/dev/null || missing="$$missing $$package"; done; \
+	test -z "$$missing" && exit 0; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "installing$$missing"; \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null; \
+	else \
+	  echo "make test-system needs$$missing; install with: sudo apt-get install$$missing"; exit 1; \
+	fi
+
+bench: $(STAMP)  ## latency and throughput, against bare Temporal as the floor
+	@$(BIN)/python -m benchmarks
+
+crash: $(STAMP)  ## kill every process at every checkpoint and compare with the exchange's ledger
+	@$(BIN)/python -m tests.crash
+
+clean:  ## what the other targets made
+	@rm -rf .venv .venv-* .coverage .coverage.* .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist
