@@ -15,7 +15,7 @@ from domain.orders import (
     OrderType,
     Verdict,
 )
-from tests.domain.building import a_placed_order, a_revision, an_order
+from tests.domain.building import a_revision, an_order
 
 
 def of(*revisions: Any, **changes: Any) -> Order:
@@ -155,6 +155,19 @@ def test_fills_of_all_revisions_add_up_and_fill_the_order() -> None:
     assert (order.client_order_id, order.venue_order_id) == ("c1", "v2")
 
 
+def test_a_revision_that_never_filled_does_not_hide_the_average_price() -> None:
+    order = of(
+        a_revision(0, absent="no connection"),
+        a_revision(
+            1,
+            verdict=Verdict.PARTIALLY_FILLED,
+            filled_quantity=Decimal(3),
+            average_price=Decimal(101),
+        ),
+    )
+    assert order.average_price == Decimal(101)
+
+
 def test_a_newer_resting_revision_of_a_partly_filled_order_shows_the_fills() -> None:
     order = of(
         a_revision(0, verdict=Verdict.CANCELED, filled_quantity=Decimal(4)),
@@ -165,7 +178,6 @@ def test_a_newer_resting_revision_of_a_partly_filled_order_shows_the_fills() -> 
 
 
 def test_more_filled_than_asked_is_filled_and_nothing_remains() -> None:
-    order = a_placed_order(10)
     order = of(a_revision(filled_quantity=Decimal(12), verdict=Verdict.CANCELED))
     assert order.status is OrderStatus.FILLED
     assert order.remaining_quantity == 0
