@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from decimal import Decimal
+from decimal import ROUND_UP, Decimal
 from typing import Final
 
 from venues.simulation.book import Book
@@ -37,6 +37,8 @@ from venues.simulation.trigger_index import TriggerIndex
 
 RECENT_TRADES_MAX: Final = 500
 HISTORY_MAX: Final = 2_000
+#: Reserved margin is kept to this step: sums are then exact, in whatever order they are made.
+_MARGIN_STEP: Final = Decimal("0.00000001")
 #: Venue order ids start where real ones are, so that nobody can take them for small integers.
 FIRST_ORDER_ID: Final = 41_545_810_000
 
@@ -145,6 +147,7 @@ class Tables:
 
     def hold_margin(self, order: Order, amount: Decimal) -> None:
         """Reserve `amount` of the account's margin for a resting order."""
+        amount = amount.quantize(_MARGIN_STEP, rounding=ROUND_UP)
         if amount != order.held_margin:
             held = self.held_margin.get(order.account, ZERO)
             self.held_margin[order.account] = held + amount - order.held_margin
