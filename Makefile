@@ -18,7 +18,7 @@ MEASURED := COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml COVERAGE_FILE=$(CURD
 setup: $(STAMP)  ## the virtual environment, from the hashed lock
 
 $(STAMP): requirements-dev.lock pyproject.toml
-	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not installed; set PYTHON=python3.12 or the like"; exit 1; }
+	@$(PYTHON) -c "" 2>/dev/null || { echo "$(PYTHON) does not run; choose another by PYTHON=..."; exit 1; }
 	@echo "setup: $(VENV) ($(PYTHON))"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(PIP) install --no-deps --require-hashes -r requirements-dev.lock
