@@ -11,6 +11,7 @@ than mainnet's; `SIM_HYPERLIQUID_NETWORK=mainnet` changes that.
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from decimal import Decimal
@@ -34,8 +35,9 @@ from venues.hyperliquid.simulator_limits import Limits
 from venues.hyperliquid.simulator_signature import address_of_key
 from venues.hyperliquid.simulator_socket import SocketClient
 from venues.hyperliquid.simulator_views import status_word
-from venues.simulation.exchange import Exchange
+from venues.simulation.exchange import Exchange, ExchangeStopped
 from venues.simulation.faults import FaultKind, FaultPlan
+from venues.simulation.journal import JournalFailed
 from venues.simulation.operations import pass_time
 from venues.simulation.ownership import approve_agent, open_account
 from venues.simulation.records import Order
@@ -46,6 +48,7 @@ _BODY_MAX: Final = 1 << 20
 _AGENT_NAME: Final = "perp-dex"
 _AGENT_VALID_MS: Final = 180 * 86_400_000
 _ENCODER: Final = msgspec.json.Encoder()
+_log = logging.getLogger(__name__)
 _DECODER: Final = msgspec.json.Decoder()
 
 
@@ -191,8 +194,12 @@ class HyperliquidSimulator:
         await asyncio.gather(task, return_exceptions=True)
 
     async def _tick(self) -> None:
-        while True:
-            pass_time(self._exchange)
+        while self._exchange.failure is None:
+            try:
+                pass_time(self._exchange)
+            except (ExchangeStopped, JournalFailed) as error:
+                _log.error("the simulated exchange stands still: %s", error)
+                return
             self._feeds.pass_time()
             await asyncio.sleep(_TICK_S)
 

@@ -79,6 +79,7 @@ class Business:
         self._exchange = exchange
         self._limits = limits
         self._chain = "Mainnet" if is_mainnet else "Testnet"
+        self._symbols = tuple(exchange.tables.instruments)
         self._handlers: dict[type, Callable[[Any, Account], Json]] = {
             wire.OrderAction: self._order,
             wire.CancelAction: self._cancel,
@@ -277,6 +278,9 @@ class Business:
         request = self._request(one, is_position=False)
         if request is None:
             return _error(_TEXTS[Reason.UNKNOWN_MARKET], one.a)
+        if not always and (request.trigger is not None or request.time_in_force is TimeInForce.IOC):
+            # Documented as not allowed; the venue's wording is not recorded.
+            return _error("Modify without always place must be post only.", one.a)
         old: Order | None = trading.live_order(tables, account.address, reference)
         placement = trading.replace(
             tables, self._exchange.switches, old, request, account.address, always_place=always
@@ -447,8 +451,7 @@ class Business:
     # Markets.
 
     def _symbol(self, asset: int) -> str | None:
-        symbols = tuple(self._exchange.tables.instruments)
-        return symbols[asset] if asset < len(symbols) else None
+        return self._symbols[asset] if asset < len(self._symbols) else None
 
     def _known_symbol(self, asset: int) -> str:
         symbol = self._symbol(asset)

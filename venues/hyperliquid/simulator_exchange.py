@@ -116,7 +116,7 @@ class ExchangeEndpoint:
 
     async def _after(self, name: str, answer: dict[str, Any]) -> Reply:
         faults, names = self._faults, (name,)
-        if faults.is_armed(FaultKind.REORDER):
+        if faults.is_armed(FaultKind.REORDER, names):
             await asyncio.sleep(_ANSWER_LAST_S)
         delay = faults.take(FaultKind.DELAY_ANSWER, names)
         if delay is not None:

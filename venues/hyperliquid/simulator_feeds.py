@@ -7,7 +7,7 @@ https://hyperliquid.gitbook.io/hyperliquid-docs/for-developers/api/websocket/sub
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -92,8 +92,8 @@ class Client(Protocol):
     subscriptions: dict[str, Subscription]
     last_sent_s: float
 
-    def send_encoded(self, frame: bytes) -> None:
-        """Queue a frame."""
+    def send_encoded(self, frame: bytes, names: Collection[str] = ()) -> None:
+        """Queue a frame; `names` (channel, action) are what faults are filtered by."""
         ...
 
     def kill(self) -> None:
@@ -275,14 +275,14 @@ class Feeds:
         for topic, build in self._account_frames(events):
             frames.append((topic, build))
         frames += self._market_frames(events)
-        if self._faults.is_armed(FaultKind.REORDER) and frames:
-            self._faults.take(FaultKind.REORDER)
+        action = self._exchange.published_action
+        if frames and self._faults.take(FaultKind.REORDER, (action,)):
             frames.reverse()
         for topic, build in frames:
             for client, subscription in tuple(self._listening.get(topic, {}).values()):
                 frame = build(subscription)
                 if frame is not None:
-                    client.send_encoded(_frame(*frame))
+                    client.send_encoded(_frame(*frame), (frame[0], action))
 
     def _account_frames(self, events: Sequence[Event]) -> list[_Planned]:
         updates: dict[str, list[Json]] = {}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Collection
 from typing import Any, Final
 
 import msgspec
@@ -79,13 +80,13 @@ class SocketClient:
         """Queue a frame; under a stall fault it is lost."""
         self.send_encoded(_ENCODER.encode({"channel": channel, "data": data}))
 
-    def send_encoded(self, frame: bytes) -> None:
-        """Queue a frame that is already encoded."""
-        if self._faults.take(FaultKind.STALL):
+    def send_encoded(self, frame: bytes, names: Collection[str] = ()) -> None:
+        """Queue a frame; `names` (channel, action) are what faults are filtered by."""
+        if self._faults.take(FaultKind.STALL, names):
             return
         try:
             self._outgoing.put_nowait(frame)
-            if self._faults.take(FaultKind.DUPLICATE):
+            if self._faults.take(FaultKind.DUPLICATE, names):
                 self._outgoing.put_nowait(frame)
         except asyncio.QueueFull:
             self.kill()

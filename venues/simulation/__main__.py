@@ -9,6 +9,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import Field
@@ -16,13 +17,17 @@ from pydantic import Field
 from process.heartbeat import Heartbeat
 from process.logging import configure_logging
 from process.settings import EXIT_CONFIGURATION, ProcessSettings, SettingsError
-from process.signals import until_stopped
+from process.signals import stop_event
+from venues.simulation.exchange import ExchangeStopped
 from venues.simulation.journal import JournalDamaged, JournalLocked
 from venues.simulation.server import SimulatorOptions, running_simulator
 from venues.simulation.switches import Switches
-from venues.simulation.venue import SIMULATORS, NoSimulator
+from venues.simulation.venue import SIMULATORS
 
 _log = logging.getLogger(__name__)
+
+#: How often a process looks whether its exchange broke, in seconds.
+_LOOK_S = 0.5
 
 
 class SimulatorSettings(ProcessSettings):
@@ -47,7 +52,7 @@ class SimulatorSettings(ProcessSettings):
 
 
 async def serve(venue: str, settings: SimulatorSettings) -> None:
-    """Run until the process is asked to stop."""
+    """Run until the process is asked to stop. Raises `ExchangeStopped` when the exchange broke."""
     async with Heartbeat.from_environment() as heartbeat:
         options = SimulatorOptions(
             venue=venue,
@@ -60,9 +65,14 @@ async def serve(venue: str, settings: SimulatorSettings) -> None:
         )
         async with running_simulator(options) as running:
             _log.info("simulator of %s at %s, control %s", venue, running.url, running.control_url)
+            stop = stop_event()
             heartbeat.ready(running.url)
-            await until_stopped()
+            while not stop.is_set() and running.exchange.failure is None:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), _LOOK_S)
             heartbeat.draining()
+            if running.exchange.failure is not None:
+                raise ExchangeStopped("the exchange broke") from running.exchange.failure
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -80,14 +90,16 @@ def main(arguments: Sequence[str]) -> int:
         asyncio.run(serve(arguments[0], settings))
     except (
         SettingsError,
-        NoSimulator,
-        ValueError,
+        ValueError,  # among them a venue or a network that does not exist
         JournalLocked,
         JournalDamaged,
         OSError,
     ) as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_CONFIGURATION
+    except ExchangeStopped as error:
+        _log.critical("%s: %r", error, error.__cause__)
+        return 1
     return 0
 
 

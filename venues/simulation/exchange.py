@@ -22,7 +22,7 @@ from venues.simulation.clock import Clock, SystemClock
 from venues.simulation.events import Event, MarketMoved
 from venues.simulation.house import House
 from venues.simulation.instruments import Instrument, default_instruments
-from venues.simulation.journal import FileJournal, Journal, MemoryJournal
+from venues.simulation.journal import FileJournal, Journal, JournalFailed, MemoryJournal
 from venues.simulation.records import TABLE_OF, TABLES, Market, Row, Setting
 from venues.simulation.switches import Switches
 from venues.simulation.tables import Tables
@@ -79,8 +79,11 @@ class Exchange:
         self._journal: Journal = MemoryJournal() if journal is None else journal
         self._journal.on_durable = self._publish
         self._sequence = 0
-        self._unpublished: deque[tuple[int, list[Event]]] = deque()
-        self._stopped: BaseException | None = None
+        self._unpublished: deque[tuple[int, str, list[Event]]] = deque()
+        #: What broke the exchange, if anything did: it must be started again from its log.
+        self.failure: BaseException | None = None
+        #: The action whose events listeners are being told of.
+        self.published_action = ""
 
     def start(self) -> None:
         """Load the log (an empty one gives a fresh exchange) and put out the house's quotes."""
@@ -107,8 +110,8 @@ class Exchange:
         Raises `ExchangeStopped` after an earlier action broke, `JournalFailed` when the log cannot
         be written.
         """
-        if self._stopped is not None:
-            raise ExchangeStopped(f"an earlier action broke: {self._stopped!r}")
+        if self.failure is not None:
+            raise ExchangeStopped(f"an earlier action broke: {self.failure!r}")
         tables = self.tables
         tables.now_ms = self.clock.now_ms()
         self._sequence += 1
@@ -119,13 +122,18 @@ class Exchange:
             self._settle_markets()
             receipt.number = self._log(name)
         except BaseException as error:
-            self._stopped = error
+            self.failure = error
             raise
 
     async def durable(self, receipt: Receipt) -> None:
         """Return once the action is on the disk. Raises `JournalFailed`."""
-        if receipt.number:
+        if not receipt.number:
+            return
+        try:
             await self._journal.durable(receipt.number)
+        except JournalFailed as error:
+            self.failure = error
+            raise
 
     def now_ms(self) -> int:
         """Return the exchange's time."""
@@ -185,12 +193,12 @@ class Exchange:
             "e": [(TABLE_OF[type(row)], row) for row in rows],
         }
         number = self._journal.append(_ENCODER.encode(line))
-        self._unpublished.append((number, events))
+        self._unpublished.append((number, name, events))
         return number
 
     def _publish(self, number: int) -> None:
         while self._unpublished and self._unpublished[0][0] <= number:
-            _, events = self._unpublished.popleft()
+            _, self.published_action, events = self._unpublished.popleft()
             for listener in self.listeners:
                 try:
                     listener(events)

@@ -66,7 +66,11 @@ def fault_kind(text: str) -> FaultKind:
 
 @dataclass(slots=True, kw_only=True)
 class Fault:
-    """One fault; `remaining` None lasts until cleared. `action` None fits every signed action."""
+    """One fault; `remaining` None lasts until cleared.
+
+    `action` None fits every signed action and every frame of a socket; a socket's frames are also
+    known by their channel.
+    """
 
     fault_id: int
     kind: FaultKind
@@ -133,6 +137,9 @@ class FaultPlan:
                 return fault
         return None
 
-    def is_armed(self, kind: FaultKind) -> bool:
-        """Tell whether a fault of this kind is armed, without using it up."""
-        return any(fault.kind is kind for fault in self._faults.values())
+    def is_armed(self, kind: FaultKind, names: Collection[str] = ()) -> bool:
+        """Tell whether a fault of this kind that fits is armed, without using it up."""
+        return any(
+            fault.kind is kind and fault.fits(names, is_query=False)
+            for fault in self._faults.values()
+        )

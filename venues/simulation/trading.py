@@ -150,14 +150,14 @@ def replace(
 ) -> Placement | None:
     """Cancel and place in one step; None when there is nothing to cancel and nothing was placed.
 
-    Without `always_place` the new order may not take liquidity: a GTC becomes post-only. A new
+    Without `always_place` the new order becomes post-only: it may not take liquidity. A new
     order of bad form leaves the old one alone; one that fails only against the book or for margin
     finds the old one already gone.
     """
     is_live = old is not None and old.status.is_live
     if not is_live and not always_place:
         return None
-    if not always_place and request.trigger is None:
+    if not always_place:
         request = _post_only(request)
     probe = _new_order(tables, account, request)
     malformed = _form_refusal(tables, probe)

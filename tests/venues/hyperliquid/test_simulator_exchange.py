@@ -331,6 +331,22 @@ class TestModify:
         (status,) = await client.statuses({**action, "a": True})
         assert "filled" in status
 
+    async def test_without_always_it_is_no_ioc_and_no_trigger(
+        self, client: SimulatorClient
+    ) -> None:
+        oid = await client.resting(cloid=1)
+        stop = trigger_wire("70000", "sl")
+        for order in (order_wire(tif="Ioc"), order_wire(trigger=stop), order_wire(asset=77)):
+            action = {"type": "batchModify", "modifies": [{"oid": oid, "order": order}]}
+            assert "error" in (await client.statuses(action))[0]
+        found = await client.info({"type": "orderStatus", "user": client.address, "oid": oid})
+        assert found["order"]["status"] == "open"
+        action = {
+            "type": "batchModify",
+            "modifies": [{"oid": oid, "order": order_wire(trigger=stop)}],
+        }
+        assert "resting" in (await client.statuses({**action, "a": True}))[0]
+
     async def test_without_always_it_may_not_take(self, client: SimulatorClient) -> None:
         oid = await client.resting(cloid=1)
         change = {"oid": oid, "order": order_wire(price="66000", cloid=1)}
@@ -418,8 +434,13 @@ class TestAccount:
             }
 
         assert (await client.act(lever(10, cross=False)))["response"] == {"type": "default"}
+        assert (await client.act(lever(40, asset=1)))["status"] == "err"
         assert refused(await client.act(lever(41))) == "Invalid leverage value"
         assert refused(await client.act(lever(5, asset=99))) == "Unknown asset 99"
+        many = {"type": "reserveRequestWeight", "weight": 10**9}
+        assert "Insufficient balance" in refused(await client.act(many, key=client.master))
+        await client.order(asset=1, price="2600", size="400", tif="Ioc")
+        assert "Insufficient margin" in refused(await client.act(lever(1, asset=1)))
         margin = {"type": "updateIsolatedMargin", "asset": 0, "isBuy": True, "ntli": 5_000_000}
         assert "no isolated position" in refused(await client.act(margin))
         await client.order(price="66000", tif="Ioc")
@@ -445,6 +466,67 @@ class TestAccount:
             "Cannot set scheduled cancel time until enough volume traded. "
             "Required: $1000000. Traded: $0.00."
         )
+
+    async def test_agents_have_names_of_their_own(self, client: SimulatorClient) -> None:
+        from eth_account import Account
+        from eth_account.messages import encode_typed_data
+
+        async def approve(name: str, address: str = "0x" + "cd" * 20, **more: Any) -> Any:
+            nonce = client.nonce()
+            chain = more.get("chain", "Testnet")
+            fields = {
+                "hyperliquidChain": chain,
+                "agentAddress": address,
+                "agentName": name,
+                "nonce": more.get("inner", nonce),
+            }
+            types = {
+                "EIP712Domain": [
+                    {"name": "name", "type": "string"},
+                    {"name": "version", "type": "string"},
+                    {"name": "chainId", "type": "uint256"},
+                    {"name": "verifyingContract", "type": "address"},
+                ],
+                "HyperliquidTransaction:ApproveAgent": [
+                    {"name": "hyperliquidChain", "type": "string"},
+                    {"name": "agentAddress", "type": "address"},
+                    {"name": "agentName", "type": "string"},
+                    {"name": "nonce", "type": "uint64"},
+                ],
+            }
+            domain = {
+                "name": "HyperliquidSignTransaction",
+                "version": "1",
+                "chainId": 421614,
+                "verifyingContract": "0x" + "00" * 20,
+            }
+            message = encode_typed_data(
+                full_message={
+                    "types": types,
+                    "primaryType": "HyperliquidTransaction:ApproveAgent",
+                    "domain": domain,
+                    "message": fields,
+                }
+            )
+            signed = Account.sign_message(message, client.keys["master_private_key"])
+            body = {
+                "action": {"type": "approveAgent", "signatureChainId": "0x66eee", **fields},
+                "nonce": nonce,
+                "signature": {"r": hex(signed.r), "s": hex(signed.s), "v": signed.v},
+            }
+            return json.loads((await client.post("/exchange", body))[1])
+
+        assert (await approve("bot"))["status"] == "ok"
+        until_ms = int(time.time() * 1000) + 1_000_000
+        assert (await approve(f"timed valid_until {until_ms}", "0x" + "ce" * 20))["status"] == "ok"
+        agents = await client.info({"type": "extraAgents", "user": client.address})
+        assert {one["name"]: one["validUntil"] for one in agents}["timed"] == until_ms
+        assert "Too many agents" in refused(await approve("fourth", "0x" + "cf" * 20))
+        assert "too long" in refused(await approve("x" * 17))
+        assert "existing user" in refused(await approve("bot", client.address))
+        assert refused(await approve("bot", inner=5)) == "Nonce mismatch."
+        text = refused(await approve("bot", chain="Mainnet"))
+        assert text == "Mainnet and testnet require different signature."
 
     async def test_ten_scheduled_cancels_a_day(
         self, client: SimulatorClient, running: RunningSimulator

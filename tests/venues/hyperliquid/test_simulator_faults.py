@@ -160,6 +160,27 @@ class TestSockets:
         first = await frame(socket, "orderUpdates")
         assert await frame(socket, "orderUpdates") == first
 
+    async def test_a_filter_names_a_channel_or_an_action(self, client: SimulatorClient) -> None:
+        user = {"user": client.address}
+        socket = await client.socket(
+            {"type": "orderUpdates", **user}, {"type": "userEvents", **user}
+        )
+        await arm(client, "duplicate", action="user", count=1)
+        await arm(client, "stall", action="cancel", count=0)
+        await client.order(price="66000", tif="Ioc", cloid=1)
+        await client.order(cloid=2)
+        cancel = {"type": "cancelByCloid", "cancels": [{"asset": 0, "cloid": f"0x{2:032x}"}]}
+        assert await client.statuses(cancel) == ["success"]
+        await client.order(cloid=3)
+        seen: list[Any] = []
+        while len(seen) < 5:
+            message = await socket.receive_json()
+            if message["channel"] != "subscriptionResponse":
+                seen.append(message)
+        channels = [one["channel"] for one in seen]
+        assert channels == ["orderUpdates", "user", "user", "orderUpdates", "orderUpdates"]
+        assert [one["data"][0]["status"] for one in seen[3:]] == ["open", "open"]
+
     async def test_frames_can_come_in_reverse_and_before_the_answer(
         self, client: SimulatorClient
     ) -> None:

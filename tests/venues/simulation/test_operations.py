@@ -99,6 +99,21 @@ class TestFill:
             operations.fill_order(desk.exchange, order, None, None)
 
 
+async def test_one_listener_cannot_silence_another(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    import asyncio
+
+    def broken(events: object) -> None:
+        raise ZeroDivisionError
+
+    desk.exchange.listeners.insert(0, broken)
+    desk.buy("ann", "1", "90")
+    await asyncio.sleep(0)
+    assert desk.events
+    assert "a listener failed" in caplog.text
+
+
 class TestFunding:
     async def test_longs_pay_shorts_by_the_oracle_price(self, desk: Desk) -> None:
         desk.buy("ann", "10", "101", tif=TimeInForce.IOC)

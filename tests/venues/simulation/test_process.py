@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import resource
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -104,3 +105,38 @@ async def test_the_network_is_one_of_two() -> None:
     with pytest.raises(ValueError, match="testnet or mainnet"):
         async with running_simulator(environment={"SIM_HYPERLIQUID_NETWORK": "moon"}):
             pass
+
+
+async def test_a_process_whose_log_cannot_be_written_ends(tmp_path: Path) -> None:
+    """A full disk: nobody is answered with what is not kept, and the supervisor gets its turn."""
+    limit = (1 << 14, 1 << 14)
+    async with aiohttp.ClientSession() as session, simulator(tmp_path) as (process, _, control):
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, limit)
+        answered = 200
+        async with asyncio.timeout(20):
+            while answered == 200:
+                try:
+                    async with session.post(control + "/accounts", json={}) as response:
+                        answered = response.status
+                except aiohttp.ClientError:
+                    break
+            assert await process.wait() == 1
+    content = (tmp_path / "sim" / "exchange.wal").read_bytes()
+    assert len(content) <= limit[0]
+
+
+async def test_a_second_process_on_the_same_log_is_refused(tmp_path: Path) -> None:
+    async with simulator(tmp_path):
+        environment = {**os.environ, "SIM_PORT": "0", "SIM_HOME": str(tmp_path / "sim")}
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "venues.simulation",
+            "hyperliquid",
+            env=environment,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        async with asyncio.timeout(20):
+            _, text = await process.communicate()
+        assert process.returncode == 2
+        assert b"SIM_HOME" in text
