@@ -70,8 +70,9 @@ class OrderWorkflow:
         self._reports: list[OrderReport] = []
         self._touched = False
         self._reconsider = False
-        self._shown_status = ""
-        self._attention = False
+        shown = workflow.info().typed_search_attributes
+        self._shown_status = shown.get(ORDER_STATUS)
+        self._attention = shown.get(NEEDS_ATTENTION, False)
         self._placed = start.carried is not None
         self._since_unresolved = workflow.now()
         self._step: Step = Wait()
@@ -450,16 +451,20 @@ class OrderWorkflow:
         self._life = lifecycle.delayed(self._life, workflow.now() + pause)
 
     async def _show(self) -> None:
-        """Keep details, status and the call for attention true; upserts only what is searched."""
+        """Keep details, status and the call for attention true.
+
+        The status is upserted where an order comes to rest, is unknown or ends: what an operator
+        would look for. On its way from one to the next it costs no event.
+        """
         workflow.set_current_details(describing.details(self._life, self._step))
         status = self._life.order.status
         overdue = (
             bool(self._life.unresolved)
             and workflow.now() - self._since_unresolved > policies.ATTENTION_AFTER
         )
-        wanted = status.is_terminal or bool(self._life.unresolved)
+        lasts = status.is_terminal or self._step.kind == "wait" or bool(self._life.unresolved)
         changes: list[Any] = []
-        if (wanted or self._shown_status) and status.value != self._shown_status:
+        if lasts and status.value != self._shown_status:
             changes.append(ORDER_STATUS.value_set(status.value))
             self._shown_status = status.value
         if overdue != self._attention:

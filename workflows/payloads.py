@@ -7,6 +7,7 @@ becomes an undecodable payload, which the SDK drops; it never stalls an order. K
 
 from __future__ import annotations
 
+import json
 import os
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -145,6 +146,11 @@ class EncryptingCodec(PayloadCodec, WithSerializationContext):
         return Payload(metadata={"encoding": UNDECODABLE}, data=b"")
 
 
+def _in_words(reason: str) -> Payload:
+    text = json.dumps(f"cannot be opened: {reason}").encode()
+    return Payload(metadata={"encoding": b"json/plain"}, data=text)
+
+
 def _associated(metadata: Mapping[str, bytes]) -> bytes:
     parts = (metadata.get(name, b"") for name in ("key-id", "namespace", "workflow-id"))
     return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
@@ -177,10 +183,24 @@ class CodecService:
     async def decode(self, body: bytes) -> dict[str, Any]:
         """Return the payloads decrypted, wherever they belong.
 
+        Whoever reads them is shown what is not ours as it is, and what cannot be opened as the
+        reason why.
+
         Raises:
             ValueError: `body` is no JSON `Payloads` message.
         """
-        return await self._through(body, EncryptingCodec(self.keys).decode)
+        return await self._through(body, self._shown)
+
+    async def _shown(self, payloads: Sequence[Payload]) -> list[Payload]:
+        shown = []
+        for payload in payloads:
+            if payload.metadata.get("encoding") != ENCODING:
+                shown.append(payload)
+                continue
+            reasons: list[str] = []
+            [opened] = await EncryptingCodec(self.keys, refused=reasons.append).decode([payload])
+            shown.append(_in_words(reasons[0]) if reasons else opened)
+        return shown
 
     async def encode(self, body: bytes, *, namespace: str, workflow_id: str) -> dict[str, Any]:
         """Return the payloads encrypted for one workflow.
