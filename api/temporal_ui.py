@@ -2,11 +2,15 @@
 
 Under one origin the browser sends the operator's cookie along to the codec, so that the page shows
 payloads opened; the UI's own port has no cookie to send and shows ciphertext. The UI must have been
-started with this path as its public path. Knows nothing of what the UI shows.
+started with this path as its public path; two things that it then leaves out are made good here:
+the policy of what its pages may load, and where it renders Markdown. Knows not what it shows.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import re
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -23,6 +27,10 @@ from domain.principals import Action
 #: Temporal holds a long poll for at most a minute.
 _TIMEOUTS: Final = httpx2.Timeout(70.0, connect=2.0, write=10.0, pool=5.0)
 _CONNECTIONS_MAX: Final = 64
+_PAGE_BYTES_MAX: Final = 1024 * 1024
+_INLINE_SCRIPT: Final = re.compile(r"<script>(.*?)</script>", re.DOTALL)
+#: Shows Markdown in a frame of the pages.
+_RENDER_PATH: Final = f"{UI_PATH}/render"
 _FOR_EVER: Final = "private, max-age=31536000, immutable"
 _CSRF_COOKIE: Final = "_csrf"
 #: What the UI's server gets to see: no cookie but its own, no token, no Origin (checked already).
@@ -91,7 +99,7 @@ async def serve_ui(request: Request, context: Ctx, caller: Caller) -> Response:
     acts = request.method == "POST"
     path = request.url.path
     try:
-        answer = await client.send(_passed_on(client, request, await request.body()), stream=True)
+        answer = await _answer(client, request, await request.body())
     except httpx2.TransportError as error:
         if acts:
             await context.audit(caller, "temporal_ui.post", path[:200], "no answer")
@@ -104,24 +112,73 @@ async def serve_ui(request: Request, context: Ctx, caller: Caller) -> Response:
         ) from None
     if acts:
         await context.audit(caller, "temporal_ui.post", path[:200], str(answer.status_code))
+    if _is_page(answer):
+        return await _page(answer, path)
     response = StreamingResponse(_body(answer), status_code=answer.status_code)
     # Set whole: the framework would add a type and length of its own.
     response.raw_headers = _answer_headers(answer, path)
     return response
 
 
-def _passed_on(client: httpx2.AsyncClient, request: Request, body: bytes) -> httpx2.Request:
+async def _answer(client: httpx2.AsyncClient, request: Request, body: bytes) -> httpx2.Response:
+    if request.url.path == _RENDER_PATH:
+        # With a public path, UI 2.54 expects this route's prefix twice (temporalio/ui, pull request
+        # 3076); one that expects it once answers with a page of its own.
+        answer = await client.send(_passed_on(client, request, body, UI_PATH), stream=True)
+        if not _is_page(answer):
+            return answer
+        await answer.aclose()
+    return await client.send(_passed_on(client, request, body), stream=True)
+
+
+def _passed_on(
+    client: httpx2.AsyncClient, request: Request, body: bytes, prefix: str = ""
+) -> httpx2.Request:
     given = request.headers
     headers = {name: given[name] for name in _REQUEST_HEADERS if name in given}
     csrf = cookie_parser(given.get("cookie", "")).get(_CSRF_COOKIE)
     if csrf is not None:
         headers["cookie"] = f"{_CSRF_COOKIE}={csrf}"
-    target: bytes = request.scope["raw_path"]
+    target: bytes = prefix.encode() + request.scope["raw_path"]
     if request.scope["query_string"]:
         target += b"?" + request.scope["query_string"]
     # As it was spelled: percent-encoded slashes in a workflow's id stay what they are.
     url = client.base_url.copy_with(raw_path=target)
     return client.build_request(request.method, url, headers=headers, content=body or None)
+
+
+def _is_page(answer: httpx2.Response) -> bool:
+    """Tell whether an answer is the UI's page, and not Markdown, which has a policy of its own."""
+    is_html = answer.headers.get("content-type", "").startswith("text/html")
+    return is_html and "default-src" not in answer.headers.get("content-security-policy", "")
+
+
+async def _page(answer: httpx2.Response, path: str) -> Response:
+    """Return the page with the policy it has without a public path, and tied to this origin."""
+    page = bytearray()
+    try:
+        async for chunk in answer.aiter_bytes():
+            page += chunk
+            if len(page) > _PAGE_BYTES_MAX:
+                raise ProblemError(unavailable("the page of Temporal's web UI is far too large"))
+    finally:
+        await answer.aclose()
+    hashes = " ".join(
+        f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+        for script in _INLINE_SCRIPT.findall(page.decode("utf-8", "replace"))
+    )
+    policy = (
+        f"script-src 'strict-dynamic' {hashes}; connect-src 'self'; frame-src 'self'; "
+        "frame-ancestors 'self'; object-src 'none'; base-uri 'self'; form-action 'self'"
+    )
+    response = Response(bytes(page), status_code=answer.status_code)
+    changed = (b"content-length", b"content-encoding", b"content-security-policy")
+    response.raw_headers = [
+        *(header for header in _answer_headers(answer, path) if header[0] not in changed),
+        (b"content-length", str(len(page)).encode()),
+        (b"content-security-policy", policy.encode()),
+    ]
+    return response
 
 
 def _answer_headers(answer: httpx2.Response, path: str) -> list[tuple[bytes, bytes]]:
