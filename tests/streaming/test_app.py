@@ -20,10 +20,10 @@ from streaming.handshake import LOOPBACK_HOSTS
 from streaming.tokens import FileToken
 from tests.bus.valkey import ValkeyProcess, running_valkey
 from tests.streaming.floor import Floor, open_floor
+from tests.streaming.sockets import TOKEN, Served, hear, subscribed
 from tests.streaming.stage import Stage, order_id
 from tests.streaming.test_bridge import Workflows
 from tests.streaming.test_ingest import filled_is, until
-from tests.streaming.test_server import TOKEN, Served, hear, subscribed
 from venues import registry
 
 

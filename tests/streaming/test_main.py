@@ -28,9 +28,9 @@ from streaming.main import _endpoint
 from streaming.settings import StreamingSettings
 from tests.bus.valkey import ValkeyProcess, running_valkey
 from tests.streaming.floor import Floor, open_floor
+from tests.streaming.sockets import ask, hear
 from tests.streaming.stage import Stage, order_id
 from tests.streaming.test_ingest import filled_is, until
-from tests.streaming.test_server import ask, hear
 
 ROOT = Path(__file__).parents[2]
 
