@@ -6,7 +6,7 @@ VENV := $(if $(filter python3.11,$(notdir $(PYTHON))),.venv,.venv-$(patsubst pyt
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TESTS ?= tests
-PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 SYSTEM_PACKAGES := chromium tmux
 
 # Coverage starts itself in every Python process, children too, and all write beside this file.
