@@ -145,8 +145,6 @@ class OrderWriter:
 
     def append(self, connection: Connection, order: Order, events: Sequence[TimelineEvent]) -> None:
         """Append events with the order as it is after them, each with the account's next number."""
-        if not events:
-            return
         bump = {"an_account_id": order.account_id, "count": len(events)}
         last = connection.execute(_NEXT_SEQUENCES, bump).scalar_one()
         snapshot = codec.orders.encode(order)
