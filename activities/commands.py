@@ -19,8 +19,7 @@ from domain.outcomes import Outcome, SendResult, is_definite
 from domain.ports import IntentLedger, OrderStore
 from venues.connector import Connector
 
-DECIDE_ATTEMPTS = 3
-DECIDE_PAUSE_S = 0.1
+DECIDE_PAUSES_S = (0.1, 0.2)
 
 Refine = Callable[[CommandRow, SendResult], Awaitable[SendResult]]
 
@@ -49,7 +48,7 @@ class CommandCarrier:
         """
         row = reservation.row
         if isinstance(reservation, Found):
-            return await self._found(row)
+            return await self.found(row)
         self.checkpoints.reached(f"{row.key.command}.ledger_committed")
         result = await connector.send(row, access)
         self.checkpoints.reached(f"{row.key.command}.answer_read")
@@ -60,7 +59,8 @@ class CommandCarrier:
         definite = is_definite(result.outcome)
         return CommandResult(order=order, definite=definite, answer=describe(result.outcome))
 
-    async def _found(self, row: CommandRow) -> CommandResult:
+    async def found(self, row: CommandRow) -> CommandResult:
+        """Return what is known of a command that is in the ledger already; send nothing."""
         order = await self.stored(row.key.order_id)
         if row.outcome is not None and row.is_decided:
             return CommandResult(order=order, definite=True, answer=describe(row.outcome))
@@ -82,14 +82,12 @@ class CommandCarrier:
             concern = settled_concern
         elif outcome.kind == "unknown" and key.command.value == "place":
             concern = Concern.UNKNOWN
-        for attempt in range(DECIDE_ATTEMPTS):
+        for pause_s in DECIDE_PAUSES_S:
             try:
                 return await self.ledger.decide(key, result, concern=concern)
             except Unavailable:
-                if attempt == DECIDE_ATTEMPTS - 1:
-                    raise
-                await asyncio.sleep(DECIDE_PAUSE_S * (attempt + 1))
-        raise AssertionError("unreachable")
+                await asyncio.sleep(pause_s)
+        return await self.ledger.decide(key, result, concern=concern)
 
     async def stored(self, order_id: str) -> Order:
         """Return the order from the store.

@@ -72,9 +72,7 @@ class OrderActivities:
         except (InvalidInput, NotFound, RiskRefused) as error:
             return await self._denied(task, error)
         draft = CommandDraft(
-            key=CommandKey(
-                order_id=order.order_id, command=CommandKind.PLACE, revision=task.revision
-            ),
+            key=_key(task),
             account_id=order.account_id,
             venue=order.venue,
             network=access.account.network,
@@ -131,6 +129,9 @@ class OrderActivities:
     async def _denied(self, task: PlaceTask, error: Exception) -> CommandResult:
         """Keep a denied order, unless bytes of it may be out already."""
         order, reason = task.order, str(error)
+        row = await self._ledger.read(_key(task))
+        if row is not None:
+            return await self._carrier.found(row)
         known = await self._orders.get(order.order_id)
         if known is not None and known.revisions:
             return CommandResult(order=known, definite=True, answer=reason, denied=reason)
@@ -192,8 +193,9 @@ class OrderActivities:
     ) -> SendResult:
         """Add to a cancel's answer what the venue says of the order now."""
         outcome = result.outcome
-        refused = isinstance(outcome, Rejected) and outcome.code == "no_such_order"
-        if not (isinstance(outcome, Accepted) or refused):
+        if not isinstance(outcome, Accepted | Rejected):
+            return result
+        if isinstance(outcome, Rejected) and outcome.code != "no_such_order":
             return result
         revision = next(r for r in order.revisions if r.number == row.target_revision)
         try:
@@ -220,10 +222,10 @@ class OrderActivities:
                     verdict=Verdict.CANCELED,
                 )
             return replace(result, outcome=replace(outcome, report=report))
-        if isinstance(outcome, Rejected) and report is not None and report.verdict.is_terminal:
+        if report is not None and report.verdict.is_terminal:
             return replace(result, outcome=replace(outcome, report=report))
         return replace(
-            result, outcome=Unknown(reason=f"{_reason(outcome)}, and no look-up shows its end")
+            result, outcome=Unknown(reason=f"{outcome.reason}, and no look-up shows its end")
         )
 
     @activity.defn(name="close_order")
@@ -346,6 +348,12 @@ def report_of(row: CommandRow, seen: VenueOrder, source: str) -> OrderReport:
     )
 
 
+def _key(task: PlaceTask) -> CommandKey:
+    return CommandKey(
+        order_id=task.order.order_id, command=CommandKind.PLACE, revision=task.revision
+    )
+
+
 def _as_asked(task: PlaceTask, command: PlaceOrder) -> Order:
     """Return the order with the quantity and price that this revision stands for."""
     filled = task.order.filled_quantity
@@ -356,10 +364,6 @@ def _as_asked(task: PlaceTask, command: PlaceOrder) -> Order:
 def _lives(order: Order) -> bool:
     newest = order.current
     return newest is not None and not newest.is_settled
-
-
-def _reason(outcome: object) -> str:
-    return outcome.reason if isinstance(outcome, Rejected) else "canceled"
 
 
 def _operator_outcome(key: CommandKey, verdict: str, word: str) -> SendResult:
