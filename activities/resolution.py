@@ -7,6 +7,7 @@ Looks first, then closes the fence, then looks everywhere, and writes an outcome
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from temporalio import activity
@@ -20,7 +21,7 @@ from domain.commands import BurnNonce, CommandKind
 from domain.errors import CorruptState, VenueRefused, VenueUnavailable
 from domain.fills import Fill, total
 from domain.ledger import CommandDraft, CommandKey, CommandRow, Inserted, NonceRule
-from domain.orders import Concern, OrderReport, Verdict
+from domain.orders import Concern, Order, OrderReport, Verdict
 from domain.outcomes import Accepted, Outcome, Rejected, SendResult, is_definite
 from domain.resolution import (
     CancelEvidence,
@@ -29,12 +30,16 @@ from domain.resolution import (
     decide_placement,
     fence_closed,
 )
+from domain.settlement import find_revision
 from venues.connector import Connector, Fence, OrderLookup, VenueOrder
 
 LOOK_FOR_S = 8.0
 LOOK_EVERY_S = 0.25
 CLOCK_OVERLAP = timedelta(seconds=10)
 NOOPS_PER_PLACEMENT = 100
+FILLS = "fills"
+NONCE_SPENT = "nonce_spent"
+"""The nonce is used, by the placement or by an earlier copy of the noop itself."""
 
 
 class ResolutionActivities:
@@ -90,6 +95,10 @@ class ResolutionActivities:
         )
         return CommandResult(order=order, definite=True, answer=describe(outcome))
 
+    async def stored(self, order_id: str) -> Order:
+        """Return the order of a command. Raises CorruptState when there is none."""
+        return await self._carrier.stored(order_id)
+
     async def burn(
         self, connector: Connector, access: TradingAccess, row: CommandRow
     ) -> Outcome | None:
@@ -105,7 +114,7 @@ class ResolutionActivities:
                 return noop.outcome
         newest = noops[-1] if noops else None
         if newest is not None and not newest.is_decided and self._admissible(newest):
-            result = await connector.resend(newest, access)
+            result = _as_copy(await connector.resend(newest, access))
             return await self._note_noop(newest.key, result)
         reservation = await self._ledger.reserve(
             self._noop_draft(connector, row, len(noops)),
@@ -164,6 +173,7 @@ class _Search:
         self._row = row
         self._burned = False
         self._used = False
+        self._spent = False
         self.seen = "looking for the order at the venue"
 
     async def round(self) -> Outcome | None:
@@ -174,7 +184,7 @@ class _Search:
 
     async def _placement_round(self) -> Outcome | None:
         lookup = await self._look()
-        if lookup.order is None and not self._burned and not self._used:
+        if lookup.order is None and not (self._burned or self._used or self._spent):
             await self._close_fence()
             lookup = await self._look()
         report = self._report(lookup)
@@ -205,7 +215,12 @@ class _Search:
             result = await self._connector.resend(self._row, self._access)
             if isinstance(result.outcome, Accepted | Rejected):
                 report = self._report(await self._look())
-        silent = report is None and await self._look_everywhere() is None
+        silent = False
+        if report is None:
+            report = await self._look_everywhere()
+            silent = report is None
+            if report is not None and report.verdict is Verdict.PARTIALLY_FILLED:
+                report = None if report.source == FILLS else report
         self.seen = self._describe(report, venue_time)
         return decide_cancel(
             self._row,
@@ -221,6 +236,7 @@ class _Search:
         # A nonce too low was never admitted, and can no longer be.
         self._burned = isinstance(outcome, Accepted) or refused == "nonce_too_low"
         self._used = refused == "nonce_used"
+        self._spent = refused == NONCE_SPENT
 
     async def _look(self) -> OrderLookup:
         return await self._connector.find_order(
@@ -247,22 +263,24 @@ class _Search:
         since = self._row.inserted_at - CLOCK_OVERLAP
         fills = await self._connector.fills(account, since=since)
         ours = [f for f in fills if f.client_order_id == self._row.client_order_id]
-        return self._from_fills(ours) if ours else None
+        return await self._from_fills(ours) if ours else None
 
     def _is_ours(self, seen: VenueOrder) -> bool:
         return seen.client_order_id == self._row.client_order_id
 
-    def _from_fills(self, fills: list[Fill]) -> OrderReport:
+    async def _from_fills(self, fills: list[Fill]) -> OrderReport:
         sums = total(fills)
+        order = await self._activities.stored(self._row.key.order_id)
+        asked = find_revision(order, self._row.target_revision).quantity
         return OrderReport(
-            order_id=self._row.key.order_id,
+            order_id=order.order_id,
             revision=self._row.target_revision,
-            verdict=Verdict.PARTIALLY_FILLED,
+            verdict=Verdict.FILLED if sums.quantity >= asked else Verdict.PARTIALLY_FILLED,
             filled_quantity=sums.quantity,
             average_price=sums.average_price,
             venue_order_id=fills[0].venue_order_id,
             event_time=fills[-1].event_time,
-            source="fills",
+            source=FILLS,
         )
 
     def _describe(self, report: OrderReport | None, venue_time: datetime | None) -> str:
@@ -275,6 +293,7 @@ class _Search:
         )
         waiting = "" if closed else f"; it could still be admitted until {self._row.admitted_until}"
         used = "the nonce was admitted, and " if self._used else ""
+        used = "the nonce is spent, and " if self._spent else used
         return f"{used}no look-up shows the order{waiting}"
 
 
@@ -284,6 +303,14 @@ def _burns(noop: CommandRow, placement: CommandRow) -> bool:
         and noop.target_revision == placement.target_revision
         and noop.nonce == placement.nonce
     )
+
+
+def _as_copy(result: SendResult) -> SendResult:
+    """Return what a resent noop's answer means: the nonce it finds used may be by its own copy."""
+    outcome = result.outcome
+    if isinstance(outcome, Rejected) and outcome.code == "nonce_used":
+        return replace(result, outcome=replace(outcome, code=NONCE_SPENT))
+    return result
 
 
 def _is_stale(outcome: Outcome | None) -> bool:
