@@ -52,7 +52,6 @@ from workflows.payloads import PayloadKeys
 
 log = structlog.get_logger()
 
-SWEEP_EVERY_S = 60.0
 MARKETS_EVERY_S = 600.0
 CLOCK_EVERY_S = 60.0
 SEAL_EVERY_S = 5.0
@@ -84,6 +83,9 @@ class WorkerSettings(ProcessSettings):
     )
     worker_task_pollers: int = Field(5, ge=1, le=40, description="Workflow-task pollers.")
     worker_concurrency: int = Field(100, ge=1, description="Activities at once.")
+    worker_sweep_every_s: float = Field(
+        60.0, ge=1, description="How often orders that no workflow manages are looked for."
+    )
     log_level: str = Field("INFO", description="Least severe level logged.")
     log_format: str = Field("console", description="console or json.")
 
@@ -203,7 +205,7 @@ async def run(settings: WorkerSettings, parts: Parts | None = None) -> None:
         for worker in workers:
             await stack.enter_async_context(worker)
         chores = [
-            _chore("sweep", SWEEP_EVERY_S, _sweeper(storage, workflows)),
+            _chore("sweep", settings.worker_sweep_every_s, _sweeper(storage, workflows)),
             _chore("markets", MARKETS_EVERY_S, lambda: _save_markets(storage, connectors)),
             _chore("clock", CLOCK_EVERY_S, lambda: _measure(storage, connectors)),
             _chore("audit", SEAL_EVERY_S, storage.audit.seal),

@@ -99,7 +99,7 @@ async def serve_ui(request: Request, context: Ctx, caller: Caller) -> Response:
     acts = request.method == "POST"
     path = request.url.path
     try:
-        answer = await _answer(client, request, await request.body())
+        answer = await _answer(client, request, await request.body() if acts else b"")
     except httpx2.TransportError as error:
         if acts:
             await context.audit(caller, "temporal_ui.post", path[:200], "no answer")
