@@ -74,6 +74,9 @@ def run(arguments: list[str]) -> int:
         sys.stdout.flush()
     except BrokenPipeError:
         return ExitCode.CLOSED_OUTPUT
+    except SystemExit as ended:
+        # Typer ends so for two reasons: a broken pipe (1), or a shell that asked for completions.
+        return ExitCode.CLOSED_OUTPUT if ended.code == 1 else int(ended.code or 0)
     except (KeyboardInterrupt, typer.Abort):
         with contextlib.suppress(OSError):
             say("interrupted")
