@@ -254,7 +254,7 @@ class OrderWorkflows:
             return RequestAnswer(order=None, decided=False)
         except WorkflowUpdateFailedError as error:
             raise _refusal(error) from None
-        except RPCError as error:
+        except (RPCError, RuntimeError) as error:
             raise _unreached(error) from None
         return RequestAnswer(order=reply.order, decided=True, refusal=reply.refusal)
 
@@ -274,11 +274,13 @@ class OrderWorkflows:
         handle = self._handle(order_id)
         try:
             await handle.signal(name, args=args, rpc_timeout=SIGNAL_TIMEOUT)
-        except RPCError as error:
-            if error.status is not RPCStatusCode.NOT_FOUND:
-                raise Unavailable(f"Temporal does not answer: {error.message}") from None
-            closed = "completed" in error.message
-            return Delivered.CLOSED if closed else Delivered.MISSING
+        except (RPCError, RuntimeError) as error:
+            reason = _unreached(error)
+            if isinstance(reason, NotFound):
+                return Delivered.MISSING
+            if isinstance(reason, Conflict):
+                return Delivered.CLOSED
+            raise reason from None
         return Delivered.DELIVERED
 
     async def state(self, order_id: str) -> Order:
@@ -292,7 +294,7 @@ class OrderWorkflows:
             return await self._handle(order_id).query(
                 OrderWorkflow.state, rpc_timeout=QUERY_TIMEOUT
             )
-        except RPCError as error:
+        except (RPCError, RuntimeError) as error:
             raise _unreached(error) from None
         except (WorkflowQueryFailedError, WorkflowQueryRejectedError) as error:
             raise Unavailable(f"the order's workflow does not answer: {error}") from None
@@ -315,10 +317,11 @@ class OrderWorkflows:
                 values = await converter.decode(attributes.input.payloads, [OrderStart])
                 start: OrderStart = values[0]
                 return start.order
-        except RPCError as error:
-            if error.status is RPCStatusCode.NOT_FOUND:
+        except (RPCError, RuntimeError) as error:
+            reason = _unreached(error)
+            if isinstance(reason, NotFound):
                 return None
-            raise Unavailable(f"Temporal does not answer: {error.message}") from None
+            raise reason from None
         return None
 
     async def is_running(self, order_id: str) -> bool | None:
@@ -329,10 +332,11 @@ class OrderWorkflows:
         """
         try:
             description = await self._handle(order_id).describe(rpc_timeout=QUERY_TIMEOUT)
-        except RPCError as error:
-            if error.status is RPCStatusCode.NOT_FOUND:
+        except (RPCError, RuntimeError) as error:
+            reason = _unreached(error)
+            if isinstance(reason, NotFound):
                 return None
-            raise Unavailable(f"Temporal does not answer: {error.message}") from None
+            raise reason from None
         return description.status is WorkflowExecutionStatus.RUNNING
 
     async def adopt(self, order: Order, *, completed_too: bool = False) -> bool:
@@ -362,8 +366,8 @@ class OrderWorkflows:
             )
         except WorkflowAlreadyStartedError:
             return False
-        except RPCError as error:
-            raise Unavailable(f"Temporal does not answer: {error.message}") from None
+        except (RPCError, RuntimeError) as error:
+            raise _unreached(error) from None
         return True
 
     async def verify_account(self, account_id: str, venue: str, *, wait_s: float) -> Account | None:
@@ -384,8 +388,8 @@ class OrderWorkflows:
                 )
         except TimeoutError:
             return None
-        except RPCError as error:
-            raise Unavailable(f"Temporal does not answer: {error.message}") from None
+        except (RPCError, RuntimeError) as error:
+            raise _unreached(error) from None
 
     async def healthy(self) -> bool:
         """Tell whether Temporal answers."""
@@ -423,7 +427,10 @@ def _refusal(error: WorkflowUpdateFailedError) -> Exception:
     return Unavailable(f"the order's workflow failed the request: {cause}")
 
 
-def _unreached(error: RPCError) -> Exception:
+def _unreached(error: RPCError | RuntimeError) -> Exception:
+    """Return what a failed call means; a RuntimeError is a connection that was never made."""
+    if isinstance(error, RuntimeError):
+        return Unavailable(f"Temporal cannot be reached: {error}")
     if error.status is RPCStatusCode.NOT_FOUND:
         if "completed" in error.message:
             return Conflict("the order's workflow has closed", code="workflow_closed")
