@@ -10,7 +10,7 @@ The cookie is `SameSite=Strict`, for the two paths that need it. The interface i
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
@@ -23,6 +23,21 @@ from api.strict_json import StrictRoute
 from domain.principals import Action, local_principal
 
 router = APIRouter(prefix="/api/v1", tags=["operator"], route_class=StrictRoute)
+#: The body is Temporal's, read by the codec and not by the framework.
+_PAYLOADS: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["payloads"],
+                    "properties": {"payloads": {"type": "array", "items": {"type": "object"}}},
+                }
+            }
+        },
+    }
+}
 codec_router = APIRouter(prefix="/api/v1/codec", tags=["operator"])
 
 
@@ -85,14 +100,14 @@ async def open_session(ticket: str, context: Ctx) -> Response:
     return response
 
 
-@codec_router.post("/decode", operation_id="decode_payloads")
+@codec_router.post("/decode", operation_id="decode_payloads", openapi_extra=_PAYLOADS)
 async def decode(request: Request, context: Ctx, caller: Caller) -> JSONResponse:
     """Open workflow payloads (Temporal's codec-server protocol)."""
     await context.authorize(caller, Action.ADMIN, None, "codec")
     return await _code(request, context, caller, "decode")
 
 
-@codec_router.post("/encode", operation_id="encode_payloads")
+@codec_router.post("/encode", operation_id="encode_payloads", openapi_extra=_PAYLOADS)
 async def encode(
     request: Request, context: Ctx, caller: Caller, workflow_id: str = ""
 ) -> JSONResponse:

@@ -99,15 +99,11 @@ def print_table(
 
 def print_fields(fields: Iterable[tuple[str, object]]) -> None:
     """Print names and values, one a line, on stdout."""
-    from rich.table import Table
-    from rich.text import Text
-
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(style="bold", no_wrap=True)
-    grid.add_column(overflow="fold")
-    for name, value in fields:
-        grid.add_row(name, Text(safe(value)))
-    _console().print(grid)
+    shown = [(name, safe(value)) for name, value in fields]
+    width = max((len(name) for name, _ in shown), default=0)
+    for name, text in shown:
+        sys.stdout.write(f"{name:<{width}}  {text}\n")
+    sys.stdout.flush()
 
 
 def print_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

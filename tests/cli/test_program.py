@@ -157,7 +157,7 @@ async def test_on_a_terminal_tables_have_colour_unless_it_is_unwanted(
     def look(**changes: str) -> str:
         shown = pexpect.run(
             " ".join([*command(), "market", "list"]),
-            env=environment(TERM="xterm-256color", COLUMNS="120", **changes),  # type: ignore[arg-type]
+            env=environment(**{"TERM": "xterm-256color", "COLUMNS": "120", **changes}),
             timeout=30,
         )
         assert isinstance(shown, bytes)

@@ -1,0 +1,167 @@
+"""The command line against everything for real: up, trade, lose an answer, kill the API, down."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.exit_codes import ExitCode
+from domain.identifiers import order_id_for
+from tests.cli.conftest import ROOT, command
+
+pytestmark = pytest.mark.timeout(400)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A running stack in a home of its own."""
+
+    home: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        return {**kept, "PERP_DEX_HOME": str(self.home), "PYTHONPATH": str(ROOT)}
+
+    def run(self, *arguments: str, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
+        """Run one command line to its end."""
+        return subprocess.run(
+            [*command(), *arguments],
+            env=self.environment,
+            cwd=self.home,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+        )
+
+    def json(self, *arguments: str, code: int = 0) -> Any:
+        """Run one command line with `--json` and read what it printed."""
+        done = self.run(*arguments, "--json")
+        assert done.returncode == code, done.stderr
+        return json.loads(done.stdout)
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start one command line."""
+        return subprocess.Popen(
+            [*command(), *arguments],
+            env=self.environment,
+            cwd=self.home,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def venue_orders(self, order_id: str) -> list[dict[str, Any]]:
+        """Return what the exchange itself has of an order."""
+        client_order_id = "0x" + order_id.replace("-", "")
+        ledger = self.json("sim", "ledger", "hyperliquid")
+        return [one for one in ledger["orders"] if one["client_order_id"] == client_order_id]
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The whole stack, with a funded paper account."""
+    running = Stack(tmp_path_factory.mktemp("home"))
+    up = running.run("up", "--detach", "--ports", "auto", "--durability", "process", timeout_s=250)
+    try:
+        assert up.returncode == 0, up.stderr
+        account = running.json("account", "add", "--dex", "hyperliquid", "--paper")
+        assert account["state"] == "ACTIVE"
+        yield running
+    finally:
+        down = running.run("down")
+        assert down.returncode == 0, down.stderr
+
+
+def test_a_market_order_fills(stack: Stack) -> None:
+    order = stack.json("trade", "buy", "BTC-PERP", "0.1", "--market", "--wait-fill")
+    assert (order["status"], order["filled_quantity"]) == ("FILLED", "0.1")
+    [seen] = stack.venue_orders(order["order_id"])
+    assert seen["filled_quantity"] == "0.1"
+    assert seen["venue_order_id"] == order["venue_order_id"]
+    listed = stack.json("trade", "orders", "--status", "all")["orders"]
+    assert order["order_id"] in [each["order_id"] for each in listed]
+
+
+def test_an_order_rests_changes_and_is_canceled(stack: Stack) -> None:
+    book = stack.json("market", "orderbook", "BTC-PERP", "--depth", "2")
+    assert len(book["bids"]) == 2
+    placed = stack.json("trade", "buy", "BTC-PERP", "0.01", "--price", "30000", "--post-only")
+    order_id = placed["order_id"]
+    assert stack.json("trade", "modify", order_id, "--price", "31000")["price"] == "31000"
+    shown = stack.run("trade", "show", order_id, "--live")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert stack.json("trade", "cancel", order_id, "--wait")["status"] == "CANCELED"
+    again = stack.run("trade", "cancel", order_id)
+    assert again.returncode == ExitCode.REFUSED
+    history = stack.json("trade", "show", order_id, "--history")
+    assert history["workflow_id"] == f"order-{order_id}"
+    assert len(history["events"]) > 3
+
+
+def test_a_rejection_is_the_venues_word(stack: Stack) -> None:
+    refused = stack.run("trade", "buy", "BTC-PERP", "1000", "--market", "--json")
+    assert refused.returncode == ExitCode.REFUSED
+    problem = json.loads(refused.stderr.splitlines()[-1])
+    assert problem["code"] == "venue_rejected"
+    assert problem["outcome"] == "rejected"
+
+
+def test_a_lost_answer_makes_one_order_and_repeating_it_none(stack: Stack) -> None:
+    stack.json("sim", "fault", "hyperliquid", "drop-after-apply", "--count", "1")
+    arguments = ("trade", "buy", "BTC-PERP", "0.05", "--price", "30500", "--key", "lost-answer")
+    first = stack.run(*arguments, "--wait-fill", "--timeout", "15", "--json")
+    assert first.returncode == ExitCode.STILL_LIVE, first.stderr
+    again = stack.json(*arguments)
+    assert again["order_id"] == json.loads(first.stdout)["order_id"]
+    assert again["status"] == "ACCEPTED"
+    assert len(stack.venue_orders(again["order_id"])) == 1
+
+
+def test_a_wait_survives_the_death_of_the_api(stack: Stack) -> None:
+    order_id = order_id_for("local", "survivor")
+    waiting = stack.start(
+        *("trade", "buy", "BTC-PERP", "0.02", "--price", "29000", "--key", "survivor"),
+        *("--wait-fill", "--timeout", "90", "--json"),
+    )
+    try:
+        assert waiting.stderr is not None
+        said = ""
+        while "waiting for the fill" not in said:
+            line = waiting.stderr.readline()
+            assert line, said
+            said += line
+        processes = stack.json("status")["processes"]
+        [api] = [each["pid"] for each in processes if each["name"] == "api"]
+        os.kill(api, signal.SIGKILL)
+        filled = stack.json("sim", "fill", "hyperliquid", order_id)
+        assert filled["status"] == "filled"
+        out, err = waiting.communicate(timeout=120)
+        assert waiting.returncode == ExitCode.DONE, err
+        assert json.loads(out)["status"] == "FILLED"
+    finally:
+        waiting.kill()
+        waiting.wait()
+    deadline = time.monotonic() + 60
+    while stack.run("status").returncode != ExitCode.DONE:
+        assert time.monotonic() < deadline, "the API was not started again"
+        time.sleep(0.5)
+
+
+def test_the_operators_address_opens_once(stack: Stack) -> None:
+    import httpx2
+
+    url = stack.run("ui", "--print").stdout.strip()
+    opened = httpx2.get(url)
+    assert opened.status_code == 303
+    assert "HttpOnly" in opened.headers["set-cookie"]
+    assert httpx2.get(url).status_code == 401
