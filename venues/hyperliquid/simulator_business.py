@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from venues.hyperliquid import simulator_actions as wire
 from venues.hyperliquid.simulator_limits import Limits
-from venues.hyperliquid.simulator_views import number, rounded
+from venues.hyperliquid.simulator_views import UNIFIED_MODES, number, rounded
 from venues.simulation import ownership, trading
 from venues.simulation.exchange import Exchange
 from venues.simulation.records import (
@@ -434,8 +434,13 @@ class Business:
         return DEFAULT
 
     def _usd_class_transfer(self, action: wire.UsdClassTransferAction, account: Account) -> Json:
-        del action, account
-        raise Refused("Action disabled when unified account is active")
+        if account.mode in UNIFIED_MODES:
+            raise Refused("Action disabled when unified account is active")
+        amount = Decimal(wire.normal_decimal(action.amount))
+        signed = -amount if action.toPerp else amount
+        if amount <= 0 or not ownership.put_aside(self._exchange.tables, account, signed):
+            raise Refused("Insufficient balance for transfer.")
+        return DEFAULT
 
     def _approve_builder_fee(self, action: wire.ApproveBuilderFeeAction, account: Account) -> Json:
         del action, account

@@ -366,16 +366,21 @@ def fill_rows(fills: list[Fill], *, aggregate: bool) -> list[Json]:
 
 
 def spot_state(exchange: Exchange, user: str) -> Json:
-    """Write spot balances: the unified view of the collateral, or nothing of one's own."""
+    """Write spot balances: what was put aside, in a unified account all of the collateral."""
     account = exchange.tables.accounts.get(user)
-    if account is None or account.mode not in ("unifiedAccount", "portfolioMargin"):
+    if account is None:
         return {"balances": []}
-    held = margin.full_summary(exchange.tables, user)
+    total, hold = account.spot_cash, Decimal(0)
+    if account.mode in views.UNIFIED_MODES:
+        held = margin.full_summary(exchange.tables, user)
+        total, hold = total + held.account_value, held.margin_used
+    if not total:
+        return {"balances": []}
     balance = {
         "coin": "USDC",
         "token": 0,
-        "total": views.rounded(held.account_value, 6),
-        "hold": views.rounded(held.margin_used, 6),
+        "total": views.rounded(total, 6),
+        "hold": views.rounded(hold, 6),
         "entryNtl": "0.0",
     }
     return {"balances": [balance]}

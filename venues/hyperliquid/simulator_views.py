@@ -31,6 +31,9 @@ Json = dict[str, Any]
 #: The address that public trades show for the house.
 HOUSE_ADDRESS: Final = "0x" + "1" * 40
 
+#: Account modes in which spot and perpetual balances are one.
+UNIFIED_MODES: Final = ("unifiedAccount", "portfolioMargin")
+
 _CANCELED: Final[dict[Reason | None, str]] = {
     Reason.MARGIN: "marginCanceled",
     Reason.SELF_TRADE: "selfTradeCanceled",

@@ -23,7 +23,7 @@ def ledger(
     fills = [one for one in tables.fills if account in (None, one.account)]
     positions = [
         row
-        for owner in tables.positions
+        for owner in tables.accounts
         if account in (None, owner)
         for row in margin.held_positions(tables, owner)
     ]
@@ -43,6 +43,7 @@ def balances(tables: Tables, account: str | None) -> list[Json]:
             "name": one.name,
             "master": one.master,
             "cash": str(one.cash),
+            "spot_cash": str(one.spot_cash),
             "account_value": str(margin.full_summary(tables, one.address).account_value),
             "withdrawable": str(margin.cross_summary(tables, one.address).withdrawable),
         }

@@ -33,8 +33,13 @@ class MarginSummary:
 
 
 def held_positions(tables: Tables, account: str) -> Iterator[Position]:
-    """Yield the positions that are not flat."""
-    return (row for row in tables.positions.get(account, {}).values() if row.quantity)
+    """Yield the positions that are not flat, in the order of the markets."""
+    rows = tables.positions.get(account)
+    if rows:
+        for symbol in tables.instruments:
+            row = rows.get(symbol)
+            if row is not None and row.quantity:
+                yield row
 
 
 def mark_price(tables: Tables, symbol: str) -> Decimal:

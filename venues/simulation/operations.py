@@ -74,17 +74,6 @@ def _fill(exchange: Exchange, order: Order, price: Decimal, quantity: Decimal) -
     trade(exchange.tables, taker, order, price, quantity)
 
 
-def walk_price(
-    exchange: Exchange, symbol: str, *, steps: int, step_bps: int, seed: int | None = None
-) -> list[Receipt]:
-    """Move a market's price by a seeded random walk, at once; return one receipt per step."""
-    source = random.Random(f"{exchange.seed if seed is None else seed}/walk/{symbol}")
-    receipts = []
-    for _ in range(steps):
-        receipts.append(step_price(exchange, symbol, source, step_bps))
-    return receipts
-
-
 def step_price(exchange: Exchange, symbol: str, source: random.Random, step_bps: int) -> Receipt:
     """Move a market's price by one random step of at most `step_bps` hundredths of a percent."""
     instrument = exchange.tables.instruments.get(symbol)

@@ -63,6 +63,16 @@ def can_spare(tables: Tables, account: Account, amount: Decimal) -> bool:
     return 0 < amount <= margin.cross_summary(tables, account.address).withdrawable
 
 
+def put_aside(tables: Tables, account: Account, amount: Decimal) -> bool:
+    """Move cash to the spot side, or with a negative amount back; False where it is not there."""
+    enough = can_spare(tables, account, amount) if amount > 0 else account.spot_cash >= -amount
+    if not amount or not enough:
+        return False
+    account.spot_cash += amount
+    move_cash(tables, account, -amount, "accountClassTransfer")
+    return True
+
+
 def agents_of(tables: Tables, account: str) -> list[Agent]:
     """Return the agents of an account that are valid now."""
     return [

@@ -175,11 +175,13 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
 class Account(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One trading account; `master` is set for a sub-account.
 
-    `cash` is collateral without unrealized profit and without what isolated positions hold.
+    `cash` is collateral without unrealized profit and without what isolated positions hold;
+    `spot_cash` is the same money put aside, where no position can lose it.
     """
 
     address: str
     cash: Decimal = ZERO
+    spot_cash: Decimal = ZERO
     master: str | None = None
     name: str = ""
     volume: Decimal = ZERO

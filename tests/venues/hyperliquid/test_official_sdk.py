@@ -213,6 +213,11 @@ async def test_the_master_approves_agents_and_moves_money(client: SimulatorClien
         )
         assert "Insufficient" in master.exchange.usd_transfer(10**9, "0x" + "ab" * 20)["response"]
         assert master.exchange.approve_builder_fee("0x" + "ab" * 20, "0.01%")["status"] == "ok"
+        assert master.exchange.usd_class_transfer(100, False)["status"] == "ok"
+        (aside,) = master.info.spot_user_state(master.address)["balances"]
+        assert aside["total"] == "100.0"
+        assert master.exchange.usd_class_transfer(40, True)["status"] == "ok"
+        assert "Insufficient" in master.exchange.usd_class_transfer(61, True)["response"]
         mode = master.exchange.user_set_abstraction(master.address, "unifiedAccount")
         assert mode["status"] == "ok"
         refused = master.exchange.usd_class_transfer(1, True)

@@ -7,13 +7,14 @@ import resource
 import signal
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
+from tests.venues.hyperliquid.simulator_client import SimulatorClient
 from venues.simulation.__main__ import main
 from venues.simulation.venue import NoSimulator, load_simulator
 
@@ -140,3 +141,38 @@ async def test_a_second_process_on_the_same_log_is_refused(tmp_path: Path) -> No
             _, text = await process.communicate()
         assert process.returncode == 2
         assert b"SIM_HOME" in text
+
+
+async def test_what_was_answered_before_a_kill_is_there_after_it(tmp_path: Path) -> None:
+    """Orders are placed side by side while the process dies: every answered one has survived."""
+    answered: list[str] = []
+    async with (
+        simulator(tmp_path) as (process, url, control),
+        SimulatorClient.opened(url, control) as client,
+    ):
+
+        async def trade(lane: int) -> None:
+            for step in range(10_000):
+                cloid = lane * 10_000 + step
+                with suppress(aiohttp.ClientError, ValueError):
+                    status = await client.order(price="30000", size="0.001", cloid=cloid)
+                    answered.append(status["resting"]["cloid"])
+                    continue
+                return
+
+        lanes = [asyncio.create_task(trade(lane)) for lane in range(1, 9)]
+        async with asyncio.timeout(30):
+            while len(answered) < 150:
+                await asyncio.sleep(0.005)
+        process.kill()
+        await asyncio.gather(*lanes)
+        await process.wait()
+    async with (
+        simulator(tmp_path) as (_, _, control),
+        aiohttp.ClientSession() as session,
+        session.get(control + "/ledger") as response,
+    ):
+        kept = [one["client_order_id"] for one in (await response.json())["orders"]]
+    assert set(answered) <= set(kept)
+    assert len(kept) == len(set(kept))
+    assert len(kept) - len(answered) <= len(lanes)
