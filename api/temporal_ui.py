@@ -21,7 +21,7 @@ from starlette.requests import cookie_parser
 
 from api.context import Caller, Ctx
 from api.edge import UI_PATH
-from api.problems import Problem, ProblemError, unavailable
+from api.problems import UNKNOWN, Problem, ProblemError, unavailable
 from domain.principals import Action
 
 #: Temporal holds a long poll for at most a minute.
@@ -103,13 +103,7 @@ async def serve_ui(request: Request, context: Ctx, caller: Caller) -> Response:
     except httpx2.TransportError as error:
         if acts:
             await context.audit(caller, "temporal_ui.post", path[:200], "no answer")
-        raise ProblemError(
-            unavailable(
-                f"Temporal's web UI does not answer ({type(error).__name__})"
-                + ("; what was asked may have been done all the same" if acts else ""),
-                code="temporal_ui_unavailable",
-            )
-        ) from None
+        raise ProblemError(_no_answer(error, acts=acts)) from None
     if acts:
         await context.audit(caller, "temporal_ui.post", path[:200], str(answer.status_code))
     if _is_page(answer):
@@ -118,6 +112,19 @@ async def serve_ui(request: Request, context: Ctx, caller: Caller) -> Response:
     # Set whole: the framework would add a type and length of its own.
     response.raw_headers = _answer_headers(answer, path)
     return response
+
+
+def _no_answer(error: httpx2.TransportError, *, acts: bool) -> Problem:
+    began = acts and not isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout)
+    return Problem(
+        status=503,
+        code="temporal_ui_unavailable",
+        detail=f"Temporal's web UI does not answer ({type(error).__name__})"
+        + ("; what was asked may have been done all the same" if began else ""),
+        outcome=UNKNOWN if began else None,
+        retryable=not began,
+        headers={"Retry-After": "1"},
+    )
 
 
 async def _answer(client: httpx2.AsyncClient, request: Request, body: bytes) -> httpx2.Response:

@@ -18,8 +18,10 @@ from fastapi import FastAPI
 from api.app import create_app
 from api.authentication import Authenticator, OperatorSessions
 from api.context import ApiParts, Endpoints, Limits
+from api.edge import UI_PATH
 from api.ports import Probe
 from api.serving import listen, server_for
+from api.temporal_ui import ui_client
 from domain.accounts import Account, AccountState, Network
 from domain.errors import Unavailable
 from domain.instruments import Instrument, MarketState, OrderSide, PriceRule
@@ -198,6 +200,7 @@ async def serving(
     limits: Limits | None = None,
     probes: dict[str, Probe] | None = None,
     temporal_ui: str | None = UI_ORIGIN,
+    ui_upstream: str | None = None,
     port: int = 0,
     change: Callable[[FastAPI], Awaitable[None]] | None = None,
     **options: Any,
@@ -226,7 +229,7 @@ async def serving(
         endpoints=Endpoints(
             api=url,
             streaming="ws://127.0.0.1:1",
-            temporal_ui=temporal_ui,
+            temporal_ui=f"{url}{UI_PATH}" if ui_upstream else temporal_ui,
             temporal_namespace="default",
         ),
         venues=("hyperliquid",),
@@ -235,6 +238,7 @@ async def serving(
         now=now,
         probes=probes if probes is not None else {"storage": storage.check},
         limits=limits or Limits(poll_interval_s=0.02),
+        temporal_ui=ui_client(ui_upstream) if ui_upstream else None,
     )
     app = create_app(parts)
     server = server_for(app, **options)
@@ -258,4 +262,6 @@ async def serving(
         server.should_exit = True
         server.force_exit = True
         await asyncio.wait_for(running, 20)
+        if parts.temporal_ui is not None:
+            await parts.temporal_ui.aclose()
         listener.close()
