@@ -55,9 +55,15 @@ class Ladder:
         level = self.best()
         return level.price if level else None
 
+    def crossing(self, price: Decimal) -> Level | None:
+        """Return the best level if an order of the other side at `price` would trade with it."""
+        if self._keys and self._keys[0] <= self._key(price):
+            return self._levels[self._keys[0]]
+        return None
+
     def crosses(self, price: Decimal) -> bool:
         """Tell whether an order of the other side at `price` would trade."""
-        return bool(self._keys) and self._keys[0] <= self._key(price)
+        return self.crossing(price) is not None
 
     def levels(self, depth: int | None = None) -> Iterator[Level]:
         """Yield levels, best first."""

@@ -21,8 +21,6 @@ def work(tables: Tables, order: Order, *, liquidation: Liquidation | None = None
     refused: so the venue reports them.
     """
     take(tables, order, liquidation=liquidation)
-    if not order.status.is_live:
-        return
     if not order.remaining:
         end(tables, order, OrderStatus.FILLED)
     elif order.time_in_force is not TimeInForce.IOC:
@@ -47,21 +45,17 @@ def rest(tables: Tables, order: Order) -> None:
 
 
 def take(tables: Tables, taker: Order, *, liquidation: Liquidation | None = None) -> None:
-    """Trade with resting orders while prices cross and something is left."""
+    """Trade with resting orders while prices cross and something is left.
+
+    A reduce-only taker was cut to its position before, and both shrink alike.
+    """
     ladder = tables.books[taker.symbol].side(taker.side.opposite)
-    while taker.remaining and ladder.crosses(taker.price):
-        level = ladder.best()
-        if level is None:
-            return
+    while taker.remaining and (level := ladder.crossing(taker.price)) is not None:
         maker = level.first()
         if maker.account == taker.account:
             end(tables, maker, OrderStatus.CANCELED, Reason.SELF_TRADE)
             continue
         quantity = min(taker.remaining, maker.remaining)
-        if taker.reduce_only:
-            quantity = min(quantity, tables.closable(taker.account, taker.symbol, taker.side))
-            if not quantity:
-                return
         if not maker_can_trade(tables, maker, quantity):
             end(tables, maker, OrderStatus.CANCELED, Reason.MARGIN)
             continue

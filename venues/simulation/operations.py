@@ -58,10 +58,7 @@ def set_price(
 def _sweep(exchange: Exchange, symbol: str, side: Side, price: Decimal) -> None:
     tables = exchange.tables
     ladder = tables.books[symbol].side(side)
-    while ladder.crosses(price):
-        level = ladder.best()
-        if level is None:
-            return
+    while (level := ladder.crossing(price)) is not None:
         order = level.first()
         if not maker_can_trade(tables, order, order.remaining):
             end(tables, order, OrderStatus.CANCELED, Reason.MARGIN)

@@ -185,6 +185,15 @@ class TestMargin:
         assert (resting.status, resting.reason) == (OrderStatus.CANCELED, Reason.MARGIN)
         assert seller.filled == 0
 
+    async def test_a_resting_order_that_closes_needs_no_margin(self, desk: Desk) -> None:
+        desk.buy("ann", "10", "101")
+        resting = desk.sell("ann", "10", "100")
+        with desk.exchange.action("loss"):
+            desk.tables.accounts["ann"].cash = D(25)
+        desk.buy("bob", "10", "100")
+        assert resting.status is OrderStatus.FILLED
+        assert desk.held("ann") == 0
+
 
 class TestReduceOnly:
     async def test_without_a_position_it_is_refused(self, desk: Desk) -> None:

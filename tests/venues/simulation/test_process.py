@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 
 from tests.venues.hyperliquid.simulator_client import SimulatorClient
-from venues.simulation.__main__ import main
+from venues.simulation.__main__ import SimulatorSettings, main, serve
 from venues.simulation.venue import NoSimulator, load_simulator
 
 
@@ -79,6 +79,27 @@ async def test_a_killed_process_goes_on_from_its_log(tmp_path: Path) -> None:
             process.send_signal(signal.SIGTERM)
             async with asyncio.timeout(15):
                 assert await process.wait() == 0
+
+
+async def test_it_serves_until_it_is_asked_to_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beat = tmp_path / "beat"
+    monkeypatch.setenv("PERP_DEX_HEARTBEAT_FILE", str(beat))
+    settings = SimulatorSettings.load(sim_port=0, sim_control_port=0, sim_commit_delay_ms=5)
+    serving = asyncio.create_task(serve("hyperliquid", settings))
+    async with asyncio.timeout(20):
+        while not beat.exists() or json.loads(beat.read_text())["state"] != "ready":
+            await asyncio.sleep(0.01)
+        endpoint = json.loads(beat.read_text())["endpoint"]
+        async with (
+            aiohttp.ClientSession() as session,
+            session.post(endpoint + "/info", json={"type": "meta"}) as response,
+        ):
+            assert response.status == 200
+        os.kill(os.getpid(), signal.SIGTERM)
+        await serving
+    assert not beat.exists()
 
 
 @pytest.mark.parametrize("arguments", [[], ["nasdaq"], ["hyperliquid", "now"]])

@@ -94,6 +94,11 @@ class TestFiring:
         desk.price("110")
         assert not order.triggered
 
+    async def test_a_trigger_at_no_price_is_refused(self, desk: Desk) -> None:
+        assert desk.refusal("ann", Side.BUY, "1", "90", trigger=stop("0")) is Reason.INVALID_PRICE
+        refused = desk.refusal("ann", Side.BUY, "1", "120", trigger=stop("105.00001"))
+        assert refused is Reason.TICK
+
 
 class TestTrees:
     def _tree(self, desk: Desk, price: str, tif: TimeInForce = TimeInForce.GTC) -> list[Order]:
@@ -158,6 +163,25 @@ class TestTrees:
         parent, profit, loss = self._tree(desk, "101", TimeInForce.IOC)
         assert parent.status is OrderStatus.FILLED
         assert profit.status is loss.status is OrderStatus.UNTRIGGERED
+
+    async def test_children_with_nothing_to_reduce_are_canceled_when_they_fire(
+        self, desk: Desk
+    ) -> None:
+        desk.sell("ann", "5", "99")
+        parent, profit, loss = self._tree(desk, "101")
+        assert (parent.status, desk.held("ann")) == (OrderStatus.FILLED, D(-3))
+        desk.price("89")
+        assert (loss.status, loss.reason) == (OrderStatus.CANCELED, Reason.REDUCE_ONLY)
+        assert profit.status is OrderStatus.UNTRIGGERED
+
+    async def test_a_reduce_only_parent_is_cut_to_the_position(self, desk: Desk) -> None:
+        desk.sell("ann", "1", "99")
+        parent = OrderRequest(
+            symbol="COIN", side=Side.BUY, price=D(101), quantity=D(3), reduce_only=True
+        )
+        with desk.exchange.action("order"):
+            trading.place_tree(desk.tables, desk.exchange.switches, "ann", [parent])
+        assert desk.held("ann") == 0
 
     async def test_a_refused_parent_places_nothing(self, desk: Desk) -> None:
         placements = self._placements(desk, "99.99999")
