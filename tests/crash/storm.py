@@ -15,9 +15,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from storage.opening import open_storage
-
 from domain.ports import OrderFilter
+from storage.opening import open_storage
 from tests.crash.rig import ORDER_OF_START, Rig, eventually
 from tests.crash.trader import Trader
 
