@@ -199,7 +199,16 @@ async def run(settings: WorkerSettings, parts: Parts | None = None) -> None:
         )
         workflows = OrderWorkflows(client)
         workers = [
-            _worker(settings, client, venue, storage, access, connectors, parts) for venue in venues
+            venue_worker(
+                settings,
+                client,
+                venue,
+                storage=storage,
+                access=access,
+                connectors=connectors,
+                parts=parts,
+            )
+            for venue in venues
         ]
         await _warm(settings, connectors, venues)
         for worker in workers:
@@ -221,15 +230,17 @@ async def run(settings: WorkerSettings, parts: Parts | None = None) -> None:
                 task.cancel()
 
 
-def _worker(
+def venue_worker(
     settings: WorkerSettings,
     client: Client,
     venue: str,
+    *,
     storage: Storage,
     access: TradingAccessSource,
     connectors: Connectors,
     parts: Parts,
 ) -> Worker:
+    """Return the worker of a venue's task queue, not yet running."""
     injected = CommandParts(
         ledger=parts.ledger(storage.ledger),
         orders=storage.orders,
