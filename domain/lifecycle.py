@@ -63,8 +63,6 @@ class Lifecycle:
     retry_at: datetime | None = None
     last_answer: str = ""
     requests: tuple[RequestRecord, ...] = ()
-    overdue: bool = False
-    settled: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,6 +235,23 @@ def after_closure(life: Lifecycle, closure: Closure) -> Lifecycle:
     return _answer_if_done(replace(life, order=order))
 
 
+def denial(life: Lifecycle, reason: str) -> Close:
+    """Return the end of an order of which we refuse to place a further revision."""
+    if life.replacement is not None and life.replacement.cleared:
+        return _close(Verdict.CANCELED, f"replace_refused: {reason}")
+    return _close(Verdict.EXPIRED, f"not_sent: {reason}")
+
+
+def is_in_vain(life: Lifecycle, key: CommandKey) -> bool:
+    """Tell whether a decided command left us where we were, so that the next one has to wait."""
+    newest = life.order.current
+    if newest is None:
+        return False
+    if key.command is CommandKind.PLACE:
+        return newest.absent is not None
+    return not newest.is_settled
+
+
 def delayed(life: Lifecycle, until: datetime) -> Lifecycle:
     """Return the lifecycle with one more fruitless attempt and the time of the next."""
     return replace(life, attempts=life.attempts + 1, retry_at=until)
@@ -338,3 +353,18 @@ def adopted(order: Order, undecided: tuple[CommandKey, ...], cancel_count: int) 
         cancel_count=cancel_count,
         cancel_wanted=wanted and not being_replaced,
     )
+
+
+def taken_over(
+    life: Lifecycle, order: Order, undecided: tuple[CommandKey, ...], cancel_count: int
+) -> Lifecycle:
+    """Return the lifecycle that goes on from what the ledger says, with all that is wanted kept."""
+    taken = adopted(order, undecided, cancel_count)
+    life = replace(
+        life,
+        order=order,
+        unresolved=undecided,
+        cancel_count=max(life.cancel_count, cancel_count),
+        cancel_wanted=life.cancel_wanted or taken.cancel_wanted,
+    )
+    return after_report(life, order)

@@ -55,6 +55,8 @@ from workflows.payloads import PayloadKeys, data_converter
 QUERY_TIMEOUT = timedelta(seconds=3)
 SIGNAL_TIMEOUT = timedelta(seconds=5)
 RESOLVE_WAIT_S = 10.0
+CLOSED_MEANWHILE = "AcceptedUpdateCompletedWorkflow"
+"""The server's word for an update whose workflow closed before it was answered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +169,8 @@ class OrderWorkflows:
         if placed.fingerprint != order.fingerprint:
             # Joining an update by its id does not run its validator.
             raise Conflict("another request has this key already", code="idempotency_mismatch")
-        return Placement(order=placed, decided=True)
+        decided = placed.outcome not in ("pending", "unknown")
+        return Placement(order=placed if decided else None, decided=decided)
 
     async def _after_failed_start(self, order_id: str, error: RPCError) -> Placement:
         """Tell whether a failed start started all the same; never call it refused on a guess."""
@@ -256,6 +259,8 @@ class OrderWorkflows:
             raise _refusal(error) from None
         except (RPCError, RuntimeError) as error:
             raise _unreached(error) from None
+        if not reply.decided:
+            return RequestAnswer(order=None, decided=False)
         return RequestAnswer(order=reply.order, decided=True, refusal=reply.refusal)
 
     async def report(self, order_id: str, report: OrderReport) -> Delivered:
@@ -422,6 +427,8 @@ def _context(namespace: str, workflow_id: str) -> WorkflowSerializationContext:
 
 def _refusal(error: WorkflowUpdateFailedError) -> Exception:
     cause = error.cause
+    if isinstance(cause, ApplicationError) and cause.type == CLOSED_MEANWHILE:
+        return Conflict("the order's workflow has closed", code="workflow_closed")
     if isinstance(cause, ApplicationError):
         return Conflict(cause.message, code=cause.type or "conflict")
     return Unavailable(f"the order's workflow failed the request: {cause}")

@@ -62,7 +62,11 @@ class ResolveRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestReply:
-    """The answer to a cancel, modify or resolve; `refusal` says why it was not done."""
+    """The answer to a cancel, modify or resolve; `refusal` says why it was not done.
+
+    Not `decided`: the workflow goes on in a fresh history and answers those who ask again.
+    """
 
     order: Order
     refusal: str | None = None
+    decided: bool = True

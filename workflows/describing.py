@@ -4,8 +4,19 @@ from __future__ import annotations
 
 from domain.lifecycle import Lifecycle, Replacement, Step, Wait
 from domain.numbers import plain
-from domain.orders import Order, OrderType
+from domain.orders import Order, OrderStatus, OrderType
 from workflows import policies
+
+_RESTING = frozenset({"ACCEPTED", "TRIGGERED", "PARTIALLY_FILLED"})
+
+
+def searched(status: OrderStatus, shown: str | None) -> str:
+    """Return the status to search an order by, where `shown` is the one it has been.
+
+    A resting order stays what it was at first: an event for each partial fill costs more than it
+    tells, and the exact status is in the details and in SQL.
+    """
+    return shown if shown in _RESTING and status.value in _RESTING else status.value
 
 
 def summary(order: Order, account_label: str) -> str:

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from temporalio import workflow
@@ -45,7 +46,7 @@ from domain.lifecycle import (
     next_step,
 )
 from domain.order_fold import apply
-from domain.orders import Closure, Order, OrderReport, Verdict
+from domain.orders import Order, OrderReport
 from workflows import describing, policies
 from workflows.contracts import (
     CancelRequest,
@@ -74,7 +75,8 @@ class OrderWorkflow:
         self._shown_status = shown.get(ORDER_STATUS)
         self._attention = shown.get(NEEDS_ATTENTION, False)
         self._placed = start.carried is not None
-        self._since_unresolved = workflow.now()
+        self._leaving = False
+        self._trying_since: datetime | None = None
         self._step: Step = Wait()
         workflow.set_current_details(describing.details(self._life, self._step))
 
@@ -100,16 +102,16 @@ class OrderWorkflow:
         while True:
             self._take_reports()
             if self._reconsider:
-                await self._adopt()
+                await self._look_again()
+            settling = self._step.kind == "settle"
             self._step = next_step(self._life, workflow.now())
-            await self._show()
-            if self._step.kind == "settle":
-                if await self._settle():
-                    return describing.end(self._life.order)
-            else:
+            if self._step.kind == "settle" and not settling:
+                self._life = lifecycle.undelayed(self._life)
+            self._show()
+            if self._step.kind != "settle":
                 await self._do(self._step)
-            if self._may_continue_as_new():
-                self._continue_as_new()
+            elif await self._settle():
+                return describing.end(self._life.order)
 
     async def _do(self, step: Step) -> None:
         match step.kind:
@@ -125,6 +127,7 @@ class OrderWorkflow:
                 await self._close(step)
             case "wait":
                 await self._wait(step)
+                await self._continue_if_suggested()
 
     # Steps
 
@@ -144,13 +147,7 @@ class OrderWorkflow:
             return
         key = CommandKey(order_id=order.order_id, command=CommandKind.PLACE, revision=step.revision)
         if result.denied is not None and step.revision > 0 and not result.order.is_terminal:
-            await self._close(
-                Close(
-                    closure=Closure(
-                        verdict=Verdict.CANCELED, reason=f"replace_refused: {result.denied}"
-                    )
-                )
-            )
+            await self._close(lifecycle.denial(self._life, result.denied))
             return
         self._after(key, result)
 
@@ -164,9 +161,6 @@ class OrderWorkflow:
             return
         key = CommandKey(order_id=order_id, command=CommandKind.CANCEL, revision=step.number)
         self._after(key, result)
-        newest = self._life.order.current
-        if result.definite and newest is not None and not newest.is_settled:
-            self._delay()
 
     async def _command(
         self, method: Callable[[OrderActivities, Any], Any], task: PlaceTask | CancelTask
@@ -189,13 +183,10 @@ class OrderWorkflow:
 
     def _after(self, key: CommandKey, result: CommandResult) -> None:
         """Take in what a command brought; reports that came meanwhile are folded in again."""
-        if not result.definite and not self._life.unresolved:
-            self._since_unresolved = workflow.now()
         self._life = lifecycle.after_command(
             self._life, key, result.order, definite=result.definite, answer=result.answer
         )
-        newest = self._life.order.current
-        if key.command is CommandKind.PLACE and newest is not None and newest.absent:
+        if result.definite and lifecycle.is_in_vain(self._life, key):
             self._delay()
         elif result.definite:
             self._life = lifecycle.undelayed(self._life)
@@ -272,7 +263,11 @@ class OrderWorkflow:
 
     async def _settle(self) -> bool:
         """Collect late reports, check that every fill is booked, and say whether all is done."""
-        await workflow.sleep(policies.SETTLE_PAUSE, summary="late reports")
+        pause = policies.SETTLE_PAUSE
+        if self._life.retry_at is not None:
+            pause = max(pause, self._life.retry_at - workflow.now())
+        await workflow.sleep(pause, summary="late reports")
+        await self._continue_if_suggested()
         self._take_reports()
         try:
             settlement: Settlement = await workflow.execute_local_activity_method(
@@ -283,38 +278,38 @@ class OrderWorkflow:
             )
         except ActivityError as error:
             self._life = replace(self._life, last_answer=f"not settled: {error.cause}")
-            await workflow.sleep(policies.LONGEST_PAUSE, summary="settle again")
+            self._delay()
             return False
         self._life = lifecycle.after_report(self._life, settlement.order)
         if not settlement.settled:
             self._life = replace(self._life, last_answer=f"not settled: {settlement.missing}")
+            self._delay()
             return False
         await workflow.wait_condition(workflow.all_handlers_finished)
         return self._life.order.is_terminal and not self._reports
 
-    async def _adopt(self) -> None:
+    async def _look_again(self) -> None:
         self._reconsider = False
+        try:
+            await self._adopt()
+        except ActivityError as error:
+            # Whoever asked was wrong: the ledger has nothing of this order yet.
+            self._life = replace(self._life, last_answer=f"nothing to take over: {error.cause}")
+
+    async def _adopt(self) -> None:
         adoption: Adoption = await workflow.execute_local_activity_method(
             OrderActivities.adopt,
             OrderTask(order_id=self._life.order.order_id),
             start_to_close_timeout=policies.COMMAND_TIMEOUT,
-            retry_policy=policies.PATIENT,
+            retry_policy=policies.ADOPTING,
         )
-        self._adopting = False
         self._take_over(adoption)
 
     def _take_over(self, adoption: Adoption) -> None:
-        taken = lifecycle.adopted(adoption.order, adoption.undecided, adoption.cancel_count)
-        self._since_unresolved = workflow.now()
         self._placed = True
-        self._life = replace(
-            self._life,
-            order=taken.order,
-            unresolved=taken.unresolved,
-            cancel_count=max(self._life.cancel_count, taken.cancel_count),
-            cancel_wanted=self._life.cancel_wanted or taken.cancel_wanted,
+        self._life = lifecycle.taken_over(
+            self._life, adoption.order, adoption.undecided, adoption.cancel_count
         )
-        self._life = lifecycle.after_report(self._life, taken.order)
 
     # What comes in
 
@@ -332,7 +327,7 @@ class OrderWorkflow:
     async def place(self, request: PlaceRequest) -> Order:
         """Wait until the order's outcome is known, and return the order."""
         await workflow.wait_condition(
-            lambda: self._life.order.outcome not in ("pending", "unknown")
+            lambda: self._leaving or self._life.order.outcome not in ("pending", "unknown")
         )
         return self._life.order
 
@@ -387,6 +382,8 @@ class OrderWorkflow:
     @workflow.update(name="resolve")
     async def resolve(self, request: ResolveRequest) -> RequestReply:
         """Take an operator's word on an order that no proof can decide."""
+        if lifecycle.find_request(self._life, request.request_id) is not None:
+            return await self._reply(request.request_id)
         adoption: Adoption = await workflow.execute_local_activity_method(
             OrderActivities.apply_operator_verdict,
             OperatorVerdict(
@@ -398,15 +395,18 @@ class OrderWorkflow:
             start_to_close_timeout=policies.COMMAND_TIMEOUT,
             retry_policy=policies.PATIENT,
         )
+        self._life = lifecycle.request(self._life, request.request_id, "resolve")
+        self._life = lifecycle.answered(self._life, request.request_id, None)
         self._life = replace(self._life, unresolved=())
         self._life = lifecycle.after_report(self._life, adoption.order)
         self._touched = True
-        return RequestReply(order=self._life.order)
+        return await self._reply(request.request_id)
 
     @resolve.validator
     def _check_resolve(self, request: ResolveRequest) -> None:
         self._refuse_if_ended(request.request_id)
-        if not self._life.unresolved:
+        known = lifecycle.find_request(self._life, request.request_id) is not None
+        if not known and not self._life.unresolved:
             raise ApplicationError("nothing of this order is unknown", type="not_unknown")
 
     @workflow.query(name="state")
@@ -419,10 +419,12 @@ class OrderWorkflow:
             record = lifecycle.find_request(self._life, request_id)
             return record is not None and record.answered
 
-        await workflow.wait_condition(answered)
+        await workflow.wait_condition(lambda: self._leaving or answered())
         record = lifecycle.find_request(self._life, request_id)
         return RequestReply(
-            order=self._life.order, refusal=record.refusal if record is not None else None
+            order=self._life.order,
+            refusal=record.refusal if record is not None else None,
+            decided=answered(),
         )
 
     def _refuse_if_ended(self, request_id: str) -> None:
@@ -441,7 +443,7 @@ class OrderWorkflow:
             if any(r.number == report.revision for r in order.revisions):
                 order = apply(order, report)
             else:
-                self._reconsider = self._placed
+                self._reconsider = self._reconsider or self._placed
         self._reports.clear()
         if order != self._life.order:
             self._life = lifecycle.after_report(self._life, order)
@@ -450,7 +452,7 @@ class OrderWorkflow:
         pause = policies.pause(self._life.attempts, workflow.random().random())
         self._life = lifecycle.delayed(self._life, workflow.now() + pause)
 
-    async def _show(self) -> None:
+    def _show(self) -> None:
         """Keep details, status and the call for attention true.
 
         The status is upserted where an order comes to rest, is unknown or ends: what an operator
@@ -458,25 +460,40 @@ class OrderWorkflow:
         """
         workflow.set_current_details(describing.details(self._life, self._step))
         status = self._life.order.status
-        overdue = (
-            bool(self._life.unresolved)
-            and workflow.now() - self._since_unresolved > policies.ATTENTION_AFTER
-        )
+        overdue = self._is_overdue()
         lasts = status.is_terminal or self._step.kind == "wait" or bool(self._life.unresolved)
         changes: list[Any] = []
-        if lasts and status.value != self._shown_status:
-            changes.append(ORDER_STATUS.value_set(status.value))
-            self._shown_status = status.value
+        searched = describing.searched(status, self._shown_status)
+        if lasts and searched != self._shown_status:
+            changes.append(ORDER_STATUS.value_set(searched))
+            self._shown_status = searched
         if overdue != self._attention:
             changes.append(NEEDS_ATTENTION.value_set(overdue))
             self._attention = overdue
         if changes:
             workflow.upsert_search_attributes(changes)
 
-    def _may_continue_as_new(self) -> bool:
-        quiet = self._step.kind == "wait" and workflow.all_handlers_finished()
-        return quiet and workflow.info().is_continue_as_new_suggested()
+    def _is_overdue(self) -> bool:
+        """Tell whether the same thing has been tried in vain for long."""
+        if not self._life.unresolved and not self._life.attempts:
+            self._trying_since = None
+            return False
+        if self._trying_since is None:
+            self._trying_since = workflow.now()
+        return workflow.now() - self._trying_since > policies.ATTENTION_AFTER
 
-    def _continue_as_new(self) -> None:
+    async def _continue_if_suggested(self) -> None:
+        """Go on in a fresh history when this one is long.
+
+        After a pause only, so that no command is in this task; with every report taken and every
+        caller that waits sent off undecided.
+        """
+        if not workflow.info().is_continue_as_new_suggested():
+            return
+        self._leaving = True
+        await workflow.wait_condition(workflow.all_handlers_finished)
         self._take_reports()
+        if self._reconsider:
+            self._leaving = False
+            return
         workflow.continue_as_new(OrderStart(order=self._life.order, carried=self._life))

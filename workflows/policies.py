@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from temporalio.common import RetryPolicy
+
+from domain.errors import CorruptState
 
 TASK_TIMEOUT = timedelta(seconds=3)
 
@@ -23,6 +26,9 @@ PATIENT = RetryPolicy(
     maximum_interval=timedelta(seconds=10),
 )
 """For what only reads and writes our own store."""
+
+ADOPTING = replace(PATIENT, non_retryable_error_types=[CorruptState.__name__])
+"""As PATIENT; but where the ledger knows nothing, asking again brings nothing."""
 
 SETTLE_PAUSE = timedelta(seconds=1)
 """Between an order's end and its workflow's: late reports are collected meanwhile."""
