@@ -13,7 +13,7 @@ from typing import Literal
 from domain.accounts import Network
 from domain.commands import Command, CommandKind
 from domain.orders import Concern, Order
-from domain.outcomes import Outcome, is_definite
+from domain.outcomes import Outcome, SendResult, is_definite
 
 
 class NonceRule(StrEnum):
@@ -131,3 +131,15 @@ class Found:
 
 
 Reservation = Inserted | Found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournaledCommand:
+    """A command that went out while the ledger could not be written, as the journal holds it.
+
+    `result` None: its bytes may be out, and nothing is known of them.
+    """
+
+    entry_id: str
+    row: CommandRow
+    result: SendResult | None = None

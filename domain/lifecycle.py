@@ -194,13 +194,38 @@ def after_command(
     pending = tuple(k for k in life.unresolved if k != key)
     if not definite:
         pending = (*pending, key)
+    known = {revision.number for revision in life.order.revisions}
+    if key.command is CommandKind.PLACE:
+        known.add(key.revision)
     life = replace(life, order=order, unresolved=pending, last_answer=answer)
+    life = _caught_up(life, known)
     if key.command is CommandKind.CANCEL and definite:
         life = replace(life, cancel_count=max(life.cancel_count, key.revision + 1))
         life = _clear(life)
     if definite and key.command is CommandKind.PLACE and life.replacement is not None:
         life = _after_replacement(life, key.revision)
     return _answer_if_done(life)
+
+
+def _caught_up(life: Lifecycle, known: set[int]) -> Lifecycle:
+    """Return the lifecycle with revisions that the ledger has and we did not know of.
+
+    After a crash the ledger may be ahead: a command that is run again finds its row, and behind it
+    the placement that followed. That placement may be out; it is resolved, never canceled unseen.
+    """
+    ahead = [r for r in life.order.revisions if r.number not in known]
+    if not ahead:
+        return life
+    keys = tuple(
+        CommandKey(order_id=life.order.order_id, command=CommandKind.PLACE, revision=r.number)
+        for r in ahead
+        if r.effective is Verdict.SUBMITTED and r.absent is None
+    )
+    life = replace(life, unresolved=(*life.unresolved, *keys))
+    if life.replacement is not None:
+        cleared = any(r.effective is Verdict.CANCELED for r in life.order.revisions[:-1])
+        life = replace(life, replacement=replace(life.replacement, cleared=cleared))
+    return _after_replacement(life, ahead[-1].number) if not keys else life
 
 
 def _clear(life: Lifecycle) -> Lifecycle:

@@ -104,6 +104,20 @@ class IntentLedger(Protocol):
         """
         ...
 
+    async def absorb(self, row: CommandRow, result: SendResult | None) -> Order:
+        """Take in a command that was sent while the ledger did not answer; return its order.
+
+        Inserts the row if it is not there, folds its outcome into the order and remembers its
+        nonce, in one transaction. Another command may have taken the key meanwhile: the row then
+        gets the next free one. Doing it again changes nothing; without `result` the row is
+        undecided.
+
+        Raises:
+            NotFound: there is no such order.
+            Unavailable: the database does not answer; absorb it again later.
+        """
+        ...
+
     async def read(self, key: CommandKey) -> CommandRow | None:
         """Return the row, or None."""
         ...

@@ -311,6 +311,51 @@ def test_a_replacement_learned_of_from_the_ledger_is_not_canceled_by_itself() ->
     assert next_step(life, NOW) == Wait()
 
 
+def a_ledger_ahead(**changes: object) -> tuple[Lifecycle, Order]:
+    """A modify whose process died after its placement was reserved: the cancel runs again."""
+    life = lifecycle.request(Lifecycle(order=resting()), "m1", "modify")
+    life = replace(life, replacement=a_replacement(announced=True))
+    old = a_revision(verdict=Verdict.CANCELED)
+    order = an_order(
+        revisions=(old, a_revision(number=1, client_order_id="c1", **changes)),
+    )
+    return life, order
+
+
+def test_a_placement_that_the_ledger_knows_and_we_do_not_is_resolved_before_all_else() -> None:
+    life, order = a_ledger_ahead()
+
+    life = after_command(life, CANCEL_0, order, definite=True, answer="")
+
+    assert next_step(life, NOW) == Resolve(key=key(CommandKind.PLACE, 1))
+    assert life.replacement is not None
+    assert life.replacement.cleared
+    accepted = replace(order.revisions[1], verdict=Verdict.ACCEPTED)
+    order = replace(order, revisions=(order.revisions[0], accepted))
+    life = after_command(life, key(CommandKind.PLACE, 1), order, definite=True, answer="")
+    assert life.replacement is None
+    assert life.requests[0].answered
+    assert life.requests[0].refusal is None
+
+
+def test_a_replacement_that_the_ledger_has_as_accepted_answers_the_modify() -> None:
+    life, order = a_ledger_ahead(verdict=Verdict.ACCEPTED)
+
+    life = after_command(life, CANCEL_0, order, definite=True, answer="")
+
+    assert life.requests[0].answered
+    assert life.replacement is None
+    assert next_step(life, NOW) == Wait()
+
+
+def test_a_revision_ahead_without_a_modify_is_resolved_too() -> None:
+    _, order = a_ledger_ahead()
+
+    life = after_command(Lifecycle(order=resting()), CANCEL_0, order, definite=True, answer="")
+
+    assert next_step(life, NOW) == Resolve(key=key(CommandKind.PLACE, 1))
+
+
 @pytest.mark.parametrize(
     ("life", "quantity", "refusal"),
     [
