@@ -8,13 +8,13 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests.crash.fills_first import run_fills_first
 from tests.crash.freezing import run_freezing
-from tests.crash.matrix import CellResult, Matrix, cells, show
+from tests.crash.matrix import COMMANDS, CellResult, Matrix, cells, show
 from tests.crash.mutants import MUTANTS
 from tests.crash.rig import Rig
 from tests.crash.storm import Storm
@@ -44,13 +44,15 @@ async def trader_of(rig: Rig) -> Trader:
     return trader
 
 
-async def run_matrix(home: Path, *, every: int, mutant: str) -> list[CellResult]:
+async def run_matrix(
+    home: Path, *, every: int, mutant: str, commands: Sequence[str]
+) -> list[CellResult]:
     """Run every `every`th cell of the matrix, then freezing and fills that come first."""
     results: list[CellResult] = []
     async with Rig(home, mutant=mutant) as rig:
         trader = await trader_of(rig)
         matrix = Matrix(rig, trader)
-        chosen = cells()[::every]
+        chosen = [cell for cell in cells() if cell.command in commands][::every]
         for number, cell in enumerate(chosen, 1):
             result = await matrix.run(cell)
             say(f"{number}/{len(chosen)} {cell}: {result.wrong or 'good'} ({result.seconds:.1f} s)")
@@ -74,6 +76,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.crash")
     parser.add_argument("what", choices=("all", "matrix", "storm"), nargs="?", default="all")
     parser.add_argument("--every", type=int, default=1, help="run every Nth cell only")
+    parser.add_argument("--command", choices=COMMANDS, action="append", help="only this one")
     parser.add_argument("--orders", type=int, default=200)
     parser.add_argument("--seed", type=int, default=20261125)
     parser.add_argument("--mutant", choices=MUTANTS, default="", help="must be caught")
@@ -83,7 +86,12 @@ def main() -> int:
     with homes(options.keep) as home:
         if options.what in ("all", "matrix"):
             results = asyncio.run(
-                run_matrix(home / "matrix", every=options.every, mutant=options.mutant)
+                run_matrix(
+                    home / "matrix",
+                    every=options.every,
+                    mutant=options.mutant,
+                    commands=options.command or COMMANDS,
+                )
             )
             sys.stdout.write(show(results) + "\n")
             bad += sum(result.wrong is not None for result in results)
