@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from google.protobuf import json_format
 from hypothesis import given
 from hypothesis import strategies as st
-from temporalio.api.common.v1 import Payload
+from temporalio.api.common.v1 import Payload, Payloads
 from temporalio.api.failure.v1 import Failure
 from temporalio.converter import (
     ActivitySerializationContext,
@@ -216,6 +217,23 @@ async def test_the_web_ui_decodes_by_the_payloads_own_labels() -> None:
     answer = await CodecService(KEYS).decode(body)
 
     assert base64.b64decode(answer["payloads"][0]["data"]) == b'"hello"'
+
+
+async def test_the_web_ui_shows_foreign_payloads_as_they_are_and_broken_ones_in_words() -> None:
+    plain = Payload(metadata={"encoding": b"json/plain"}, data=b'{"seq": 1}')
+    [ours] = await EncryptingCodec(ROTATED).with_context(HERE).encode([plain])
+    [cut] = await EncryptingCodec(KEYS).with_context(HERE).encode([plain])
+    cut.metadata["workflow-id"] = b"order-2"
+    body = json_format.MessageToJson(Payloads(payloads=[plain, ours, cut])).encode()
+
+    answer = await CodecService(KEYS).decode(body)
+
+    shown = [json.loads(base64.b64decode(payload["data"])) for payload in answer["payloads"]]
+    assert shown == [
+        {"seq": 1},
+        "cannot be opened: payload key 'k2' is not in the ring",
+        "cannot be opened: a payload fails its authentication",
+    ]
 
 
 async def test_the_codec_service_encodes_for_a_place() -> None:
