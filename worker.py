@@ -7,6 +7,7 @@ Decides nothing itself.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 import sys
@@ -24,12 +25,13 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.access import Checkpoints, CommandParts, NoCheckpoints
 from activities.accounts import AccountActivities
+from activities.emergency_journal import CachedAccess, EmergencyCancels, absorb_journal
 from activities.orders import OrderActivities
 from activities.resolution import ResolutionActivities
 from bus.connection import Bus
 from bus.nudges import NudgePublisher
 from domain.accounts import Account, Network
-from domain.errors import InvalidInput, PerpDexError, VenueUnavailable
+from domain.errors import InvalidInput, NotFound, PerpDexError, VenueUnavailable
 from domain.ports import IntentLedger, TradingAccessSource
 from process.death import protect_memory
 from process.heartbeat import Heartbeat
@@ -40,6 +42,8 @@ from sealing.errors import SealingError
 from sealing.key_ring import ensure_key_ring
 from sealing.keys import Recipient, ensure_key_pair, load_private_key
 from sealing.passphrase import load_passphrase
+from storage.journal import FileCommandJournal
+from storage.ledger_mark import LedgerGuard, LedgerMark
 from storage.opening import Storage, open_storage
 from venues import registry
 from venues.connector import Connector
@@ -55,6 +59,9 @@ log = structlog.get_logger()
 MARKETS_EVERY_S = 600.0
 CLOCK_EVERY_S = 60.0
 SEAL_EVERY_S = 5.0
+ABSORB_EVERY_S = 1.0
+MARK_EVERY_S = 1.0
+OPEN_ACCESS_EVERY_S = 60.0
 CLOCK_OFFSET_BOUND = timedelta(milliseconds=500)
 DRAIN = timedelta(seconds=8)
 STICKY_TIMEOUT = timedelta(seconds=1)
@@ -164,6 +171,86 @@ class Parts:
     resolution: type[ResolutionActivities] = ResolutionActivities
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reserve:
+    """What the worker keeps beside the database, for when that is away or comes back shorter."""
+
+    storage: Storage
+    access: CachedAccess
+    journal: FileCommandJournal
+    emergency: EmergencyCancels
+    guard: LedgerGuard
+
+    @classmethod
+    def beside(
+        cls, storage: Storage, source: TradingAccessSource, home: Path, checkpoints: Checkpoints
+    ) -> Reserve:
+        """Return the reserve whose files are in `home`."""
+        journal = FileCommandJournal(home / "journal")
+        access = CachedAccess(source)
+        return cls(
+            storage=storage,
+            access=access,
+            journal=journal,
+            emergency=EmergencyCancels(
+                journal=journal, access=access, checkpoints=checkpoints, now=_now
+            ),
+            guard=LedgerGuard(LedgerMark(home), storage.ledger, storage.halts),
+        )
+
+    async def start(self) -> None:
+        """Halt if the ledger is shorter than it was; absorb what was journaled; open credentials.
+
+        Raises:
+            Unavailable: the database does not answer.
+            CorruptState: the ledger's mark cannot be read.
+        """
+        shortfall = await self.guard.check()
+        if shortfall is not None:
+            log.critical("new exposure is halted", reason=str(shortfall))
+        try:
+            await self._absorb()
+        except PerpDexError as error:
+            # The chore tries again; live orders are not left alone for it.
+            log.critical("journal not absorbed", reason=str(error))
+        await self._open_access()
+
+    async def stop(self) -> None:
+        """Absorb and mark once more, if the database answers."""
+        with contextlib.suppress(PerpDexError):
+            await self._absorb()
+            await self.guard.check()
+
+    def chores(self) -> tuple[Coroutine[Any, Any, None], ...]:
+        """Return what is to be done again and again."""
+        return (
+            _chore("journal", ABSORB_EVERY_S, self._absorb),
+            _chore("ledger mark", MARK_EVERY_S, self._check),
+            _chore("access", OPEN_ACCESS_EVERY_S, self._open_access),
+        )
+
+    async def _absorb(self) -> None:
+        absorbed = await absorb_journal(self.journal, self.storage.ledger, _now())
+        if absorbed:
+            log.warning("journal absorbed", entries=absorbed)
+
+    async def _check(self) -> None:
+        shortfall = await self.guard.check()
+        if shortfall is not None and shortfall.newly_halted:
+            log.critical("new exposure is halted", reason=str(shortfall))
+
+    async def _open_access(self) -> None:
+        accounts = await self.storage.accounts.all_active()
+        self.access.keep_only(accounts)
+        for account in accounts:
+            try:
+                await self.access.open(account.account_id)
+            except (NotFound, SealingError) as error:
+                log.warning(
+                    "credential not opened", account_id=account.account_id, reason=str(error)
+                )
+
+
 async def run(settings: WorkerSettings, parts: Parts | None = None) -> None:
     """Serve until SIGTERM or SIGINT, then drain.
 
@@ -181,8 +268,10 @@ async def run(settings: WorkerSettings, parts: Parts | None = None) -> None:
         ensure_key_pair(secrets, Recipient.WORKER, passphrase)
         key = load_private_key(secrets, Recipient.WORKER, passphrase)
         storage = await open_storage(settings.database_url, home)
-        access = storage.access(key)
         stack.push_async_callback(storage.close)
+        reserve = Reserve.beside(storage, storage.access(key), home, parts.checkpoints)
+        await reserve.start()
+        stack.push_async_callback(reserve.stop)
         bus = Bus(settings.redis_url)
         stack.push_async_callback(bus.close)
         nudges = await stack.enter_async_context(NudgePublisher(bus))
@@ -204,9 +293,10 @@ async def run(settings: WorkerSettings, parts: Parts | None = None) -> None:
                 client,
                 venue,
                 storage=storage,
-                access=access,
+                access=reserve.access,
                 connectors=connectors,
                 parts=parts,
+                emergency=reserve.emergency,
             )
             for venue in venues
         ]
@@ -218,6 +308,7 @@ async def run(settings: WorkerSettings, parts: Parts | None = None) -> None:
             _chore("markets", MARKETS_EVERY_S, lambda: _save_markets(storage, connectors)),
             _chore("clock", CLOCK_EVERY_S, lambda: _measure(storage, connectors)),
             _chore("audit", SEAL_EVERY_S, storage.audit.seal),
+            *reserve.chores(),
         ]
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(chore) for chore in chores]
@@ -239,6 +330,7 @@ def venue_worker(
     access: TradingAccessSource,
     connectors: Connectors,
     parts: Parts,
+    emergency: EmergencyCancels | None = None,
 ) -> Worker:
     """Return the worker of a venue's task queue, not yet running."""
     injected = CommandParts(
@@ -249,7 +341,7 @@ def venue_worker(
         checkpoints=parts.checkpoints,
         now=_now,
     )
-    orders = OrderActivities(injected)
+    orders = OrderActivities(injected, emergency)
     resolution = parts.resolution(injected)
     accounts = AccountActivities(accounts=storage.accounts, access=access, connectors=connectors)
     return Worker(

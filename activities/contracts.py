@@ -10,6 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from domain.ledger import CommandKey
+from domain.lifecycle import Cancel
 from domain.orders import Concern, Order
 
 
@@ -26,12 +27,27 @@ class PlaceTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelTask:
-    """Cancel the order's `revision` by cancel number `number`."""
+    """Cancel the order's `revision` by cancel number `number`.
+
+    `order` is the workflow's own copy: with the database away it is all that a cancel needs.
+    """
 
     order_id: str
     number: int
     revision: int
     concern: Concern
+    order: Order | None = None
+
+
+def cancel_task(order: Order, step: Cancel) -> CancelTask:
+    """Return the task of a cancel that is the next step of `order`."""
+    return CancelTask(
+        order_id=order.order_id,
+        number=step.number,
+        revision=step.revision,
+        concern=step.concern,
+        order=order,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ prove they hand to `activities.resolution`. Knows no venue and no SQL.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
@@ -24,6 +25,7 @@ from activities.contracts import (
     RequestNote,
     Settlement,
 )
+from activities.emergency_journal import EmergencyCancels
 from domain.accounts import Network, TradingAccess
 from domain.commands import CancelOrder, CommandKind, PlaceOrder
 from domain.errors import (
@@ -32,29 +34,34 @@ from domain.errors import (
     InvalidInput,
     NotFound,
     RiskRefused,
+    Unavailable,
     VenueRefused,
     VenueUnavailable,
 )
 from domain.ledger import CommandDraft, CommandKey, CommandRow
 from domain.order_fold import with_closure
-from domain.orders import Closure, Concern, Order, OrderReport, Verdict
+from domain.orders import Closure, Concern, Order, OrderReport, Revision, Verdict
 from domain.outcomes import Accepted, NotSent, Rejected, SendResult, Unknown
 from domain.timeline import EventKind, TimelineEvent
 from venues.connector import Connector, VenueOrder
 
 SEND_WITHIN_S = 1.0
+LEDGER_WITHIN_S = 1.5
+"""How long a cancel waits for the database; the venue needs the rest of the activity's time."""
 FILL_OVERLAP = timedelta(minutes=1)
 
 
 class OrderActivities:
     """The activities of `OrderWorkflow` that act at once."""
 
-    def __init__(self, parts: CommandParts) -> None:
+    def __init__(self, parts: CommandParts, emergency: EmergencyCancels | None = None) -> None:
+        """Take the parts; without `emergency` cancels wait for the database."""
         self._ledger = parts.ledger
         self._orders = parts.orders
         self._access = parts.access
         self._connectors = parts.connectors
         self._carrier = CommandCarrier(parts.ledger, parts.orders, parts.checkpoints)
+        self._emergency = emergency
         self._now = parts.now
 
     @activity.defn(name="place_order")
@@ -101,6 +108,7 @@ class OrderActivities:
         except Conflict as error:
             stored = await self._orders.get(order.order_id)
             return CommandResult(order=stored or order, definite=True, answer=str(error))
+        self._saw(reservation.row)
         return await self._carrier.carry_out(reservation, connector, access)
 
     async def _placement(
@@ -142,38 +150,35 @@ class OrderActivities:
 
     @activity.defn(name="cancel_order")
     async def cancel(self, task: CancelTask) -> CommandResult:
-        """Cancel a resting venue order, then read its final quantities from the venue."""
-        order = await self._carrier.stored(task.order_id)
-        revision = next(r for r in order.revisions if r.number == task.revision)
-        access = await self._access.open(order.account_id)
-        connector = await self._connectors.connector(order.venue, access.account.network)
-        command = CancelOrder(
-            symbol=order.symbol,
-            client_order_id=revision.client_order_id,
-            venue_order_id=revision.venue_order_id,
-        )
-        draft = CommandDraft(
-            key=CommandKey(
-                order_id=order.order_id, command=CommandKind.CANCEL, revision=task.number
-            ),
-            account_id=order.account_id,
-            venue=order.venue,
-            network=access.account.network,
-            symbol=order.symbol,
-            signer=access.account.signer,
-            command=command,
-            target_revision=task.revision,
-            raises_exposure=False,
-            nonce_rule=connector.capabilities.nonce_rule,
-            send_within_s=SEND_WITHIN_S,
-            admission_window_s=connector.proofs.admission_window_s,
-            concern=task.concern,
-        )
-        reservation = await self._ledger.reserve(
-            draft,
-            spell_client_order_id=lambda collision: revision.client_order_id,
-            compose=await connector.compose(command),
-        )
+        """Cancel a resting venue order, then read its final quantities from the venue.
+
+        With the database away, or too slow to leave time for the venue, the cancel goes out all
+        the same, journaled: see `activities.emergency_journal`. A cancel that makes room for a
+        modify waits: without the database the rest could not be placed.
+        """
+        emergency = self._emergency
+        if task.order is None or task.concern is not Concern.PENDING_CANCEL:
+            emergency = None
+        give_up_at = self._now() + timedelta(seconds=LEDGER_WITHIN_S)
+        try:
+            async with asyncio.timeout(None if emergency is None else LEDGER_WITHIN_S):
+                order = await self._carrier.stored(task.order_id)
+                access = await self._access.open(order.account_id)
+                connector = await self._connectors.connector(order.venue, access.account.network)
+                draft = _cancel_draft(task, order, access, connector)
+                if emergency is not None:
+                    # What is given up here must not come into the ledger behind our back.
+                    draft = replace(draft, not_after=give_up_at)
+                reservation = await self._ledger.reserve(
+                    draft,
+                    spell_client_order_id=lambda _: _revision(order, task).client_order_id,
+                    compose=await connector.compose(draft.command),
+                )
+        except (Unavailable, TimeoutError) as error:
+            if emergency is None or task.order is None or isinstance(error, VenueUnavailable):
+                raise
+            return await self._cancel_unledgered(emergency, task, task.order)
+        self._saw(reservation.row)
         replacing = task.concern is Concern.PENDING_MODIFY
         return await self._carrier.carry_out(
             reservation,
@@ -182,6 +187,23 @@ class OrderActivities:
             settled_concern=Concern.PENDING_MODIFY if replacing else Concern.NONE,
             refine=lambda row, result: self._final_state(connector, access, order, row, result),
         )
+
+    async def _cancel_unledgered(
+        self, emergency: EmergencyCancels, task: CancelTask, order: Order
+    ) -> CommandResult:
+        access = emergency.access.last(order.account_id)
+        connector = await self._connectors.connector(order.venue, access.account.network)
+        return await emergency.carry_out(
+            _cancel_draft(task, order, access, connector),
+            order,
+            connector,
+            access,
+            refine=lambda row, result: self._final_state(connector, access, order, row, result),
+        )
+
+    def _saw(self, row: CommandRow) -> None:
+        if self._emergency is not None:
+            self._emergency.saw(row)
 
     async def _final_state(
         self,
@@ -352,6 +374,35 @@ def _key(task: PlaceTask) -> CommandKey:
     return CommandKey(
         order_id=task.order.order_id, command=CommandKind.PLACE, revision=task.revision
     )
+
+
+def _cancel_draft(
+    task: CancelTask, order: Order, access: TradingAccess, connector: Connector
+) -> CommandDraft:
+    revision = _revision(order, task)
+    return CommandDraft(
+        key=CommandKey(order_id=order.order_id, command=CommandKind.CANCEL, revision=task.number),
+        account_id=order.account_id,
+        venue=order.venue,
+        network=access.account.network,
+        symbol=order.symbol,
+        signer=access.account.signer,
+        command=CancelOrder(
+            symbol=order.symbol,
+            client_order_id=revision.client_order_id,
+            venue_order_id=revision.venue_order_id,
+        ),
+        target_revision=task.revision,
+        raises_exposure=False,
+        nonce_rule=connector.capabilities.nonce_rule,
+        send_within_s=SEND_WITHIN_S,
+        admission_window_s=connector.proofs.admission_window_s,
+        concern=task.concern,
+    )
+
+
+def _revision(order: Order, task: CancelTask) -> Revision:
+    return next(r for r in order.revisions if r.number == task.revision)
 
 
 def _as_asked(task: PlaceTask, command: PlaceOrder) -> Order:

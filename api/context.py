@@ -118,10 +118,13 @@ class Context:
             raise Unavailable("Temporal does not answer") from error
 
     async def label_of(self, account_id: str) -> str:
-        """Return an account's label; it never changes."""
+        """Return an account's label, which never changes; its id while the database is away."""
         label = self._labels.get(account_id)
         if label is None:
-            account = await self.parts.accounts.get(account_id)
+            try:
+                account = await self.parts.accounts.get(account_id)
+            except Unavailable:
+                return account_id
             label = account.label if account is not None else account_id
             if account is not None:
                 self._labels[account_id] = label
@@ -130,21 +133,37 @@ class Context:
     async def order(self, principal: Principal, action: Action, text: str) -> tuple[Order, bool]:
         """Return an order of the caller, and whether SQL has it (else only its workflow).
 
+        What may end an order needs no database: its workflow knows whose it is.
+
         Raises:
             NotFound: there is none, or it is another's.
+            Unavailable: the database is needed and does not answer.
         """
         try:
             order_id = check_order_id(text)
         except InvalidInput:
             raise NotFound("no such order") from None
-        order = await self.parts.orders.get(order_id)
+        order, away = None, None
+        try:
+            order = await self.parts.orders.get(order_id)
+        except Unavailable as error:
+            if action is not Action.CLOSE:
+                raise
+            away = error
         kept = order is not None
         if order is None:
             order = await self.ask(self.parts.desk.pending(order_id))
         if order is None:
-            raise NotFound("no such order")
+            raise away or NotFound("no such order")
         await self.authorize(principal, action, order.owner, f"order:{order_id}")
         return order, kept
+
+    async def newest(self, order: Order) -> Order:
+        """Return the order as SQL has it now; the given one where SQL has none or is away."""
+        try:
+            return await self.parts.orders.get(order.order_id) or order
+        except Unavailable:
+            return order
 
     async def account(self, principal: Principal, action: Action, name: str) -> Account:
         """Return an account of the caller by id or label.

@@ -410,7 +410,7 @@ async def _check_change(context: Context, order: Order, body: ModifyOrderBody) -
 async def _request_answer(
     request: Request, context: Context, order: Order, answer: RequestAnswer, refusal_code: str
 ) -> JSONResponse:
-    current = answer.order or await context.parts.orders.get(order.order_id) or order
+    current = answer.order or await context.newest(order)
     label = await context.label_of(current.account_id)
     view = order_view(current, label).json_ready()
     if answer.refusal is not None:
@@ -432,7 +432,7 @@ async def _request_failed(
     request: Request, context: Context, order: Order, error: PerpDexError
 ) -> JSONResponse:
     """Answer for a request the workflow did not take: ended, refused, or Temporal away."""
-    current = await context.parts.orders.get(order.order_id) or order
+    current = await context.newest(order)
     if current.is_terminal and isinstance(error, (Conflict, NotFound)):
         return respond(request, await _ended_problem(context, current))
     problem = of_error(error)

@@ -31,6 +31,12 @@ def check() -> int:
     return _migrate("check")
 
 
+@app.command("resume")
+def resume() -> int:
+    """Let trading go on after a ledger was found shorter, once you have compared with the venue."""
+    return _migrate("resume")
+
+
 def _migrate(action: str) -> int:
     """Run `python -m storage.migrate` with the stack's database where none is named."""
     from stack import lifecycle

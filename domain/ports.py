@@ -87,9 +87,9 @@ class IntentLedger(Protocol):
 
         Raises:
             RiskRefused: a halt or limit forbids it; nothing was written.
-            Conflict: a placement comes too late (code `too_late`: past `not_after`; code
-                `order_ended`: the stored order is terminal) and was not in the ledger before;
-                nothing was written.
+            Conflict: it comes too late (code `too_late`: past `not_after`; for a placement also
+                code `order_ended`: the stored order is terminal) and was not in the ledger
+                before; nothing was written.
             Unavailable: the database does not answer; whether a row is there is unknown.
         """
         ...

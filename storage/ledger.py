@@ -17,11 +17,12 @@ from domain.accounts import Network
 from domain.errors import CorruptState, NotFound
 from domain.ledger import CommandDraft, CommandKey, CommandRow, CommandSlot, Reservation
 from domain.order_fold import apply
-from domain.orders import Concern, Order
+from domain.orders import Concern, Order, OrderReport
 from domain.outcomes import Accepted, Rejected, SendResult, is_definite
 from domain.settlement import settle
 from domain.timeline import EventKind, TimelineEvent
 from storage import codec
+from storage.absorbing import Absorbing
 from storage.clock import Clock, utc_now
 from storage.command_rows import (
     HAS_KEY,
@@ -51,6 +52,7 @@ class SqlIntentLedger:
         self._writer = OrderWriter(database, now)
         self._nonces = Nonces(database, now)
         self._reserving = Reserving(database, self._writer, self._nonces, now)
+        self._absorbing = Absorbing(self._writer, self._nonces)
 
     async def reserve(
         self,
@@ -118,8 +120,7 @@ class SqlIntentLedger:
     def _note_late(
         self, connection: Connection, row: CommandRow, before: Order, result: SendResult
     ) -> Order:
-        outcome = result.outcome
-        report = outcome.report if isinstance(outcome, Accepted | Rejected) else None
+        report = _report_in(result)
         if report is None:
             return before
         after = apply(before, report)
@@ -163,6 +164,28 @@ class SqlIntentLedger:
         self._writer.append(connection, after, events)
         return after
 
+    async def absorb(self, row: CommandRow, result: SendResult | None) -> Order:
+        """Take in a command that was sent while the database did not answer; see the port.
+
+        Raises:
+            NotFound: there is no such order.
+            Unavailable: the database does not answer; absorbing again is safe.
+        """
+        return await self._database.write(lambda connection: self._absorb(connection, row, result))
+
+    def _absorb(self, connection: Connection, row: CommandRow, result: SendResult | None) -> Order:
+        row, before = self._absorbing.run(connection, row)
+        if result is None:
+            return before
+        canceling = before.concern is Concern.PENDING_CANCEL
+        concern = Concern.NONE if canceling and is_definite(result.outcome) else None
+        after = self._decide(connection, row.key, result, concern)
+        report = _report_in(result)
+        if report is not None and not row.is_decided:
+            # The workflow that had it sent may have died before it heard of it.
+            self._writer.deliver(connection, before, after, report)
+        return after
+
     async def read(self, key: CommandKey) -> CommandRow | None:
         """Return the row, or None."""
         found = await self._database.fetch_one(READ_COMMAND, key_parameters(key))
@@ -203,6 +226,11 @@ class SqlIntentLedger:
                 last_nonce=last_nonce,
             )
         )
+
+
+def _report_in(result: SendResult) -> OrderReport | None:
+    outcome = result.outcome
+    return outcome.report if isinstance(outcome, Accepted | Rejected) else None
 
 
 def _outcome_event(row: CommandRow, result: SendResult) -> TimelineEvent:

@@ -1,4 +1,4 @@
-"""`python -m storage.migrate upgrade | current | check | paper-only`: the schema, by command.
+"""`python -m storage.migrate upgrade | current | check | paper-only | resume`, by command.
 
 Started by people and by the supervisor as a process of its own. Exit codes: 0 done or fine, 1 not
 so (the message says what to run), 2 wrong settings, 3 an account that is not paper exists, 4 the
@@ -19,6 +19,9 @@ from domain.errors import InvalidInput, Unavailable
 from process.settings import ProcessSettings
 from storage.accounts import SqlAccountStore
 from storage.engine import Database, open_database
+from storage.halts import HaltStore
+from storage.ledger import SqlIntentLedger
+from storage.ledger_mark import LedgerGuard, LedgerMark
 from storage.revision import HEAD, WrongRevision
 from storage.url import default_url
 
@@ -78,10 +81,23 @@ _QUESTIONS: dict[str, Callable[[Database], Awaitable[int]]] = {
 }
 
 
-async def _answer(question: str, url: str) -> int:
+async def _resume(database: Database, home: Path) -> int:
+    """Let trading go on with the ledger as it is; see `storage.ledger_mark`."""
+    guard = LedgerGuard(LedgerMark(home), SqlIntentLedger(database), HaltStore(database))
+    before, now = await guard.resume()
+    sys.stdout.write(
+        f"the ledger's mark was {before} and is {now}; a halt for its sake is lifted\n"
+    )
+    return 0
+
+
+async def _answer(action: str, url: str, home: Path) -> int:
     database = open_database(url)
     try:
-        return await _QUESTIONS[question](database)
+        if action == "resume":
+            await database.check_revision()
+            return await _resume(database, home)
+        return await _QUESTIONS[action](database)
     finally:
         await database.close()
 
@@ -91,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m storage.migrate", description="Bring or check the database's schema."
     )
-    parser.add_argument("action", choices=("upgrade", *_QUESTIONS))
+    parser.add_argument("action", choices=("upgrade", *_QUESTIONS, "resume"))
     action = parser.parse_args(arguments).action
     settings = MigrateSettings.load_or_exit()
     try:
@@ -102,7 +118,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             reached = upgrade(settings.url())
             sys.stdout.write(f"the schema is at revision {reached}\n")
             return 0
-        return asyncio.run(_answer(action, settings.url()))
+        return asyncio.run(_answer(action, settings.url(), settings.perp_dex_home.expanduser()))
+    except WrongRevision as error:
+        sys.stderr.write(f"{error}\n")
+        return EXIT_NOT_SO
     except InvalidInput as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_WRONG_SETTINGS

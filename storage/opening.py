@@ -11,7 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from domain.fills import Fill
-from domain.ledger import CommandDraft, CommandKey, CommandSlot, Inserted, Reservation
+from domain.ledger import (
+    CommandDraft,
+    CommandKey,
+    CommandRow,
+    CommandSlot,
+    Inserted,
+    Reservation,
+)
 from domain.orders import Concern, Order, OrderReport
 from domain.outcomes import SendResult
 from domain.ports import Folded
@@ -73,6 +80,12 @@ class TellingLedger(SqlIntentLedger):
     ) -> Order:
         """Decide, then tell. See the port."""
         order = await super().decide(key, result, concern=concern)
+        self._listeners.tell(order.account_id)
+        return order
+
+    async def absorb(self, row: CommandRow, result: SendResult | None) -> Order:
+        """Absorb, then tell. See the port."""
+        order = await super().absorb(row, result)
         self._listeners.tell(order.account_id)
         return order
 

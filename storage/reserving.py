@@ -66,7 +66,7 @@ class Reserving:
         self._writer.lock_account(connection, draft.account_id)
         now = self._now()
         send_by = now + timedelta(seconds=draft.send_within_s)
-        if draft.not_after is not None:
+        if draft.not_after is not None and draft.key.command is CommandKind.PLACE:
             send_by = min(send_by, draft.not_after)
         values = _row_values(draft, token, now, send_by)
         if not self._won(connection, values):
@@ -106,9 +106,9 @@ class Reserving:
     ) -> tuple[Order, bool]:
         """Refuse what may not be sent; return the order, and whether it is not stored yet."""
         places = draft.key.command is CommandKind.PLACE
-        if places and draft.not_after is not None and now > draft.not_after:
+        if draft.not_after is not None and now > draft.not_after:
             raise Conflict(
-                f"expected placement {draft.key} before {draft.not_after.isoformat()}, it is "
+                f"expected command {draft.key} before {draft.not_after.isoformat()}, it is "
                 f"{now.isoformat()}; nothing was sent",
                 code="too_late",
             )

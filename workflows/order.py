@@ -28,6 +28,7 @@ from activities.contracts import (
     RequestNote,
     ResolveTask,
     Settlement,
+    cancel_task,
 )
 from activities.orders import OrderActivities
 from activities.resolution import ResolutionActivities
@@ -152,14 +153,11 @@ class OrderWorkflow:
         self._after(key, result)
 
     async def _cancel(self, step: Cancel) -> None:
-        order_id = self._life.order.order_id
-        task = CancelTask(
-            order_id=order_id, number=step.number, revision=step.revision, concern=step.concern
-        )
-        result = await self._command(OrderActivities.cancel, task)
+        order = self._life.order
+        result = await self._command(OrderActivities.cancel, cancel_task(order, step))
         if result is None:
             return
-        key = CommandKey(order_id=order_id, command=CommandKind.CANCEL, revision=step.number)
+        key = CommandKey(order_id=order.order_id, command=CommandKind.CANCEL, revision=step.number)
         self._after(key, result)
 
     async def _command(

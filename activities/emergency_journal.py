@@ -1,0 +1,255 @@
+"""Cancels with the database away: journaled to a local file, sent, and absorbed into the ledger.
+
+Only a cancel goes this way: it can raise no exposure, and sent twice it does what it does once.
+Knows the journal by its port; no SQL and no venue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from activities.access import Checkpoints
+from activities.commands import Refine, describe
+from activities.contracts import CommandResult
+from domain.accounts import Account, Network, TradingAccess
+from domain.errors import NotFound, PerpDexError, Unavailable
+from domain.ledger import (
+    CommandDraft,
+    CommandKey,
+    CommandRow,
+    CommandSlot,
+    JournaledCommand,
+    NonceRule,
+)
+from domain.orders import Concern, Order
+from domain.outcomes import SendResult, is_definite
+from domain.ports import IntentLedger, TradingAccessSource
+from domain.settlement import settle
+from venues.connector import Connector, MessageComposer
+
+IN_FLIGHT = timedelta(seconds=10)
+"""Younger entries without a result are being sent, perhaps by another process."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class CommandJournal(Protocol):
+    """An append-only local file of the commands that the ledger does not know yet."""
+
+    async def begin(self, row: CommandRow) -> str:
+        """Append a command, on disk when this returns; return the entry's id.
+
+        Raises:
+            Unavailable: it could not be written; nothing may be sent.
+        """
+        ...
+
+    async def note(self, entry_id: str, result: SendResult) -> None:
+        """Append what became of an entry's command; the newest result counts.
+
+        Raises:
+            Unavailable: it could not be written; the entry stays without it.
+        """
+        ...
+
+    async def pending(self) -> tuple[JournaledCommand, ...]:
+        """Return the entries that the ledger lacks, or whose result it lacks, oldest first.
+
+        Raises:
+            CorruptState: a line in the middle of the journal cannot be read.
+        """
+        ...
+
+    async def mark_absorbed(self, entry: JournaledCommand) -> None:
+        """Append that the ledger has the entry as it is given here.
+
+        Raises:
+            Unavailable: it could not be written; absorbing the entry again does no harm.
+        """
+        ...
+
+
+class CachedAccess:
+    """Opens credentials as its source does, and remembers the last one opened of each account."""
+
+    def __init__(self, source: TradingAccessSource) -> None:
+        self._source = source
+        self._last: dict[str, TradingAccess] = {}
+
+    async def open(self, account_id: str) -> TradingAccess:
+        """Open an account's credential. See `TradingAccessSource`."""
+        try:
+            access = await self._source.open(account_id)
+        except NotFound:
+            self._last.pop(account_id, None)
+            raise
+        self._last[account_id] = access
+        return access
+
+    async def open_signer(self, account_id: str, signer: str) -> TradingAccess:
+        """Open the credential of a given signer; not remembered. See `TradingAccessSource`."""
+        return await self._source.open_signer(account_id, signer)
+
+    def last(self, account_id: str) -> TradingAccess:
+        """Return what was opened last, for when storage does not answer.
+
+        Raises:
+            Unavailable: this process has not opened the account's credential yet.
+        """
+        access = self._last.get(account_id)
+        if access is None:
+            raise Unavailable(
+                f"the database does not answer and the credential of account {account_id} has not "
+                "been opened by this process; the cancel waits for the database"
+            )
+        return access
+
+    def keep_only(self, accounts: Iterable[Account]) -> None:
+        """Forget every account but these."""
+        kept = {account.account_id for account in accounts}
+        for account_id in self._last.keys() - kept:
+            del self._last[account_id]
+
+
+@dataclass(slots=True, kw_only=True)
+class EmergencyCancels:
+    """Sends cancels that the ledger cannot take, each once, after the journal has them."""
+
+    journal: CommandJournal
+    access: CachedAccess
+    checkpoints: Checkpoints
+    now: Callable[[], datetime]
+    _nonces: dict[tuple[str, Network, str], int] = field(default_factory=dict)
+    _sent: dict[CommandKey, JournaledCommand] = field(default_factory=dict)
+
+    def saw(self, row: CommandRow) -> None:
+        """Remember the nonce of a command that the ledger gave to this process."""
+        if row.nonce is not None:
+            signer = (row.venue, row.network, row.signer)
+            self._nonces[signer] = max(self._nonces.get(signer, 0), row.nonce)
+
+    async def carry_out(
+        self,
+        draft: CommandDraft,
+        order: Order,
+        connector: Connector,
+        access: TradingAccess,
+        *,
+        refine: Refine,
+    ) -> CommandResult:
+        """Journal a cancel, send it once, journal its outcome; return `order` with it folded in.
+
+        A key that this process has journaled before is not sent again.
+
+        Raises:
+            Unavailable: the journal cannot be written, or the venue's nonces are counted by the
+                ledger; nothing was sent.
+        """
+        compose = await connector.compose(draft.command)
+        if draft.key in self._sent:
+            return _answer(order, self._sent[draft.key])
+        row = self._row(draft, order, compose)
+        entry = self._sent[row.key] = JournaledCommand(entry_id="", row=row)
+        try:
+            entry = replace(entry, entry_id=await self.journal.begin(row))
+        except BaseException:
+            # Not sent, and not to be: the next attempt has a line of its own.
+            del self._sent[row.key]
+            raise
+        self.checkpoints.reached("cancel.journaled")
+        result = await connector.send(row, access)
+        self.checkpoints.reached("cancel.answer_read")
+        entry = await self._note(entry, result)
+        if is_definite(result.outcome):
+            refined = await refine(row, result)
+            if refined != result:
+                entry = await self._note(entry, refined)
+        self.checkpoints.reached("cancel.outcome_journaled")
+        return _answer(order, entry)
+
+    async def _note(self, entry: JournaledCommand, result: SendResult) -> JournaledCommand:
+        entry = self._sent[entry.row.key] = replace(entry, result=result)
+        await self.journal.note(entry.entry_id, result)
+        return entry
+
+    def _row(self, draft: CommandDraft, order: Order, compose: MessageComposer) -> CommandRow:
+        now = self.now()
+        revision = next(r for r in order.revisions if r.number == draft.target_revision)
+        window_s = draft.admission_window_s
+        slot = CommandSlot(
+            client_order_id=revision.client_order_id,
+            nonce=self._nonce(draft, now),
+            admitted_until=None if window_s is None else now + timedelta(seconds=window_s),
+        )
+        row = CommandRow(
+            key=draft.key,
+            account_id=draft.account_id,
+            venue=draft.venue,
+            network=draft.network,
+            symbol=draft.symbol,
+            signer=draft.signer,
+            lane=draft.lane,
+            target_revision=draft.target_revision,
+            client_order_id=slot.client_order_id,
+            nonce=slot.nonce,
+            admitted_until=slot.admitted_until,
+            message=compose(slot),
+            inserted_at=now,
+            send_by=now + timedelta(seconds=draft.send_within_s),
+        )
+        self.saw(row)
+        return row
+
+    def _nonce(self, draft: CommandDraft, now: datetime) -> int | None:
+        if draft.nonce_rule is NonceRule.NONE:
+            return None
+        if draft.nonce_rule is NonceRule.SEQUENCE:
+            raise Unavailable(
+                f"the nonces of {draft.venue} are counted in the ledger, which does not answer; "
+                "the cancel waits for the database"
+            )
+        last = self._nonces.get((draft.venue, draft.network, draft.signer), 0)
+        return max((now - _EPOCH) // timedelta(milliseconds=1), last + 1)
+
+
+async def absorb_journal(journal: CommandJournal, ledger: IntentLedger, now: datetime) -> int:
+    """Take into the ledger what the journal holds, and mark it; return how many entries.
+
+    An entry that cannot be taken stays, and those after it are taken all the same.
+
+    Raises:
+        Unavailable: the database or the journal does not answer; absorb again later.
+        PerpDexError: of the first entry that could not be taken, once all were tried.
+    """
+    absorbed = 0
+    refused: PerpDexError | None = None
+    for entry in await journal.pending():
+        if entry.result is None and now - entry.row.inserted_at < IN_FLIGHT:
+            continue
+        try:
+            await ledger.absorb(entry.row, entry.result)
+        except Unavailable:
+            raise
+        except PerpDexError as error:
+            refused = refused or error
+            continue
+        await journal.mark_absorbed(entry)
+        absorbed += 1
+    if refused is not None:
+        raise refused
+    return absorbed
+
+
+def _answer(order: Order, entry: JournaledCommand) -> CommandResult:
+    outcome = None if entry.result is None else entry.result.outcome
+    definite = is_definite(outcome)
+    said = "it may have been sent before"
+    if outcome is not None:
+        order, said = settle(order, entry.row, outcome), describe(outcome)
+    order = replace(order, concern=Concern.NONE if definite else Concern.PENDING_CANCEL)
+    return CommandResult(
+        order=order, definite=definite, answer=f"{said} (journaled: the database does not answer)"
+    )
