@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tests.crash.fills_first import run_fills_first
 from tests.crash.freezing import run_freezing
+from tests.crash.late_requests import run_late_requests
 from tests.crash.matrix import COMMANDS, CellResult, Matrix, cells, show
 from tests.crash.mutants import MUTANTS
 from tests.crash.rig import Rig
@@ -47,7 +48,7 @@ async def trader_of(rig: Rig) -> Trader:
 async def run_matrix(
     home: Path, *, every: int, mutant: str, commands: Sequence[str]
 ) -> list[CellResult]:
-    """Run every `every`th cell of the matrix, then freezing and fills that come first."""
+    """Run every `every`th cell of the matrix, then what comes too early, too late, or freezes."""
     results: list[CellResult] = []
     async with Rig(home, mutant=mutant) as rig:
         trader = await trader_of(rig)
@@ -57,7 +58,12 @@ async def run_matrix(
             result = await matrix.run(cell)
             say(f"{number}/{len(chosen)} {cell}: {result.wrong or 'good'} ({result.seconds:.1f} s)")
             results.append(result)
-        for extra in (*run_fills_first(rig, trader), *run_freezing(rig, trader)):
+        extras = (
+            *run_fills_first(rig, trader),
+            *run_late_requests(rig, trader),
+            *run_freezing(rig, trader),
+        )
+        for extra in extras:
             result = await extra
             say(f"{result.cell}: {result.wrong or 'good'} ({result.seconds:.1f} s)")
             results.append(result)

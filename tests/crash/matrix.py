@@ -29,7 +29,7 @@ GAPS = (
     "outcome commit | task completion",
     "task completion | answer to the caller",
 )
-HOLD_BEFORE_MS = 2500
+HOLD_BEFORE_MS = 6000
 HOLD_ANSWER_MS = 4000
 QUANTITY = "0.01"
 

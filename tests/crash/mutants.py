@@ -64,6 +64,9 @@ class AlwaysInserted:
     ) -> Order:
         return await self._ledger.decide(key, result, concern=concern)
 
+    async def absorb(self, row: CommandRow, result: SendResult | None) -> Order:
+        return await self._ledger.absorb(row, result)
+
     async def read(self, key: CommandKey) -> CommandRow | None:
         return await self._ledger.read(key)
 

@@ -13,6 +13,7 @@ import pytest
 
 from tests.crash.__main__ import trader_of
 from tests.crash.fills_first import run_fills_first
+from tests.crash.late_requests import run_late_requests
 from tests.crash.matrix import COMMANDS, Matrix, cells
 from tests.crash.rig import Rig
 from tests.crash.storm import Storm
@@ -33,9 +34,10 @@ async def test_a_slice_of_the_matrix_and_a_small_storm(tmp_path: Path) -> None:
         matrix = Matrix(rig, trader)
         results = [await matrix.run(cell) for cell in chosen]
         results += [await run for run in run_fills_first(rig, trader)]
+        results += [await next(run_late_requests(rig, trader))]
         wrong += [f"{result.cell}: {result.wrong}" for result in results if result.wrong]
         storm = Storm(rig, trader, seed=SEED, say=lambda text: None)
         wrong += await storm.run(STORM_ORDERS)
 
-    assert len(results) == len(COMMANDS) + 3
+    assert len(results) == len(COMMANDS) + 4
     assert not wrong, f"seed {SEED}:\n" + "\n".join(wrong)

@@ -6,11 +6,16 @@ import os
 import sys
 
 from activities.resolution import ResolutionActivities
+from domain.ports import IntentLedger
 from process.logging import configure_logging
 from tests.crash.checkpoints import FileCheckpoints
 from tests.crash.mutants import AlwaysInserted, FenceIgnored, add_reports
 from tests.crash.rig import MUTANT_VARIABLE
 from worker import Parts, WorkerSettings, run_to_exit
+
+
+def _as_it_is(ledger: IntentLedger) -> IntentLedger:
+    return ledger
 
 
 def main() -> int:
@@ -21,7 +26,7 @@ def main() -> int:
     configure_logging(service="worker", log_format=settings.log_format, level=settings.log_level)
     parts = Parts(
         checkpoints=FileCheckpoints.from_environment(),
-        ledger=AlwaysInserted if mutant == "always-inserted" else lambda ledger: ledger,
+        ledger=AlwaysInserted if mutant == "always-inserted" else _as_it_is,
         resolution=FenceIgnored if mutant == "fence-ignored" else ResolutionActivities,
     )
     return run_to_exit(settings, parts)
