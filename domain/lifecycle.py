@@ -138,11 +138,11 @@ def next_step(life: Lifecycle, now: datetime) -> Step:
         return Resolve(key=life.unresolved[0])
     if order.is_terminal:
         return Settle()
+    if life.replacement is not None and not life.replacement.announced:
+        return Announce()
     newest = order.current
     if newest is None or newest.is_settled:
         return _place_or_close(life, newest, now)
-    if life.replacement is not None and not life.replacement.announced:
-        return Announce()
     if life.cancel_wanted or life.replacement is not None:
         if life.retry_at is not None and now < life.retry_at:
             return Wait(until=life.retry_at)
@@ -251,7 +251,12 @@ def _after_replacement(life: Lifecycle, placed: int) -> Lifecycle:
 
 def after_report(life: Lifecycle, order: Order) -> Lifecycle:
     """Return the lifecycle after reports, or the ledger, changed the order."""
-    return _answer_if_done(_clear(replace(life, order=order)))
+    life = _clear(replace(life, order=order))
+    newest = order.current
+    if newest is not None and newest.effective is not Verdict.CANCELED and not life.unresolved:
+        # What came after the old order went, and is not in doubt, is the replacement.
+        life = _after_replacement(life, newest.number)
+    return _answer_if_done(life)
 
 
 def after_closure(life: Lifecycle, closure: Closure) -> Lifecycle:
@@ -314,7 +319,7 @@ def want_cancel(life: Lifecycle) -> Lifecycle:
 
 def want_replacement(life: Lifecycle, wanted: Replacement) -> Lifecycle:
     """Return the lifecycle with a modify wanted."""
-    return undelayed(replace(life, replacement=wanted))
+    return undelayed(_clear(replace(life, replacement=wanted)))
 
 
 def refuse_modify(life: Lifecycle, quantity: Decimal, *, busy: bool = True) -> str | None:

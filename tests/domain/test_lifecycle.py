@@ -356,6 +356,30 @@ def test_a_revision_ahead_without_a_modify_is_resolved_too() -> None:
     assert next_step(life, NOW) == Resolve(key=key(CommandKind.PLACE, 1))
 
 
+def test_a_replacement_whose_answer_the_ledger_gave_is_done() -> None:
+    """It was unresolved, somebody else resolved it, and the ledger was looked into."""
+    life = replace(being_replaced(), unresolved=(key(CommandKind.PLACE, 1),))
+    placed = replace(
+        life.order,
+        revisions=(*life.order.revisions, a_revision(1, 5, verdict=Verdict.ACCEPTED)),
+        concern=Concern.NONE,
+        quantity=Decimal(5),
+    )
+    life = after_report(replace(life, unresolved=()), placed)
+    record = lifecycle.find_request(life, "m1")
+    assert record is not None and record.answered and record.refusal is None
+    assert next_step(life, NOW) == Wait()
+
+
+def test_a_modify_of_an_order_that_was_being_modified_is_announced_before_it_is_placed() -> None:
+    life = adopted(being_replaced().order, (), 1)
+    life = lifecycle.want_replacement(life, a_replacement(7))
+    assert next_step(life, NOW) == Announce()
+    assert life.replacement is not None and life.replacement.cleared
+    life = replace(life, replacement=replace(life.replacement, announced=True))
+    assert next_step(life, NOW) == Place(revision=1, quantity=Decimal(7), price=Decimal(99))
+
+
 @pytest.mark.parametrize(
     ("life", "quantity", "refusal"),
     [

@@ -229,7 +229,8 @@ class OrderLife(RuleBasedStateMachine):
                 self.exchange.under_way[key] = step.revision
         self.keep_modify_concern(key)
         self.conclude(key, self.stored, definite=self.decided[key] and fate != "done twice")
-        if self.decided[key]:
+        newest = self.life.order.current
+        if self.decided[key] and newest is not None and not newest.is_settled:
             self.life = lifecycle.delayed(self.life, self.now + PAUSE)
 
     def resolve(self, key: CommandKey, *, proven: bool) -> None:
