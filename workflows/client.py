@@ -7,12 +7,13 @@ sent. Whatever else goes wrong leaves the order undecided, and the caller asks a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
 from temporalio.client import (
     Client,
@@ -145,6 +146,7 @@ class OrderWorkflows:
             search_attributes=_attributes(order),
             static_summary=describing.summary(order, account_label or order.account_id),
         )
+        hearing = asyncio.create_task(_hear(start))
         try:
             async with asyncio.timeout(wait_s):
                 placed: Order = await self._client.execute_update_with_start_workflow(
@@ -166,6 +168,8 @@ class OrderWorkflows:
             raise Unavailable(f"Temporal cannot be reached; nothing was sent ({error})") from None
         except RPCError as error:
             return await self._after_failed_start(order.order_id, error)
+        finally:
+            hearing.cancel()
         if placed.fingerprint != order.fingerprint:
             # Joining an update by its id does not run its validator.
             raise Conflict("another request has this key already", code="idempotency_mismatch")
@@ -314,20 +318,19 @@ class OrderWorkflows:
         """
         handle = self._handle(order_id)
         try:
-            async for event in handle.fetch_history_events(page_size=1):
-                attributes = event.workflow_execution_started_event_attributes
-                converter = self._client.data_converter.with_context(
-                    _context(self._client.namespace, handle.id)
-                )
-                values = await converter.decode(attributes.input.payloads, [OrderStart])
-                start: OrderStart = values[0]
-                return start.order
+            first = await anext(aiter(handle.fetch_history_events(page_size=1)))
         except (RPCError, RuntimeError) as error:
             reason = _unreached(error)
             if isinstance(reason, NotFound):
                 return None
             raise reason from None
-        return None
+        attributes = first.workflow_execution_started_event_attributes
+        converter = self._client.data_converter.with_context(
+            _context(self._client.namespace, handle.id)
+        )
+        values = await converter.decode(attributes.input.payloads, [OrderStart])
+        start: OrderStart = values[0]
+        return start.order
 
     async def is_running(self, order_id: str) -> bool | None:
         """Tell whether an order's workflow runs; None when there is none of that id.
@@ -419,6 +422,12 @@ def _attributes(order: Order) -> TypedSearchAttributes:
         SearchAttributePair(ids.ORDER_STATUS, order.status.value),
     ]
     return TypedSearchAttributes(pairs)
+
+
+async def _hear(start: WithStartWorkflowOperation[Any, Any]) -> None:
+    """Take what became of a start, or asyncio reports it as an error nobody looked at."""
+    with contextlib.suppress(Exception, asyncio.CancelledError):
+        await start.workflow_handle()
 
 
 def _context(namespace: str, workflow_id: str) -> WorkflowSerializationContext:

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ApplicationError, FailureError
 from temporalio.workflow import ActivityCancellationType
 
 from activities.contracts import (
@@ -172,9 +172,9 @@ class OrderWorkflow:
                 retry_policy=policies.ONCE,
                 cancellation_type=ActivityCancellationType.ABANDON,
             )
-        except ActivityError as error:
-            cause = error.cause
-            self._life = replace(self._life, last_answer=f"not done: {cause or error}")
+        except FailureError as error:
+            # A local activity's failure comes bare, without an ActivityError around it.
+            self._life = replace(self._life, last_answer=f"not done: {error.cause or error}")
             self._delay()
             return None
         return result
@@ -200,8 +200,8 @@ class OrderWorkflow:
                 summary=f"what became of {step.key.command} {step.key.revision}",
                 cancellation_type=ActivityCancellationType.ABANDON,
             )
-        except ActivityError as error:
-            self._life = replace(self._life, last_answer=f"look-up failed: {error.cause}")
+        except FailureError as error:
+            self._life = replace(self._life, last_answer=f"look-up failed: {error.cause or error}")
             self._delay()
             return
         self._after(step.key, result)
@@ -240,8 +240,8 @@ class OrderWorkflow:
                 start_to_close_timeout=policies.COMMAND_TIMEOUT,
                 retry_policy=policies.ONCE,
             )
-        except ActivityError as error:
-            self._life = replace(self._life, last_answer=f"not closed: {error.cause}")
+        except FailureError as error:
+            self._life = replace(self._life, last_answer=f"not closed: {error.cause or error}")
             self._delay()
             return
         if adoption.undecided or not adoption.order.is_terminal:
@@ -274,8 +274,8 @@ class OrderWorkflow:
                 start_to_close_timeout=policies.COMMAND_TIMEOUT,
                 retry_policy=policies.ONCE,
             )
-        except ActivityError as error:
-            self._life = replace(self._life, last_answer=f"not settled: {error.cause}")
+        except FailureError as error:
+            self._life = replace(self._life, last_answer=f"not settled: {error.cause or error}")
             self._delay()
             return False
         self._life = lifecycle.after_report(self._life, settlement.order)
@@ -290,9 +290,9 @@ class OrderWorkflow:
         self._reconsider = False
         try:
             await self._adopt()
-        except ActivityError as error:
+        except FailureError as error:
             # Whoever asked was wrong: the ledger has nothing of this order yet.
-            self._life = replace(self._life, last_answer=f"nothing to take over: {error.cause}")
+            self._life = replace(self._life, last_answer=f"nothing known: {error.cause or error}")
 
     async def _adopt(self) -> None:
         adoption: Adoption = await workflow.execute_local_activity_method(

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 import shutil
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -85,6 +86,7 @@ class Floor:
     points: Points
     opened: dict[str, str]
     key: PrivateKey
+    home: Path
     environment: ActivityEnvironment = field(default_factory=ActivityEnvironment)
     heartbeats: list[str] = field(default_factory=list)
 
@@ -190,6 +192,16 @@ class Floor:
         since = now() - timedelta(hours=1)
         await self.storage.orders.book(await connector.fills(account, since=since))
 
+    @contextmanager
+    def busy_database(self) -> Iterator[None]:
+        """Have another process write for so long that ours have to wait."""
+        other = sqlite3.connect(self.home / "perp-dex.db", isolation_level=None)
+        try:
+            other.execute("BEGIN IMMEDIATE")
+            yield
+        finally:
+            other.close()
+
     async def close_venue(self) -> None:
         """Make the venue answer nothing at all."""
         self.venue.faults.add(FaultKind.MAINTENANCE, count=None)
@@ -286,6 +298,7 @@ async def open_floor(
             points=Points(),
             opened=opened,
             key=key,
+            home=home,
         )
         try:
             await add_account(floor)
