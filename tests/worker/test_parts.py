@@ -1,0 +1,114 @@
+"""Connectors, clocks and chores: what the composition keeps running."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+import worker
+from domain.accounts import Account, AccountState, Network
+from domain.errors import InvalidInput, Unavailable, VenueUnavailable
+from tests.activities.floor import until
+from venues.simulation.faults import FaultKind
+from venues.simulation.server import RunningSimulator
+from worker import Connectors
+
+
+@pytest.fixture
+async def connectors(
+    exchange: RunningSimulator, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Connectors]:
+    monkeypatch.setenv("HYPERLIQUID_PAPER_URL", exchange.url)
+    opened = Connectors(frozenset({"hyperliquid"}))
+    yield opened
+    await opened.close()
+
+
+def an_account() -> Account:
+    return Account(
+        account_id="a",
+        owner="local",
+        venue="hyperliquid",
+        label="a",
+        network=Network.PAPER,
+        address="0x" + "ab" * 20,
+        signer="0x",
+        state=AccountState.ACTIVE,
+        created_at=datetime.now(UTC),
+    )
+
+
+async def test_a_connector_is_started_once(connectors: Connectors) -> None:
+    wanted = [connectors.connector("hyperliquid", Network.PAPER) for _ in range(5)]
+
+    started = await asyncio.gather(*wanted)
+
+    assert len(set(map(id, started))) == 1
+    assert connectors.started() == (started[0],)
+
+
+async def test_a_venue_it_does_not_serve_is_refused(connectors: Connectors) -> None:
+    with pytest.raises(InvalidInput, match="does not serve"):
+        await connectors.connector("lighter", Network.PAPER)
+
+
+async def test_a_connector_that_cannot_start_is_tried_again(
+    connectors: Connectors, exchange: RunningSimulator
+) -> None:
+    exchange.faults.add(FaultKind.MAINTENANCE, count=None)
+    with pytest.raises(VenueUnavailable):
+        await connectors.connector("hyperliquid", Network.PAPER)
+    assert connectors.started() == ()
+
+    exchange.faults.clear()
+
+    assert await connectors.connector("hyperliquid", Network.PAPER)
+
+
+async def test_the_clock_is_measured_where_accounts_are(
+    connectors: Connectors, exchange: RunningSimulator
+) -> None:
+    await connectors.measure_clock((an_account(),))
+    assert connectors.clock_refusal("hyperliquid", Network.PAPER) is None, "nothing is started"
+    await connectors.connector("hyperliquid", Network.PAPER)
+
+    exchange.exchange.shift_clock(-700)
+    await connectors.measure_clock((an_account(), replace(an_account(), account_id="b")))
+
+    refusal = connectors.clock_refusal("hyperliquid", Network.PAPER)
+    assert refusal is not None
+    assert "our clock is +0." in refusal
+    assert connectors.clock_refusal("hyperliquid", Network.TESTNET) is None
+    exchange.exchange.shift_clock(0)
+    await connectors.measure_clock((an_account(),))
+    assert connectors.clock_refusal("hyperliquid", Network.PAPER) is None
+
+
+async def test_a_chore_survives_what_is_unavailable(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(worker, "CHORE_RETRY_S", 0.01)
+    done: list[int] = []
+
+    async def work() -> None:
+        done.append(len(done))
+        if len(done) in (1, 2):
+            raise Unavailable("the database does not answer")
+
+    chore = asyncio.create_task(worker._chore("test", 0.02, work))
+    await until(lambda: len(done) > 4, what="the chore to go on")
+    chore.cancel()
+
+    assert capsys.readouterr().out.count("chore failed") == 1, "said once, not at each attempt"
+
+
+async def test_a_chore_does_not_hide_a_mistake() -> None:
+    async def work() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await worker._chore("test", 1.0, work)
