@@ -392,3 +392,24 @@ async def _audit(api: Api) -> list[tuple[str, str, str, str]]:
         text("SELECT action, subject, outcome, request_id FROM audit")  # type: ignore[arg-type]
     )
     return [tuple(row) for row in found]
+
+
+async def test_repeating_an_undecided_order_joins_it(api: Api) -> None:
+    api.desk.script = "unknown"
+    first = await api.place(client_key="mine")
+    again = await api.place(client_key="mine")
+    assert (first.status_code, again.status_code) == (202, 202)
+    assert again.json()["order_id"] == first.json()["order_id"]
+    assert again.headers["idempotent-replayed"] == "true"
+    assert len(api.desk.starts) == 1
+
+
+@pytest.mark.parametrize("price", ["1e30", "9" * 30, "1e-30", "0.1234567890123456789012345678901"])
+@pytest.mark.parametrize("quantity", ["1e30", "1e-30", "12345678901234567890.12345678901234567"])
+async def test_numbers_no_market_counts_in_are_refused_not_a_defect(
+    api: Api, price: str, quantity: str
+) -> None:
+    answer = await api.place(price=price, quantity=quantity)
+    assert answer.status_code in (201, 422), answer.text
+    dry = await api.place(price=price, quantity=quantity, dry_run=True)
+    assert dry.status_code == 200, dry.text
