@@ -185,7 +185,14 @@ class OrderActivities:
             connector,
             access,
             settled_concern=Concern.PENDING_MODIFY if replacing else Concern.NONE,
-            refine=lambda row, result: self._final_state(connector, access, order, row, result),
+            refine=lambda row, result: self._final_state(
+                connector,
+                access,
+                order,
+                row,
+                result,
+                replacing=task.concern is Concern.PENDING_MODIFY,
+            ),
         )
 
     async def _cancel_unledgered(
@@ -198,7 +205,14 @@ class OrderActivities:
             order,
             connector,
             access,
-            refine=lambda row, result: self._final_state(connector, access, order, row, result),
+            refine=lambda row, result: self._final_state(
+                connector,
+                access,
+                order,
+                row,
+                result,
+                replacing=task.concern is Concern.PENDING_MODIFY,
+            ),
         )
 
     def _saw(self, row: CommandRow) -> None:
@@ -212,6 +226,8 @@ class OrderActivities:
         order: Order,
         row: CommandRow,
         result: SendResult,
+        *,
+        replacing: bool,
     ) -> SendResult:
         """Add to a cancel's answer what the venue says of the order now."""
         outcome = result.outcome
@@ -233,6 +249,10 @@ class OrderActivities:
         report = None if seen is None else report_of(row, seen, "look-up after cancel")
         if isinstance(outcome, Accepted):
             if report is None or not report.verdict.is_terminal:
+                if replacing:
+                    # The rest is computed from the final fills, so they have to be seen first.
+                    reason = "canceled, and its final fills are not seen yet"
+                    return replace(result, outcome=Unknown(reason=reason))
                 report = replace(
                     report
                     or OrderReport(

@@ -183,15 +183,14 @@ class _Search:
         return await self._placement_round()
 
     async def _placement_round(self) -> Outcome | None:
-        lookup = await self._look()
-        if lookup.order is None and not (self._burned or self._used or self._spent):
-            await self._close_fence()
-            lookup = await self._look()
-        report = self._report(lookup)
+        report = self._report(await self._look())
         venue_time, silent = None, False
         if report is None:
+            # First the fence, then the venue's clock, then every look-up: only so is silence proof.
+            if not (self._burned or self._used or self._spent):
+                await self._close_fence()
             venue_time = await self._connector.venue_time(self._access.account)
-            report = await self._look_everywhere()
+            report = self._report(await self._look()) or await self._look_everywhere()
             silent = report is None
         self.seen = self._describe(report, venue_time)
         return decide_placement(

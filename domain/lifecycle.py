@@ -14,7 +14,6 @@ from typing import Literal
 from domain.commands import CommandKind
 from domain.ledger import CommandKey
 from domain.numbers import plain
-from domain.order_fold import with_closure
 from domain.orders import Closure, Concern, Order, Revision, Verdict
 
 ANSWERS_KEPT = 64
@@ -123,7 +122,14 @@ class Settle:
     kind: Literal["settle"] = "settle"
 
 
-Step = Place | Cancel | Resolve | Announce | Close | Wait | Settle
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GiveUp:
+    """Drop a modify that could not be begun in its time; the order rests as it was."""
+
+    kind: Literal["give_up"] = "give_up"
+
+
+Step = Place | Cancel | Resolve | Announce | Close | GiveUp | Wait | Settle
 
 
 def next_step(life: Lifecycle, now: datetime) -> Step:
@@ -143,6 +149,8 @@ def next_step(life: Lifecycle, now: datetime) -> Step:
     newest = order.current
     if newest is None or newest.is_settled:
         return _place_or_close(life, newest, now)
+    if life.replacement is not None and now >= life.replacement.place_by:
+        return GiveUp()
     if life.cancel_wanted or life.replacement is not None:
         if life.retry_at is not None and now < life.retry_at:
             return Wait(until=life.retry_at)
@@ -259,10 +267,12 @@ def after_report(life: Lifecycle, order: Order) -> Lifecycle:
     return _answer_if_done(life)
 
 
-def after_closure(life: Lifecycle, closure: Closure) -> Lifecycle:
-    """Return the lifecycle after we closed the order."""
-    order = replace(with_closure(life.order, closure), concern=Concern.NONE)
-    return _answer_if_done(replace(life, order=order))
+def given_up(life: Lifecycle) -> Lifecycle:
+    """Return the lifecycle without the modify that could not be begun in its time."""
+    if life.replacement is None:
+        return life
+    refusal = "it could not be begun in its time; the order rests as it was"
+    return _answered(replace(life, replacement=None), life.replacement.request_id, refusal)
 
 
 def denial(life: Lifecycle, reason: str) -> Close:

@@ -79,38 +79,6 @@ def with_closure(order: Order, closure: Closure) -> Order:
     return replace(order, closure=closure)
 
 
-def merge(left: Order, right: Order) -> Order:
-    """Return the order that knows what both copies of one order know.
-
-    Raises:
-        ValueError: they are not copies of one order.
-    """
-    if left.order_id != right.order_id:
-        raise ValueError(f"expected two copies of {left.order_id}, found {right.order_id}")
-    merged = left
-    for revision in right.revisions:
-        merged = with_revision(merged, revision)
-        merged = apply(merged, _as_report(right.order_id, revision))
-        if revision.absent is not None:
-            merged = with_absence(merged, revision.number, revision.absent)
-    if right.closure is not None:
-        merged = with_closure(merged, right.closure)
-    return merged
-
-
-def _as_report(order_id: str, revision: Revision) -> OrderReport:
-    return OrderReport(
-        order_id=order_id,
-        revision=revision.number,
-        verdict=revision.verdict,
-        filled_quantity=revision.filled_quantity,
-        average_price=revision.average_price,
-        venue_order_id=revision.venue_order_id,
-        reason=revision.reason,
-        source="merge",
-    )
-
-
 def _greater(
     left: tuple[Verdict, str | None], right: tuple[Verdict, str | None]
 ) -> tuple[Verdict, str | None]:

@@ -1,0 +1,1 @@
+"""Venues: what one is, one folder for each, and the simulated exchange. Importing costs nothing."""

@@ -180,9 +180,8 @@ class OrderWorkflows:
         """Tell whether a failed start started all the same; never call it refused on a guess."""
         if error.status in (RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.NOT_FOUND):
             return Placement(order=None, decided=False)
-        if error.status is RPCStatusCode.RESOURCE_EXHAUSTED:
-            raise Unavailable("Temporal refuses the start: too much load; nothing was sent")
-        if await self._exists(order_id) is False and _never_left(error):
+        refused = error.status is RPCStatusCode.RESOURCE_EXHAUSTED or _never_left(error)
+        if await self._exists(order_id) is False and refused:
             raise Unavailable(f"Temporal does not answer; nothing was sent ({error.message})")
         return Placement(order=None, decided=False)
 

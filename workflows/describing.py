@@ -87,6 +87,8 @@ def _doing(life: Lifecycle, step: Step) -> str:
             return "keeping a modify request"
         case "close":
             return f"closing as {step.closure.verdict.value}"
+        case "give_up":
+            return "dropping a modify that could not be begun in its time"
         case "settle":
             return "collecting late reports, then ending"
         case "wait":

@@ -126,6 +126,9 @@ class OrderWorkflow:
                 await self._announce()
             case "close":
                 await self._close(step)
+            case "give_up":
+                self._life = lifecycle.given_up(self._life)
+                self._reconsider = True
             case "wait":
                 await self._wait(step)
                 await self._continue_if_suggested()

@@ -15,6 +15,7 @@ from domain.lifecycle import (
     Announce,
     Cancel,
     Close,
+    GiveUp,
     Lifecycle,
     Place,
     Replacement,
@@ -22,11 +23,11 @@ from domain.lifecycle import (
     Settle,
     Wait,
     adopted,
-    after_closure,
     after_command,
     after_report,
     next_step,
 )
+from domain.order_fold import with_closure
 from domain.orders import Closure, Concern, Order, OrderStatus, Verdict
 from tests.domain.building import NOW, ORDER_ID, a_placed_order, a_revision, an_order, later
 
@@ -211,7 +212,8 @@ def test_when_the_fills_overtook_the_modify_nothing_is_placed(filled: int) -> No
     assert isinstance(step, Close)
     assert step.closure.verdict is Verdict.CANCELED
     assert step.closure.reason == f"replace_refused: {filled} had filled before"
-    life = after_closure(life, step.closure)
+    closed = replace(with_closure(life.order, step.closure), concern=Concern.NONE)
+    life = after_report(life, closed)
     assert next_step(life, NOW) == Settle()
     record = lifecycle.find_request(life, "m1")
     assert record is not None and record.refusal is not None
@@ -277,6 +279,18 @@ def test_past_its_time_a_replacement_ends_the_order_with_the_proof() -> None:
     assert step.closure == Closure(
         verdict=Verdict.CANCELED, reason="replace_refused: not_sent: no connection"
     )
+
+
+def test_a_modify_that_was_not_begun_in_time_leaves_the_order_as_it_was() -> None:
+    life = lifecycle.request(Lifecycle(order=resting()), "m1", "modify")
+    life = replace(life, replacement=a_replacement(announced=True))
+
+    assert next_step(life, later(9)) == Cancel(number=0, revision=0, concern=Concern.PENDING_MODIFY)
+    assert next_step(life, later(10)) == GiveUp()
+    life = lifecycle.given_up(life)
+    assert next_step(life, later(10)) == Wait()
+    assert life.requests[0].refusal is not None
+    assert lifecycle.given_up(life) == life
 
 
 def test_a_cancel_overtakes_a_modify() -> None:

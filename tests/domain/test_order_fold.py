@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 from functools import reduce
 from itertools import product
@@ -11,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.order_fold import apply, merge, with_absence, with_closure, with_revision
+from domain.order_fold import apply, with_absence, with_closure, with_revision
 from domain.orders import Closure, Order, OrderReport, OrderStatus, Verdict
-from tests.domain.building import ORDER_ID, a_placed_order, a_report, a_revision, an_order, reports
+from tests.domain.building import a_placed_order, a_report, a_revision, an_order, reports
 
 TERMINAL = [verdict for verdict in Verdict if verdict.is_terminal]
 
@@ -147,34 +146,3 @@ def test_a_venue_report_outranks_every_closure(closure: Closure, report: OrderRe
         assert order.verdict is closure.verdict
     else:
         assert order.verdict is said.verdict
-
-
-@given(
-    st.lists(reports(max_revision=1), max_size=5),
-    st.lists(reports(max_revision=1), max_size=5),
-    st.none() | closures,
-    st.none() | st.just("proof"),
-)
-def test_merging_two_copies_knows_what_both_know(
-    left: list[OrderReport], right: list[OrderReport], closure: Closure | None, proof: str | None
-) -> None:
-    one, other = fold(two_revisions(), left), fold(two_revisions(), right)
-    if closure is not None:
-        other = with_closure(other, closure)
-    if proof is not None:
-        other = with_absence(other, 1, proof)
-    merged = merge(one, other)
-    assert merged == merge(other, one)
-    assert merged.filled_quantity >= max(one.filled_quantity, other.filled_quantity)
-    assert merge(merged, other) == merged
-
-
-def test_merging_learns_a_revision_from_the_other_copy() -> None:
-    merged = merge(a_placed_order(), an_order(revisions=(a_revision(0), a_revision(1, 6))))
-    assert [r.number for r in merged.revisions] == [0, 1]
-
-
-def test_copies_of_different_orders_are_not_merged() -> None:
-    stranger = replace(a_placed_order(), order_id="other")
-    with pytest.raises(ValueError, match=ORDER_ID):
-        merge(a_placed_order(), stranger)
