@@ -7,6 +7,7 @@ import socket
 from collections.abc import Awaitable, Callable
 
 import pytest
+from temporalio.service import RPCError, RPCStatusCode
 
 from domain.errors import Conflict, NotFound, Unavailable
 from domain.orders import OrderStatus, Verdict
@@ -156,3 +157,37 @@ async def test_a_temporal_that_goes_away(stage: Stage) -> None:
         await workflows.reconsider("x")
     assert not await workflows.healthy()
     assert await workflows.cancel("x", "r", wait_s=0.5) is not None
+
+
+REFUSALS = [
+    (RPCStatusCode.FAILED_PRECONDITION, "buffered", "undecided"),
+    (RPCStatusCode.NOT_FOUND, "gone", "undecided"),
+    (RPCStatusCode.RESOURCE_EXHAUSTED, "limit", "refused"),
+    (RPCStatusCode.UNAVAILABLE, "tcp connect error", "refused"),
+    (RPCStatusCode.UNAVAILABLE, "broken pipe", "undecided"),
+    (RPCStatusCode.INTERNAL, "connect", "undecided"),
+]
+
+
+@pytest.mark.parametrize(("status", "message", "meaning"), REFUSALS)
+async def test_what_a_failed_start_means(
+    stage: Stage, status: RPCStatusCode, message: str, meaning: str
+) -> None:
+    error = RPCError(message, status, b"")
+
+    if meaning == "refused":
+        with pytest.raises(Unavailable, match="nothing was sent"):
+            await stage.workflows._after_failed_start("not there", error)
+    else:
+        placement = await stage.workflows._after_failed_start("not there", error)
+        assert not placement.decided
+
+
+async def test_a_failed_start_of_what_runs_all_the_same_is_not_refused(stage: Stage) -> None:
+    order = an_order()
+    await stage.place(order)
+    error = RPCError("tcp connect error", RPCStatusCode.UNAVAILABLE, b"")
+
+    placement = await stage.workflows._after_failed_start(order.order_id, error)
+
+    assert not placement.decided

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -358,6 +359,61 @@ async def test_an_activity_that_fails_after_the_send_ends_nothing(stage: Stage) 
     assert answer.order.status is OrderStatus.CANCELED
 
 
+async def test_an_order_is_not_closed_whose_bytes_may_be_out(stage: Stage) -> None:
+    """Sent, its outcome never written, and its time over: found out, not expired."""
+    await stage.stop_worker()
+    away = AwayLedger(stage.floor.storage.ledger, away=3)
+    await stage.start_worker(Parts(ledger=lambda _: away))
+    order = an_order()
+    order = replace(order, place_by=order.created_at + timedelta(seconds=0.4))
+
+    placed = await stage.place(order)
+
+    if stage.floor.at_venue():
+        assert placed.status is OrderStatus.ACCEPTED
+        assert len(stage.floor.at_venue()) == 1
+    else:
+        assert placed.status is OrderStatus.EXPIRED, "a busy machine came too late to send"
+
+
+async def test_a_look_up_that_fails_is_made_again(stage: Stage) -> None:
+    order = an_order()
+    stage.floor.fault(FaultKind.DROP_AFTER_APPLY)
+    stage.floor.fault(FaultKind.ERROR_BEFORE_APPLY, "orderStatus", count=None)
+    placing = asyncio.create_task(stage.place(order, wait_s=30))
+    await until(lambda: stage.floor.at_venue(), what="an order at the venue")
+    database = stage.floor.storage.database
+    kept = (await database.fetch_all(credentials.select()))[0].sealed
+    statement = update(credentials).values(sealed=b"damaged")
+    await database.write(lambda connection: connection.execute(statement) and None)
+    await until(lambda: _looked_in_vain(stage, order), what="a failed look-up")
+
+    back = update(credentials).values(sealed=kept)
+    await database.write(lambda connection: connection.execute(back) and None)
+    stage.floor.venue_is_back()
+
+    assert (await placing).status is OrderStatus.ACCEPTED
+
+
+async def _looked_in_vain(stage: Stage, order: Any) -> bool:
+    _, _, kinds = await stage.counted(order)
+    return kinds["ACTIVITY_TASK_FAILED"] >= 1
+
+
+async def test_a_settlement_that_fails_is_made_again(stage: Stage) -> None:
+    order = an_order()
+    await stage.place(order)
+    stage.floor.fill()
+    stage.floor.fault(FaultKind.ERROR_BEFORE_APPLY, "userFillsByTime", count=2)
+    report = a_report(order, Verdict.FILLED, "0.01")
+    await stage.floor.storage.orders.fold(report)
+    await stage.workflows.report(order.order_id, report)
+
+    assert (await stage.ended(order)).startswith("FILLED")
+    total = await stage.floor.storage.orders.fill_total(order.order_id)
+    assert total.quantity == order.quantity
+
+
 # A long history
 
 
@@ -409,6 +465,34 @@ async def test_a_long_life_goes_on_as_new_and_loses_nothing(impatient: Stage) ->
 
 async def _has_filled(stage: Stage, order: Any, thousandths: int) -> bool:
     return (await stage.state(order)).filled_quantity == Decimal(thousandths) / 1000
+
+
+async def test_a_reconsideration_is_not_lost_at_a_continuation(impatient: Stage) -> None:
+    stage = impatient
+    order = an_order(quantity=Decimal("0.02"))
+    await stage.place(order)
+    for number in range(1, 3):
+        await stage.fill("0.001")
+        await until(
+            lambda wanted=number: _has_filled(stage, order, wanted),
+            what=f"fill {number} in the workflow",
+        )
+    await until(lambda: _is_long(stage, order), what="a long history", within_s=0.5)
+    stage.floor.fill()
+    await stage.floor.book_fills()
+
+    await stage.workflows.report(order.order_id, a_report(order, Verdict.ACCEPTED, revision=5))
+
+    assert (await stage.ended(order)).startswith("FILLED")
+
+
+async def _is_long(stage: Stage, order: Any) -> bool:
+    _, events, _ = await stage.counted(order)
+    while events < 29:
+        await stage.workflows.report(order.order_id, a_report(order, Verdict.ACCEPTED))
+        await asyncio.sleep(0.05)
+        _, events, _ = await stage.counted(order)
+    return True
 
 
 async def test_an_order_that_stays_unknown_goes_on_as_new_and_sends_callers_off(

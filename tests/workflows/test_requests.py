@@ -15,6 +15,7 @@ from tests.activities.floor import BELOW, TAKING, an_order, now, until
 from tests.workflows.stage import Stage
 from venues.simulation.faults import FaultKind
 from workflows.client import RequestAnswer
+from workflows.contracts import RequestReply, ResolveRequest
 
 
 async def cancel(stage: Stage, order: Order, request_id: str = "c1") -> RequestAnswer:
@@ -492,6 +493,20 @@ async def test_an_operator_says_accepted_and_the_fill_comes(stage: Stage) -> Non
     stage.floor.venue_is_back()
     await stage.fill()
     assert (await stage.ended(order)).startswith("FILLED")
+
+
+async def test_an_operators_request_is_answered_once(stage: Stage) -> None:
+    """Also where Temporal has forgotten the update's id, as it does at a continuation."""
+    order = await unknown(stage, FaultKind.DROP_AFTER_APPLY)
+    await resolve(stage, order, verdict="accepted")
+    word = ResolveRequest(request_id="r1", verdict="absent", reason="no", by="local")
+
+    reply = await stage.handle(order).execute_update(
+        "resolve", word, id="another", result_type=RequestReply
+    )
+
+    assert reply.decided
+    assert not reply.order.is_terminal, "the first word holds"
 
 
 async def test_an_operator_has_nothing_to_say_of_what_is_known(stage: Stage) -> None:
