@@ -128,9 +128,14 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 async def test_ctrl_c_leaves_the_order_working(desk: Terminal, api: Api) -> None:
-    arguments = [*command(), "trade", "buy", "BTC-PERP", "0.1", "--price", "45000", "--wait-fill"]
+    # A test run in the background ignores SIGINT, and its children inherit that.
+    program = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from cli.main import main; sys.exit(main())"
+    )
     process = await asyncio.create_subprocess_exec(
-        *arguments,
+        *(sys.executable, "-c", program),
+        *("trade", "buy", "BTC-PERP", "0.1", "--price", "45000", "--wait-fill"),
         env=environment(),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
