@@ -5,6 +5,7 @@ The database is a real SQLite file that another connection holds locked.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from temporalio.contrib.pydantic import pydantic_data_converter
 
 from activities.contracts import CancelTask, CommandResult
 from activities.emergency_journal import CachedAccess, EmergencyCancels, absorb_journal
@@ -361,3 +363,16 @@ class Unreadable:
 
 def _kill() -> None:
     raise Killed
+
+
+async def test_a_task_of_an_older_history_still_reads() -> None:
+    converter = pydantic_data_converter.payload_converter
+    task = CancelTask(
+        order_id="o", number=1, revision=0, concern=Concern.PENDING_CANCEL, order=an_order()
+    )
+    (payload,) = converter.to_payloads([task])
+    assert converter.from_payloads([payload], [CancelTask]) == [task]
+    older = json.loads(payload.data)
+    del older["order"]
+    payload.data = json.dumps(older).encode()
+    assert converter.from_payloads([payload], [CancelTask]) == [replace(task, order=None)]
