@@ -87,6 +87,7 @@ class Floor:
     opened: dict[str, str]
     key: PrivateKey
     home: Path
+    monkeypatch: pytest.MonkeyPatch
     environment: ActivityEnvironment = field(default_factory=ActivityEnvironment)
     heartbeats: list[str] = field(default_factory=list)
 
@@ -299,6 +300,7 @@ async def open_floor(
             opened=opened,
             key=key,
             home=home,
+            monkeypatch=monkeypatch,
         )
         try:
             await add_account(floor)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 
 import pytest
 from temporalio.service import RPCError, RPCStatusCode
@@ -137,9 +138,9 @@ async def _accepted(stage: Stage, order_id: str) -> bool:
     return len(accepted) == 2
 
 
-async def test_a_temporal_that_goes_away(stage: Stage) -> None:
+async def test_a_temporal_that_goes_away(monkeypatch: pytest.MonkeyPatch) -> None:
     """Once reached and then gone: nothing is ever called refused on a guess."""
-    del stage
+    monkeypatch.setattr("workflows.client.SIGNAL_TIMEOUT", timedelta(seconds=0.5))
 
     def start() -> tuple[object, str]:
         server = temporal_server()

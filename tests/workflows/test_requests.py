@@ -460,6 +460,7 @@ async def test_a_modify_before_the_order_is_placed_is_refused(stage: Stage) -> N
 async def unknown(stage: Stage, kind: FaultKind) -> Order:
     """Place an order that stays unknown: the venue answers no look-up."""
     order = an_order()
+    stage.floor.monkeypatch.setattr("activities.resolution.LOOK_FOR_S", 1.0)
     stage.floor.fault(kind)
     stage.floor.fault(FaultKind.ERROR_BEFORE_APPLY, "orderStatus", count=None)
     assert not (await stage.try_place(order, wait_s=0.5)).decided
