@@ -32,7 +32,7 @@ LONG_MS = 600_000
 def short_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give up looking after a second."""
     monkeypatch.setattr("activities.resolution.LOOK_FOR_S", 1.0)
-    monkeypatch.setattr("activities.resolution.LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr("activities.resolution.LOOK_EVERY_S", 0.2)
 
 
 async def unknown(floor: Floor, kind: FaultKind = LOST, **changes: Any) -> Order:
