@@ -18,11 +18,14 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from google.protobuf import json_format
 from temporalio.api.common.v1 import Payload, Payloads
-from temporalio.contrib.pydantic import PydanticPayloadConverter
+from temporalio.contrib.pydantic import PydanticJSONPlainPayloadConverter
 from temporalio.converter import (
     ActivitySerializationContext,
+    CompositePayloadConverter,
     DataConverter,
     DefaultFailureConverter,
+    DefaultPayloadConverter,
+    JSONPlainPayloadConverter,
     PayloadCodec,
     SerializationContext,
     WithSerializationContext,
@@ -161,10 +164,26 @@ def data_converter(
 ) -> DataConverter:
     """Return the converter every process of ours uses: exact decimals, encrypted, failures too."""
     return DataConverter(
-        payload_converter_class=PydanticPayloadConverter,
+        payload_converter_class=_ExactPayloads,
         payload_codec=EncryptingCodec(keys, refused=refused),
         failure_converter_class=_EncodedFailures,
     )
+
+
+_JSON = PydanticJSONPlainPayloadConverter()
+"""One for all: the SDK makes a converter for each workflow, and each would learn our types anew."""
+
+
+class _ExactPayloads(CompositePayloadConverter):
+    """Pydantic's JSON, in which decimals and times are exact, with the types learned once."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            *(
+                _JSON if isinstance(converter, JSONPlainPayloadConverter) else converter
+                for converter in DefaultPayloadConverter.default_encoding_payload_converters
+            )
+        )
 
 
 class _EncodedFailures(DefaultFailureConverter):
