@@ -16,7 +16,7 @@ import aiohttp
 
 from benchmarks.connector import connector_rates
 from benchmarks.figures import Latencies, table
-from benchmarks.orders import Run, at_rest, floor, ours
+from benchmarks.orders import SLOW_SEQUENTIAL, Run, at_rest, floor, ours
 from benchmarks.running import running_stack
 
 SLOW_COMMIT_MS = 300
@@ -45,7 +45,7 @@ async def run(home: Path) -> str:
         say(f"ours, commit delay {SLOW_COMMIT_MS} ms")
         async with aiohttp.ClientSession() as session:
             await stack.control(session, "POST", "/switches", {"commit_delay_ms": SLOW_COMMIT_MS})
-        slow = await ours(stack)
+        slow = await ours(stack, sequential=SLOW_SEQUENTIAL)
     return "\n\n".join(
         (
             _machine(),

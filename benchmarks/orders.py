@@ -17,8 +17,9 @@ from benchmarks.floor_worker import QUEUE, BareOrder
 from benchmarks.running import Stack, running_program
 
 WARM_UP = 30
-SEQUENTIAL = 200
-CONCURRENT = 400
+SEQUENTIAL = 150
+CONCURRENT = 300
+SLOW_SEQUENTIAL = 40
 CONCURRENCY = 20
 REST_S = 10.0
 ENDED_WITHIN_S = 120.0
@@ -112,16 +113,16 @@ class _Bare:
         await asyncio.gather(*(handle.result() for handle in self._ended[-CONCURRENT:]))
 
 
-async def ours(stack: Stack) -> Run:
+async def ours(stack: Stack, *, sequential: int = SEQUENTIAL) -> Run:
     """Measure orders through HTTP, Temporal, SQL, connector and simulator."""
     headers = {"Authorization": f"Bearer {stack.token}"}
     connections = aiohttp.TCPConnector(limit=CONCURRENCY * 2)
     async with aiohttp.ClientSession(headers=headers, connector=connections) as session:
         trader = _Trader(stack, session)
-        await measure(trader.place, count=WARM_UP, concurrency=1)
-        await measure(trader.cancel, count=WARM_UP, concurrency=1)
-        place = await measure(trader.place, count=SEQUENTIAL, concurrency=1)
-        cancel = await measure(trader.cancel, count=SEQUENTIAL, concurrency=1)
+        await measure(trader.place, count=WARM_UP, concurrency=CONCURRENCY)
+        await measure(trader.cancel, count=WARM_UP, concurrency=CONCURRENCY)
+        place = await measure(trader.place, count=sequential, concurrency=1)
+        cancel = await measure(trader.cancel, count=sequential, concurrency=1)
         await trader.all_ended()
         before = cpu_seconds(stack.pids)
         concurrent = await measure(trader.place, count=CONCURRENT, concurrency=CONCURRENCY)
