@@ -6,6 +6,7 @@ Knows the journal by its port; no SQL and no venue.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -32,6 +33,9 @@ from venues.connector import Connector, MessageComposer
 
 IN_FLIGHT = timedelta(seconds=10)
 """Younger entries without a result are being sent, perhaps by another process."""
+
+FRESH_S = 10.0
+"""How long an opened credential is taken without opening it again."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -73,20 +77,30 @@ class CommandJournal(Protocol):
 
 
 class CachedAccess:
-    """Opens credentials as its source does, and remembers the last one opened of each account."""
+    """Opens credentials as its source does, and remembers the last one opened of each account.
 
-    def __init__(self, source: TradingAccessSource) -> None:
+    One opened less than `fresh_s` ago is taken as it is: whether the account may trade is asked in
+    the ledger's transaction in any case, and a rotated-out key stays good that long.
+    """
+
+    def __init__(self, source: TradingAccessSource, *, fresh_s: float = FRESH_S) -> None:
         self._source = source
+        self._fresh_s = fresh_s
         self._last: dict[str, TradingAccess] = {}
+        self._opened_at: dict[str, float] = {}
 
     async def open(self, account_id: str) -> TradingAccess:
         """Open an account's credential. See `TradingAccessSource`."""
+        fresh_until = self._opened_at.get(account_id, -self._fresh_s) + self._fresh_s
+        if time.monotonic() < fresh_until and account_id in self._last:
+            return self._last[account_id]
         try:
             access = await self._source.open(account_id)
         except NotFound:
             self._last.pop(account_id, None)
             raise
         self._last[account_id] = access
+        self._opened_at[account_id] = time.monotonic()
         return access
 
     async def open_signer(self, account_id: str, signer: str) -> TradingAccess:

@@ -61,7 +61,7 @@ class Away:
         self.floor = floor
         self.home = home
         self.journal = FileCommandJournal(home / "journal")
-        self.access = CachedAccess(floor.access)
+        self.access = CachedAccess(floor.access, fresh_s=0)
         self.emergency = EmergencyCancels(
             journal=self.journal, access=self.access, checkpoints=floor.points, now=now
         )
@@ -268,6 +268,18 @@ async def test_without_an_opened_credential_the_cancel_waits(away: Away, floor: 
         away.orders._access = Unreadable()
         await away.cancel(order)
     assert floor.one_at_venue().reason is None
+
+
+async def test_a_fresh_credential_is_not_opened_again(floor: Floor) -> None:
+    access = CachedAccess(floor.access)
+    first = await access.open(ACCOUNT_ID)
+
+    class Removed:
+        async def open(self, account_id: str) -> Any:
+            raise NotFound(f"no account {account_id!r}")
+
+    access._source = Removed()  # type: ignore[assignment]
+    assert await access.open(ACCOUNT_ID) is first
 
 
 async def test_a_credential_that_is_gone_is_forgotten(away: Away, floor: Floor) -> None:
