@@ -66,7 +66,8 @@ def test_waiting_for_a_fill_ends_with_the_fill_and_exit_code_0(
 
     def resting() -> list[str]:
         orders = stack.json("trade", "orders")["orders"]
-        return [o["order_id"] for o in orders if o["price"] == "20001"]
+        at_venue = [o for o in orders if o["status"] == "ACCEPTED"]
+        return [o["order_id"] for o in at_venue if o["price"] == "20001"]
 
     until(lambda: bool(resting()), terminal.screen)
     stack.json("sim", "fill", "hyperliquid", resting()[0])
