@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from cli.connection import ask
 from cli.exit_codes import ExitCode
 from cli.options import Json
 from cli.output import print_fields, print_json, print_table
@@ -142,10 +143,14 @@ def _reference(order: str) -> dict[str, Any]:
     if order.isascii() and order.isdigit():
         return {"venue_order_id": order}
     try:
-        # The first venue order of ours bears the order id's own 16 bytes.
-        return {"client_order_id": "0x" + uuid.UUID(order).hex}
+        order_id = str(uuid.UUID(order))
     except ValueError:
         return {"client_order_id": order}
+    # Which venue order stands for it now, a retry or a replacement perhaps, only the API knows.
+    newest = ask(lambda client: client.order(order_id)).client_order_id
+    if newest is None:
+        raise typer.BadParameter(f"expected an order that reached the exchange, found {order_id}")
+    return {"client_order_id": newest}
 
 
 def _show(answer: dict[str, Any], as_json: bool) -> int:
