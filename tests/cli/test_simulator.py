@@ -61,7 +61,7 @@ async def test_faults_are_set_listed_and_cleared(terminal: Terminal, simulator: 
 
 async def test_what_makes_no_sense_is_refused(terminal: Terminal, simulator: str) -> None:
     fill = ("sim", "fill", "hyperliquid")
-    for order in ("12345", "99999999-9999-4999-8999-999999999999", "0x" + "ab" * 16):
+    for order in ("12345", "0x" + "ab" * 16):
         refused = await terminal(*fill, order, "--quantity", "0.1", "--price", "1")
         assert refused.code == ExitCode.REFUSED, refused.err
     assert (await terminal(*fill)).code == ExitCode.USAGE
@@ -69,6 +69,14 @@ async def test_what_makes_no_sense_is_refused(terminal: Terminal, simulator: str
     assert (await terminal(*fill, "--symbol", "NOPE-PERP")).code == ExitCode.USAGE
     assert (await terminal("sim", "ledger", "lighter")).code == ExitCode.USAGE
     assert (await terminal("sim", "price", "hyperliquid", "BTC-PERP", "0")).code == ExitCode.USAGE
+
+
+async def test_an_order_that_the_api_does_not_know_is_not_filled(
+    desk: Terminal, simulator: str
+) -> None:
+    stranger = "99999999-9999-4999-8999-999999999999"
+    refused = await desk("sim", "fill", "hyperliquid", stranger)
+    assert refused.code == ExitCode.NOT_FOUND, refused.err
 
 
 async def test_without_a_simulator_it_says_how_to_start_one(
