@@ -15,7 +15,7 @@ from typing import Protocol
 from activities.access import Checkpoints
 from activities.commands import Refine, describe
 from activities.contracts import CommandResult
-from domain.accounts import Account, Network, TradingAccess
+from domain.accounts import Account, AccountState, Network, TradingAccess
 from domain.errors import NotFound, PerpDexError, Unavailable
 from domain.ledger import (
     CommandDraft,
@@ -92,8 +92,10 @@ class CachedAccess:
     async def open(self, account_id: str) -> TradingAccess:
         """Open an account's credential. See `TradingAccessSource`."""
         fresh_until = self._opened_at.get(account_id, -self._fresh_s) + self._fresh_s
-        if time.monotonic() < fresh_until and account_id in self._last:
-            return self._last[account_id]
+        kept = self._last.get(account_id)
+        # An account that is not active yet is about to change: its signer is not known.
+        if kept and kept.account.state is AccountState.ACTIVE and time.monotonic() < fresh_until:
+            return kept
         try:
             access = await self._source.open(account_id)
         except NotFound:

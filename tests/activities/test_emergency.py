@@ -20,6 +20,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from activities.contracts import CancelTask, CommandResult
 from activities.emergency_journal import CachedAccess, EmergencyCancels, absorb_journal
 from activities.orders import OrderActivities
+from domain.accounts import AccountState, SecretText, TradingAccess
 from domain.commands import CommandKind
 from domain.errors import CorruptState, NotFound, Unavailable, VenueUnavailable
 from domain.ledger import CommandRow, NonceRule
@@ -35,6 +36,7 @@ from tests.activities.floor import (
     now,
     place_task,
 )
+from tests.storage.builders import an_account
 from venues.simulation.faults import FaultKind
 
 
@@ -280,6 +282,21 @@ async def test_a_fresh_credential_is_not_opened_again(floor: Floor) -> None:
 
     access._source = Removed()  # type: ignore[assignment]
     assert await access.open(ACCOUNT_ID) is first
+
+
+async def test_an_account_that_is_not_active_yet_is_opened_each_time() -> None:
+    class Checked:
+        """An account whose check ends between two openings."""
+
+        states = iter((AccountState.PENDING, AccountState.ACTIVE))
+
+        async def open(self, account_id: str) -> TradingAccess:
+            account = an_account(state=next(self.states))
+            return TradingAccess(account=account, credential=SecretText("key"))
+
+    access = CachedAccess(Checked())  # type: ignore[arg-type]
+    assert (await access.open(ACCOUNT_ID)).account.state is AccountState.PENDING
+    assert (await access.open(ACCOUNT_ID)).account.state is AccountState.ACTIVE
 
 
 async def test_a_credential_that_is_gone_is_forgotten(away: Away, floor: Floor) -> None:
