@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from storage.url import blocking_url, is_sqlite, parse_url
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK_KEY = 5_918_274_403
 _LOCK_TIMEOUT_S = 60
+_LOCK_PAUSE_S = 0.05
 _FILE_MODE = 0o600
 _DIRECTORY_MODE = 0o700
 
@@ -77,7 +80,16 @@ def _make_file(path: Path) -> None:
 
 def _configure_sqlite(connection: Any, _record: object) -> None:
     # Foreign keys stay unchecked while tables are rebuilt; WAL is a property of the file.
-    connection.execute("PRAGMA journal_mode=WAL").close()
+    # Changing the mode does not wait for locks by itself, and two may start at once.
+    deadline = time.monotonic() + _LOCK_TIMEOUT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL").close()
+            break
+        except sqlite3.OperationalError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(_LOCK_PAUSE_S)
     connection.execute("PRAGMA synchronous=FULL").close()
 
 
