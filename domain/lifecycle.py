@@ -332,13 +332,13 @@ def want_replacement(life: Lifecycle, wanted: Replacement) -> Lifecycle:
     return undelayed(_clear(replace(life, replacement=wanted)))
 
 
-def refuse_modify(life: Lifecycle, quantity: Decimal, *, busy: bool = True) -> str | None:
+def refuse_modify(life: Lifecycle, quantity: Decimal) -> str | None:
     """Return why a modify to `quantity` cannot be taken now, or None if it can."""
     if life.order.is_terminal:
         return f"the order is {life.order.status.value}"
     if life.cancel_wanted:
         return "the order is being canceled"
-    if busy and life.replacement is not None:
+    if life.replacement is not None:
         return "another modify is under way"
     if quantity <= life.order.filled_quantity:
         return "the quantity asked is not above what has been filled"

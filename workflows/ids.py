@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from temporalio.common import SearchAttributeKey
 
-CORE_QUEUE = "core"
-
 VENUE = SearchAttributeKey.for_keyword("Venue")
 ACCOUNT = SearchAttributeKey.for_keyword("Account")
 SYMBOL = SearchAttributeKey.for_keyword("Symbol")

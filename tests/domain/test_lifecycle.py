@@ -409,11 +409,6 @@ def test_when_a_modify_cannot_be_taken(life: Lifecycle, quantity: int, refusal: 
     assert (found is None) if refusal is None else (found is not None and refusal in found)
 
 
-def test_a_modify_may_be_checked_beside_the_one_under_way() -> None:
-    life = Lifecycle(order=resting(), replacement=a_replacement())
-    assert lifecycle.refuse_modify(life, Decimal(5), busy=False) is None
-
-
 # Requests
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
 import pytest
@@ -38,13 +39,16 @@ def test_reservations_queue_up() -> None:
 
 
 async def test_budgets_are_per_venue_and_network_and_wider_on_paper() -> None:
-    now = 0.0
-    budget = ReadBudget(BudgetRule(per_s=1000.0, burst=10.0, paper_factor=2.0), clock=lambda: now)
-    await budget.spend("a", Network.MAINNET, 10.0)
-    await budget.spend("b", Network.MAINNET, 10.0)
-    await budget.spend("a", Network.PAPER, 20.0)
-    # The burst is gone: the next ones wait a moment for their share.
-    await budget.spend("a", Network.MAINNET, 10.0)
+    # So slow that whoever has to wait for his share waits far longer than the test.
+    rule = BudgetRule(per_s=0.001, burst=10.0, paper_factor=2.0)
+    budget = ReadBudget(rule, clock=lambda: 0.0)
+    async with asyncio.timeout(5.0):
+        await budget.spend("a", Network.MAINNET, 10.0)
+        await budget.spend("b", Network.MAINNET, 10.0)
+        await budget.spend("a", Network.PAPER, 20.0)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await budget.spend("a", Network.MAINNET, 10.0)
 
 
 def test_the_right_token_is_the_local_principal() -> None:
