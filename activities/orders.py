@@ -132,6 +132,7 @@ class OrderActivities:
             reduce_only=order.reduce_only,
             trigger_price=order.trigger_price,
             trigger_type=order.trigger_type,
+            position_bound=order.position_bound,
         )
 
     async def _denied(self, task: PlaceTask, error: Exception) -> CommandResult:

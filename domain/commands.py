@@ -29,7 +29,8 @@ class PlaceOrder:
     """Place one revision of an order.
 
     `price` is the limit price; for a market order it is the bound beyond which it must not trade,
-    set before the command is written to the ledger.
+    set before the command is written to the ledger. `position_bound` asks the venue to tie a
+    reduce-only trigger order to the position it protects.
     """
 
     kind: Literal["place"] = "place"
@@ -43,6 +44,7 @@ class PlaceOrder:
     reduce_only: bool = False
     trigger_price: Decimal | None = None
     trigger_type: TriggerType = TriggerType.MARK
+    position_bound: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -56,6 +56,26 @@ class TriggerType(StrEnum):
     INDEX = "INDEX"
 
 
+class Origin(StrEnum):
+    """Who gave an order, or how we came to know of it.
+
+    EXTERNAL and LIQUIDATION are not ours: they are followed and shown, never placed or canceled
+    by anything but a user's or the kill switch's word.
+    """
+
+    USER = "USER"
+    CLOSE = "CLOSE"
+    BRACKET = "BRACKET"
+    KILL_SWITCH = "KILL_SWITCH"
+    EXTERNAL = "EXTERNAL"
+    LIQUIDATION = "LIQUIDATION"
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the order was placed through this system."""
+        return self not in (Origin.EXTERNAL, Origin.LIQUIDATION)
+
+
 class Verdict(StrEnum):
     """What is known of an order's fate at the venue, in ascending rank."""
 
@@ -198,7 +218,9 @@ class Order:
 
     `quantity` and `price` are as last asked (a modify changes them); `revisions` are the venue
     orders made for it, oldest first. `place_by` is the time after which an unsent order is never
-    sent. `denied` holds our own reason when we refused it.
+    sent. `denied` holds our own reason when we refused it. `parent_id` names the close, bracket or
+    kill switch that gave the order. `position_bound`: the venue keeps the order only as long as the
+    position it protects, and fits it to that.
     """
 
     order_id: str
@@ -225,6 +247,9 @@ class Order:
     denied: str | None = None
     closure: Closure | None = None
     updated_at: datetime | None = None
+    origin: Origin = Origin.USER
+    parent_id: str | None = None
+    position_bound: bool = False
 
     @property
     def current(self) -> Revision | None:

@@ -31,8 +31,7 @@ from temporalio.common import (
     WorkflowIDConflictPolicy,
     WorkflowIDReusePolicy,
 )
-from temporalio.converter import WorkflowSerializationContext
-from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
+from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.contracts import AccountTask
@@ -52,12 +51,16 @@ from workflows.contracts import (
 )
 from workflows.order import OrderWorkflow
 from workflows.payloads import PayloadKeys, data_converter
+from workflows.reaching import (
+    QUERY_TIMEOUT,
+    SIGNAL_TIMEOUT,
+    never_left,
+    refusal_of,
+    serialization_context,
+    unreached,
+)
 
-QUERY_TIMEOUT = timedelta(seconds=3)
-SIGNAL_TIMEOUT = timedelta(seconds=5)
 RESOLVE_WAIT_S = 10.0
-CLOSED_MEANWHILE = "AcceptedUpdateCompletedWorkflow"
-"""The server's word for an update whose workflow closed before it was answered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +164,7 @@ class OrderWorkflows:
         except WorkflowAlreadyStartedError:
             raise Conflict("the order's workflow has closed", code="workflow_closed") from None
         except WorkflowUpdateFailedError as error:
-            raise _refusal(error) from None
+            raise refusal_of(error) from None
         except WorkflowUpdateRPCTimeoutOrCancelledError:
             return Placement(order=None, decided=False)
         except RuntimeError as error:
@@ -180,7 +183,7 @@ class OrderWorkflows:
         """Tell whether a failed start started all the same; never call it refused on a guess."""
         if error.status in (RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.NOT_FOUND):
             return Placement(order=None, decided=False)
-        refused = error.status is RPCStatusCode.RESOURCE_EXHAUSTED or _never_left(error)
+        refused = error.status is RPCStatusCode.RESOURCE_EXHAUSTED or never_left(error)
         if await self._exists(order_id) is False and refused:
             raise Unavailable(f"Temporal does not answer; nothing was sent ({error.message})")
         return Placement(order=None, decided=False)
@@ -259,9 +262,9 @@ class OrderWorkflows:
         except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
             return RequestAnswer(order=None, decided=False)
         except WorkflowUpdateFailedError as error:
-            raise _refusal(error) from None
+            raise refusal_of(error) from None
         except (RPCError, RuntimeError) as error:
-            raise _unreached(error) from None
+            raise unreached(error) from None
         if not reply.decided:
             return RequestAnswer(order=None, decided=False)
         return RequestAnswer(order=reply.order, decided=True, refusal=reply.refusal)
@@ -283,7 +286,7 @@ class OrderWorkflows:
         try:
             await handle.signal(name, args=args, rpc_timeout=SIGNAL_TIMEOUT)
         except (RPCError, RuntimeError) as error:
-            reason = _unreached(error)
+            reason = unreached(error)
             if isinstance(reason, NotFound):
                 return Delivered.MISSING
             if isinstance(reason, Conflict):
@@ -303,7 +306,7 @@ class OrderWorkflows:
                 OrderWorkflow.state, rpc_timeout=QUERY_TIMEOUT
             )
         except (RPCError, RuntimeError) as error:
-            raise _unreached(error) from None
+            raise unreached(error) from None
         except (WorkflowQueryFailedError, WorkflowQueryRejectedError) as error:
             raise Unavailable(f"the order's workflow does not answer: {error}") from None
 
@@ -319,13 +322,13 @@ class OrderWorkflows:
         try:
             first = await anext(aiter(handle.fetch_history_events(page_size=1)))
         except (RPCError, RuntimeError) as error:
-            reason = _unreached(error)
+            reason = unreached(error)
             if isinstance(reason, NotFound):
                 return None
             raise reason from None
         attributes = first.workflow_execution_started_event_attributes
         converter = self._client.data_converter.with_context(
-            _context(self._client.namespace, handle.id)
+            serialization_context(self._client.namespace, handle.id)
         )
         values = await converter.decode(attributes.input.payloads, [OrderStart])
         start: OrderStart = values[0]
@@ -340,7 +343,7 @@ class OrderWorkflows:
         try:
             description = await self._handle(order_id).describe(rpc_timeout=QUERY_TIMEOUT)
         except (RPCError, RuntimeError) as error:
-            reason = _unreached(error)
+            reason = unreached(error)
             if isinstance(reason, NotFound):
                 return None
             raise reason from None
@@ -374,7 +377,7 @@ class OrderWorkflows:
         except WorkflowAlreadyStartedError:
             return False
         except (RPCError, RuntimeError) as error:
-            raise _unreached(error) from None
+            raise unreached(error) from None
         return True
 
     async def verify_account(self, account_id: str, venue: str, *, wait_s: float) -> Account | None:
@@ -396,7 +399,7 @@ class OrderWorkflows:
         except TimeoutError:
             return None
         except (RPCError, RuntimeError) as error:
-            raise _unreached(error) from None
+            raise unreached(error) from None
 
     async def healthy(self) -> bool:
         """Tell whether Temporal answers."""
@@ -427,32 +430,3 @@ async def _hear(start: WithStartWorkflowOperation[Any, Any]) -> None:
     """Take what became of a start, or asyncio reports it as an error nobody looked at."""
     with contextlib.suppress(Exception, asyncio.CancelledError):
         await start.workflow_handle()
-
-
-def _context(namespace: str, workflow_id: str) -> WorkflowSerializationContext:
-    return WorkflowSerializationContext(namespace=namespace, workflow_id=workflow_id)
-
-
-def _refusal(error: WorkflowUpdateFailedError) -> Exception:
-    cause = error.cause
-    if isinstance(cause, ApplicationError) and cause.type == CLOSED_MEANWHILE:
-        return Conflict("the order's workflow has closed", code="workflow_closed")
-    if isinstance(cause, ApplicationError):
-        return Conflict(cause.message, code=cause.type or "conflict")
-    return Unavailable(f"the order's workflow failed the request: {cause}")
-
-
-def _unreached(error: RPCError | RuntimeError) -> Exception:
-    """Return what a failed call means; a RuntimeError is a connection that was never made."""
-    if isinstance(error, RuntimeError):
-        return Unavailable(f"Temporal cannot be reached: {error}")
-    if error.status is RPCStatusCode.NOT_FOUND:
-        if "completed" in error.message:
-            return Conflict("the order's workflow has closed", code="workflow_closed")
-        return NotFound("no workflow manages this order")
-    return Unavailable(f"Temporal does not answer: {error.message}")
-
-
-def _never_left(error: RPCError) -> bool:
-    """Tell whether the call provably never reached a server: no connection could be made."""
-    return error.status is RPCStatusCode.UNAVAILABLE and "connect" in error.message.lower()

@@ -24,7 +24,7 @@ from storage.columns import UtcTime
 from storage.engine import Database, open_database
 from storage.revision import HEAD, UPGRADE_COMMAND, WrongRevision
 from storage.schema import alembic_config, upgrade
-from storage.tables import metadata
+from storage.all_tables import metadata
 from storage.url import blocking_url, default_url, parse_url
 from tests.storage.builders import an_account
 from tests.storage.postgres import RunningPostgres
