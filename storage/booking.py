@@ -41,6 +41,7 @@ class Booking:
         for account_id in sorted({fill.account_id for fill in offered}):
             self._writer.lock_account(connection, account_id)
         booked: dict[RevisionName, list[Fill]] = {}
+        unmatched: list[Fill] = []
         for fill in offered:
             owner = match_revision(
                 connection,
@@ -56,6 +57,9 @@ class Booking:
             is_new = connection.execute(self._insert, fill_values(named)).first() is not None
             if is_new and owner is not None:
                 booked.setdefault(owner, []).append(named)
+            elif is_new:
+                unmatched.append(named)
+        self._writer.positions.unmatched_booked(connection, unmatched)
         return tuple(self._fold(connection, *item) for item in booked.items())
 
     def _fold(self, connection: Connection, owner: RevisionName, new: Sequence[Fill]) -> Folded:

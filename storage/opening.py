@@ -31,6 +31,7 @@ from storage.engine import Database, open_database
 from storage.halts import HaltStore
 from storage.ledger import SqlIntentLedger
 from storage.markets import SqlMarketStore
+from storage.net_positions import SqlNetPositions
 from storage.orders import SqlOrderStore
 from storage.url import default_url
 
@@ -137,6 +138,7 @@ class Storage:
     markets: SqlMarketStore
     audit: SqlAuditLog
     halts: HaltStore
+    net_positions: SqlNetPositions
     listeners: Listeners = field(repr=False)
 
     def on_change(self, listener: Listener) -> None:
@@ -179,6 +181,7 @@ async def open_storage(database_url: str, home: Path) -> Storage:
         markets=SqlMarketStore(database),
         audit=SqlAuditLog(database),
         halts=HaltStore(database),
+        net_positions=SqlNetPositions(database),
         listeners=listeners,
     )
     try:

@@ -6,7 +6,7 @@ its event commit together, sequences have no gaps, and a fill that came before i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
@@ -33,6 +33,7 @@ from storage import codec
 from storage.clock import Clock
 from storage.engine import Database
 from storage.fill_rows import FILL_COLUMNS, read_fill
+from storage.net_positions import NetPositionWriter
 from storage.tables import (
     account_sequences,
     client_order_ids,
@@ -66,6 +67,7 @@ class OrderWriter:
     def __init__(self, database: Database, now: Clock) -> None:
         self._is_sqlite = database.is_sqlite
         self._now = now
+        self.positions = NetPositionWriter(database, now)
         self._insert_client_id = (
             database.insert(client_order_ids)
             .on_conflict_do_nothing(index_elements=["account_id", "client_order_id"])
@@ -91,8 +93,11 @@ class OrderWriter:
         body = connection.execute(_READ_ORDER, {"an_order_id": order_id}).scalar()
         return None if body is None else codec.orders.decode(body)
 
-    def create(self, connection: Connection, order: Order, *, ids_kept: bool = False) -> Order:
+    def create(self, connection: Connection, order: Order, *, ids_kept: bool = False) -> Saved:
         """Insert an order that is not there, with its ids unless they are kept.
+
+        Fills that came before it are folded in, unless its ids are kept: then nothing can have
+        come of it yet.
 
         Raises:
             NotFound: there is no such account.
@@ -104,9 +109,13 @@ class OrderWriter:
         except IntegrityError:
             # Nobody else writes orders of a locked account: what is missing is the account.
             raise NotFound(f"no account {order.account_id!r}") from None
-        for revision in () if ids_kept else written.revisions:
-            self._keep_ids(connection, written, None, revision)
-        return written
+        self.positions.order_changed(connection, None, written)
+        if ids_kept or not written.revisions:
+            return Saved(written)
+        folded, early = self._learn_ids(connection, {}, written)
+        if early:
+            self._update(connection, written, folded, early)
+        return Saved(folded, early)
 
     def take_client_id(
         self, connection: Connection, account_id: str, client_order_id: str, revision: RevisionName
@@ -118,18 +127,31 @@ class OrderWriter:
 
     def save(self, connection: Connection, before: Order, after: Order) -> Saved:
         """Write a changed order, keep its new ids, and fold in fills that came before them."""
-        early: list[Fill] = []
         known = {revision.number: revision for revision in before.revisions}
-        for revision in after.revisions:
-            if self._keep_ids(connection, after, known.get(revision.number), revision):
-                matched = self._match_early_fills(connection, after, revision)
+        after, early = self._learn_ids(connection, known, after)
+        written = replace(after, updated_at=self._now())
+        self._update(connection, before, written, early)
+        return Saved(written, early)
+
+    def _update(
+        self, connection: Connection, before: Order, after: Order, matched: Sequence[Fill]
+    ) -> None:
+        connection.execute(_UPDATE_ORDER, _order_values(after) | {"an_order_id": after.order_id})
+        self.positions.order_changed(connection, before, after, matched)
+
+    def _learn_ids(
+        self, connection: Connection, known: Mapping[int, Revision], order: Order
+    ) -> tuple[Order, tuple[Fill, ...]]:
+        """Keep the ids that `known` revisions lack; return the order with fills of these ids."""
+        early: list[Fill] = []
+        for revision in order.revisions:
+            if self._keep_ids(connection, order, known.get(revision.number), revision):
+                matched = self._match_early_fills(connection, order, revision)
                 if matched:
                     early += matched
-                    owner = RevisionName(after.order_id, revision.number)
-                    after = apply(after, self.booked(connection, owner, matched[-1]))
-        written = replace(after, updated_at=self._now())
-        connection.execute(_UPDATE_ORDER, _order_values(written) | {"an_order_id": after.order_id})
-        return Saved(written, tuple(early))
+                    owner = RevisionName(order.order_id, revision.number)
+                    order = apply(order, self.booked(connection, owner, matched[-1]))
+        return order, tuple(early)
 
     def booked(self, connection: Connection, revision: RevisionName, newest: Fill) -> OrderReport:
         """Return what the booked fills of a revision add up to; `newest` gives id and time."""

@@ -51,8 +51,9 @@ class SqlOrderStore:
             if stored is not None:
                 return stored
             created = self._writer.create(connection, order)
-            self._writer.append(connection, created, [event])
-            return created
+            early = [fill_event(fill, order.order_id) for fill in created.early_fills]
+            self._writer.append(connection, created.order, [event, *early])
+            return created.order
 
         return await self._database.write(work)
 

@@ -176,7 +176,7 @@ class Reserving:
         events = [_command_event(row)]
         order = _as_drafted(draft, stored, row)
         if is_new:
-            order = self._writer.create(connection, order, ids_kept=True)
+            order = self._writer.create(connection, order, ids_kept=True).order
             events.insert(0, _created_event(order, row.inserted_at))
         elif order != stored:
             order = self._writer.save(connection, stored, order).order
