@@ -69,7 +69,11 @@ class ProofTable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
-    """What a venue can do."""
+    """What a venue can do.
+
+    `closes_below_minimum`: a reduce-only order that closes a whole position is taken although its
+    value is below the market's minimum.
+    """
 
     order_types: frozenset[OrderType]
     times_in_force: frozenset[TimeInForce]
@@ -81,6 +85,7 @@ class Capabilities:
     schedule_cancel: bool
     margin_modes: frozenset[MarginMode]
     nonce_rule: NonceRule
+    closes_below_minimum: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,12 +25,7 @@ from temporalio.client import (
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
-from temporalio.common import (
-    SearchAttributePair,
-    TypedSearchAttributes,
-    WorkflowIDConflictPolicy,
-    WorkflowIDReusePolicy,
-)
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -146,7 +141,7 @@ class OrderWorkflows:
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
             task_timeout=policies.TASK_TIMEOUT,
-            search_attributes=_attributes(order),
+            search_attributes=ids.order_attributes(order),
             static_summary=describing.summary(order, account_label or order.account_id),
         )
         hearing = asyncio.create_task(_hear(start))
@@ -370,7 +365,7 @@ class OrderWorkflows:
                 task_queue=ids.venue_queue(order.venue),
                 id_reuse_policy=reuse,
                 task_timeout=policies.TASK_TIMEOUT,
-                search_attributes=_attributes(order),
+                search_attributes=ids.order_attributes(order),
                 static_summary=describing.summary(order, order.account_id),
                 rpc_timeout=SIGNAL_TIMEOUT,
             )
@@ -412,18 +407,6 @@ class OrderWorkflows:
         return self._client.get_workflow_handle_for(
             OrderWorkflow.run, ids.order_workflow_id(order_id)
         )
-
-
-def _attributes(order: Order) -> TypedSearchAttributes:
-    pairs: list[SearchAttributePair[str]] = [
-        SearchAttributePair(ids.VENUE, order.venue),
-        SearchAttributePair(ids.ACCOUNT, order.account_id),
-        SearchAttributePair(ids.SYMBOL, order.symbol),
-        SearchAttributePair(ids.SIDE, order.side.value),
-        SearchAttributePair(ids.CLIENT_ORDER_ID, order.client_order_id or order.order_id),
-        SearchAttributePair(ids.ORDER_STATUS, order.status.value),
-    ]
-    return TypedSearchAttributes(pairs)
 
 
 async def _hear(start: WithStartWorkflowOperation[Any, Any]) -> None:

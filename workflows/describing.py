@@ -57,7 +57,7 @@ def details(life: Lifecycle, step: Step) -> str:
     order = life.order
     average = order.average_price
     lines = [
-        f"**{order.status.value}** {_escaped(order.reason or '')}".rstrip(),
+        f"**{order.status.value}** {escaped(order.reason or '')}".rstrip(),
         "",
         f"- filled {plain(order.filled_quantity)} of {plain(order.quantity)}"
         + (f" at {plain(average)}" if average is not None else ""),
@@ -69,7 +69,7 @@ def details(life: Lifecycle, step: Step) -> str:
         for r in order.revisions
     ]
     if life.last_answer:
-        lines.append(f"- last answer: {_escaped(life.last_answer)}")
+        lines.append(f"- last answer: {escaped(life.last_answer)}")
     lines.append(f"- now: {_doing(life, step)}")
     lines.append(f"- {policies.describe()} ({order.place_by.isoformat()})")
     return "\n".join(lines)
@@ -101,7 +101,7 @@ def _waiting(life: Lifecycle, step: Wait) -> str:
     return f"waiting for {what}{until}"
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """Return venue text that Markdown and HTML show as it is."""
     shown = "".join(c if c.isprintable() else "\ufffd" for c in text[:300])
     for mark in "\\`*_[]<>#|!":

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from temporalio.common import SearchAttributeKey
+from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
+
+from domain.closing import ClosePlan
+from domain.orders import Order
 
 VENUE = SearchAttributeKey.for_keyword("Venue")
 ACCOUNT = SearchAttributeKey.for_keyword("Account")
@@ -20,6 +23,11 @@ def order_workflow_id(order_id: str) -> str:
     return f"{_ORDER_PREFIX}{order_id}"
 
 
+def close_workflow_id(account_id: str, symbol: str) -> str:
+    """Return the id of the workflow that closes a position: one at a time."""
+    return f"close-{account_id}-{symbol}"
+
+
 def account_workflow_id(account_id: str) -> str:
     """Return the id of the workflow that checks an account's credential."""
     return f"verify-account-{account_id}"
@@ -28,3 +36,26 @@ def account_workflow_id(account_id: str) -> str:
 def venue_queue(venue: str) -> str:
     """Return the task queue of the workers that hold a venue's keys."""
     return f"venue-{venue}"
+
+
+def order_attributes(order: Order) -> TypedSearchAttributes:
+    """Return what an order's workflow is found by."""
+    pairs: list[SearchAttributePair[str]] = [
+        SearchAttributePair(VENUE, order.venue),
+        SearchAttributePair(ACCOUNT, order.account_id),
+        SearchAttributePair(SYMBOL, order.symbol),
+        SearchAttributePair(SIDE, order.side.value),
+        SearchAttributePair(CLIENT_ORDER_ID, order.client_order_id or order.order_id),
+        SearchAttributePair(ORDER_STATUS, order.status.value),
+    ]
+    return TypedSearchAttributes(pairs)
+
+
+def close_attributes(plan: ClosePlan) -> TypedSearchAttributes:
+    """Return what a close's workflow is found by."""
+    pairs: list[SearchAttributePair[str]] = [
+        SearchAttributePair(VENUE, plan.venue),
+        SearchAttributePair(ACCOUNT, plan.account_id),
+        SearchAttributePair(SYMBOL, plan.symbol),
+    ]
+    return TypedSearchAttributes(pairs)

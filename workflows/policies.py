@@ -33,6 +33,9 @@ ADOPTING = replace(PATIENT, non_retryable_error_types=[CorruptState.__name__])
 SETTLE_PAUSE = timedelta(seconds=1)
 """Between an order's end and its workflow's: late reports are collected meanwhile."""
 
+CLOSING_ORDER_WITHIN = timedelta(seconds=15)
+"""A closing order not sent by then is never sent; the close looks again."""
+
 FIRST_PAUSE = timedelta(milliseconds=250)
 LONGEST_PAUSE = timedelta(seconds=5)
 JITTER = 0.2

@@ -28,6 +28,7 @@ CAPABILITIES: Final = Capabilities(
     schedule_cancel=True,
     margin_modes=frozenset(MarginMode),
     nonce_rule=NonceRule.TIME_MS,
+    closes_below_minimum=True,
 )
 
 PROOFS: Final = ProofTable(
