@@ -25,6 +25,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.access import Checkpoints, CommandParts, NoCheckpoints
 from activities.accounts import AccountActivities
+from activities.closing import CloseActivities
 from activities.emergency_journal import CachedAccess, EmergencyCancels, absorb_journal
 from activities.orders import OrderActivities
 from activities.resolution import ResolutionActivities
@@ -49,6 +50,7 @@ from venues import registry
 from venues.connector import Connector
 from workflows.account import VerifyAccountWorkflow
 from workflows.client import OrderWorkflows, connect
+from workflows.close import CloseWorkflow
 from workflows.ids import venue_queue
 from workflows.order import OrderWorkflow
 from workflows.orphans import OrphanSweep
@@ -343,11 +345,12 @@ def venue_worker(
     )
     orders = OrderActivities(injected, emergency)
     resolution = parts.resolution(injected)
+    closing = CloseActivities(injected, storage.closes)
     accounts = AccountActivities(accounts=storage.accounts, access=access, connectors=connectors)
     return Worker(
         client,
         task_queue=venue_queue(venue),
-        workflows=[OrderWorkflow, VerifyAccountWorkflow],
+        workflows=[OrderWorkflow, VerifyAccountWorkflow, CloseWorkflow],
         activities=[
             orders.place,
             orders.cancel,
@@ -358,6 +361,8 @@ def venue_worker(
             orders.apply_operator_verdict,
             resolution.resolve,
             accounts.verify,
+            closing.look,
+            closing.keep,
         ],
         # The import contracts keep workflows deterministic; the sandbox would re-import their
         # modules for each order. A test loads every workflow in the sandbox.

@@ -27,6 +27,7 @@ from sealing.keys import PrivateKey
 from storage.access import SealedTradingAccess
 from storage.accounts import SqlAccountStore
 from storage.audit import SqlAuditLog
+from storage.closes import SqlCloseStore
 from storage.engine import Database, open_database
 from storage.halts import HaltStore
 from storage.ledger import SqlIntentLedger
@@ -138,6 +139,7 @@ class Storage:
     markets: SqlMarketStore
     audit: SqlAuditLog
     halts: HaltStore
+    closes: SqlCloseStore
     net_positions: SqlNetPositions
     listeners: Listeners = field(repr=False)
 
@@ -181,6 +183,7 @@ async def open_storage(database_url: str, home: Path) -> Storage:
         markets=SqlMarketStore(database),
         audit=SqlAuditLog(database),
         halts=HaltStore(database),
+        closes=SqlCloseStore(database),
         net_positions=SqlNetPositions(database),
         listeners=listeners,
     )

@@ -1,4 +1,4 @@
-"""What closing need in the schema.
+"""What closes and brackets need in the schema.
 
 Revision ID: 0005
 Revises: 0004
@@ -15,7 +15,51 @@ depends_on = None
 
 def upgrade() -> None:
     """Add the tables and columns."""
+    op.create_table(
+        "closes",
+        sa.Column("close_id", sa.Text(), nullable=False),
+        sa.Column("owner", sa.Text(), nullable=False),
+        sa.Column("account_id", sa.Text(), nullable=False),
+        sa.Column("symbol", sa.Text(), nullable=False),
+        sa.Column("joined_id", sa.Text(), nullable=True),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("ended", sa.Boolean(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("plan", sa.Text(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["account_id"], ["accounts.account_id"], name=op.f("closes_account_id_fkey")
+        ),
+        sa.PrimaryKeyConstraint("close_id", name=op.f("closes_pkey")),
+    )
+    op.create_index(
+        "closes_owner_idx", "closes", ["owner", "created_at", "close_id"], unique=False
+    )
+    op.create_table(
+        "brackets",
+        sa.Column("bracket_id", sa.Text(), nullable=False),
+        sa.Column("owner", sa.Text(), nullable=False),
+        sa.Column("account_id", sa.Text(), nullable=False),
+        sa.Column("symbol", sa.Text(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("ended", sa.Boolean(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["account_id"], ["accounts.account_id"], name=op.f("brackets_account_id_fkey")
+        ),
+        sa.PrimaryKeyConstraint("bracket_id", name=op.f("brackets_pkey")),
+    )
+    op.create_index(
+        "brackets_owner_idx", "brackets", ["owner", "created_at", "bracket_id"], unique=False
+    )
 
 
 def downgrade() -> None:
     """Take them back."""
+    op.drop_index("brackets_owner_idx", table_name="brackets")
+    op.drop_table("brackets")
+    op.drop_index("closes_owner_idx", table_name="closes")
+    op.drop_table("closes")
