@@ -7,12 +7,19 @@ PerpDexError
 ├── Conflict              the object's state forbids it (a finished order, another body)
 ├── RiskRefused           our own limit or halt; nothing was sent
 ├── Unavailable           something we need does not answer; nothing was sent
+│   ├── MarkPriceNeeded   a limit cannot be measured without the mark price
 │   └── VenueUnavailable  the venue, on a query
 ├── VenueRefused          the venue answered a query with a refusal
 └── CorruptState          stored state contradicts itself; stop and ask an operator
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from domain.violations import Violation
 
 
 class PerpDexError(Exception):
@@ -55,15 +62,28 @@ class Conflict(PerpDexError):
 
 
 class RiskRefused(PerpDexError):
-    """One of our own limits, or a halt, refuses the command; nothing was sent."""
+    """One of our own limits, or a halt, refuses the command; nothing was sent.
+
+    `violations` are the limits exceeded; none where a halt, a block or our clock refuses.
+    """
 
     code = "risk_limit"
+
+    def __init__(self, message: str, *, violations: Sequence[Violation] = ()) -> None:
+        super().__init__(message)
+        self.violations = tuple(violations)
 
 
 class Unavailable(PerpDexError):
     """A part of the system that is needed does not answer; nothing was sent."""
 
     code = "unavailable"
+
+
+class MarkPriceNeeded(Unavailable):
+    """A limit is measured by the market's mark price, and the draft brought none."""
+
+    code = "mark_price_needed"
 
 
 class VenueUnavailable(Unavailable):

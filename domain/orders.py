@@ -12,6 +12,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from domain.instruments import OrderSide
+from domain.violations import Violation
 
 
 class OrderType(StrEnum):
@@ -218,7 +219,8 @@ class Order:
 
     `quantity` and `price` are as last asked (a modify changes them); `revisions` are the venue
     orders made for it, oldest first. `place_by` is the time after which an unsent order is never
-    sent. `denied` holds our own reason when we refused it. `parent_id` names the close, bracket or
+    sent. `denied` holds our own reason when we refused it, `violations` the limits it would have
+    exceeded where that is why. `parent_id` names the close, bracket or
     kill switch that gave the order. `position_bound`: the venue keeps the order only as long as the
     position it protects, and fits it to that.
     """
@@ -250,6 +252,7 @@ class Order:
     origin: Origin = Origin.USER
     parent_id: str | None = None
     position_bound: bool = False
+    violations: tuple[Violation, ...] = ()
 
     @property
     def current(self) -> Revision | None:
