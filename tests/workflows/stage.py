@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import sys
 from collections import Counter
@@ -30,6 +31,7 @@ from worker import Parts, WorkerSettings, venue_worker
 from workflows import ids
 from workflows.account import VerifyAccountWorkflow
 from workflows.client import OrderWorkflows, Placement, connect
+from workflows.close import CloseWorkflow
 from workflows.order import OrderWorkflow
 from workflows.payloads import PayloadKeys, data_converter
 
@@ -72,6 +74,8 @@ class Stage:
     refused: list[str]
     task_timeout_s: float = 3.0
     orders: list[Order] = field(default_factory=list)
+    kept_ids: set[str] = field(default_factory=set)
+    """Workflows besides those of `orders` to replay and end."""
     _running: Worker | None = None
 
     @property
@@ -173,6 +177,10 @@ class Stage:
             except RPCError:
                 continue  # Never started.
             await replayer.replay_workflow(history)
+        for workflow_id in self.kept_ids:
+            async for execution in self.client.list_workflows(f"WorkflowId = '{workflow_id}'"):
+                handle = self.client.get_workflow_handle(workflow_id, run_id=execution.run_id)
+                await replayer.replay_workflow(await handle.fetch_history())
 
     async def end_all(self) -> None:
         for order in {order.order_id: order for order in self.orders}.values():
@@ -180,11 +188,14 @@ class Stage:
                 await self.handle(order).terminate("the test is over")
             except RPCError:
                 continue  # Closed, or never started.
+        for workflow_id in self.kept_ids:
+            with contextlib.suppress(RPCError):
+                await self.client.get_workflow_handle(workflow_id).terminate("the test is over")
 
 
 def replayer_of(keys: PayloadKeys) -> Replayer:
     return Replayer(
-        workflows=[OrderWorkflow, VerifyAccountWorkflow],
+        workflows=[OrderWorkflow, VerifyAccountWorkflow, CloseWorkflow],
         data_converter=data_converter(keys),
         namespace=NAMESPACE,
         workflow_runner=UnsandboxedWorkflowRunner(),

@@ -1,0 +1,137 @@
+"""A position to be closed: opened at the exchange by hand, as another client of the account would.
+
+On the workflows' stage: real Temporal, real worker, simulated exchange.
+"""
+
+from __future__ import annotations
+
+import uuid
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+from domain.closing import ClosePlan, CloseState, CloseStatus
+from tests.activities.floor import ACCOUNT_ID, now, until
+from tests.workflows.stage import Stage
+from venues.simulation import operations, trading
+from venues.simulation.records import Order, OrderStatus, Side, TimeInForce
+from venues.simulation.trading import OrderRequest, Placement
+from workflows import ids
+from workflows.close_client import CloseAnswer, CloseWorkflows
+from workflows.close_contracts import CloseResult
+
+BTC = "BTC"
+"""As the exchange names it."""
+
+
+def a_plan(**changes: Any) -> ClosePlan:
+    plan = ClosePlan(
+        close_id=str(uuid.uuid4()),
+        owner="local",
+        account_id=ACCOUNT_ID,
+        venue="hyperliquid",
+        symbol="BTC-PERP",
+        created_at=now(),
+        requested_by="local",
+        fingerprint="all of it",
+    )
+    return replace(plan, **changes)
+
+
+class Holding:
+    """The floor's account at the exchange, used by hand, and its closes."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.floor = stage.floor
+        self.exchange = stage.floor.venue.exchange
+        self.address = stage.floor.opened["address"]
+        self.closes = CloseWorkflows(stage.client)
+
+    # By hand, at the exchange.
+
+    def trade(
+        self, side: Side, quantity: str, price: Decimal | None = None, **more: Any
+    ) -> Placement:
+        """Take (or rest at `price`), not reduce-only, as a person at the venue's own page does."""
+        mark = self.exchange.tables.markets[BTC].mark_price
+        bound = mark * (Decimal("1.05") if side is Side.BUY else Decimal("0.95"))
+        request = OrderRequest(
+            symbol=BTC,
+            side=side,
+            price=price or bound.quantize(Decimal(1)),
+            quantity=Decimal(quantity),
+            time_in_force=TimeInForce.GTC if price else TimeInForce.IOC,
+            **more,
+        )
+        with self.action("order"):
+            return trading.place(
+                self.exchange.tables, self.exchange.switches, self.address, request
+            )
+
+    def buy(self, quantity: str) -> None:
+        assert self.trade(Side.BUY, quantity).refusal is None
+
+    def sell(self, quantity: str) -> None:
+        assert self.trade(Side.SELL, quantity).refusal is None
+
+    def action(self, name: str) -> AbstractContextManager[object]:
+        return self.exchange.action(name)
+
+    def set_price(self, price: str) -> None:
+        operations.set_price(self.exchange, BTC, Decimal(price))
+
+    @property
+    def held(self) -> Decimal:
+        return self.exchange.tables.quantity_held(self.address, BTC)
+
+    def ours(self) -> list[Order]:
+        """Return every order with an id of ours that the exchange ever had, oldest first."""
+        return [order for order in self.floor.at_venue() if order.client_order_id is not None]
+
+    def live(self) -> list[Order]:
+        return [order for order in self.ours() if order.status is OrderStatus.OPEN]
+
+    # Closes.
+
+    async def begin(self, plan: ClosePlan, *, wait_s: float = 20.0) -> CloseAnswer:
+        self.stage.kept_ids.add(ids.close_workflow_id(plan.account_id, plan.symbol))
+        return await self.closes.begin(plan, wait_s=wait_s)
+
+    async def close(self, **asked: Any) -> CloseState:
+        """Close, and return the end; it has to come in time."""
+        answer = await self.begin(a_plan(**asked))
+        assert answer.decided
+        assert answer.state is not None
+        return answer.state
+
+    async def started(self, **asked: Any) -> ClosePlan:
+        """Begin a close that will not end by itself; return its plan once it rests."""
+        plan = a_plan(**asked)
+        await self.begin(plan, wait_s=0.2)
+        await until(lambda: self.live(), what="a resting closing order")
+        return plan
+
+    async def state(self) -> CloseState:
+        return await self.closes.state(ACCOUNT_ID, "BTC-PERP")
+
+    async def until_state(self, status: CloseStatus) -> CloseState:
+        async def reached() -> CloseState | None:
+            state = await self.state()
+            return state if state.status is status else None
+
+        found: CloseState = await until(reached, what=f"a close that is {status}")
+        return found
+
+    async def result(self) -> CloseResult:
+        handle = self.stage.client.get_workflow_handle_for(
+            "CloseWorkflow", ids.close_workflow_id(ACCOUNT_ID, "BTC-PERP")
+        )
+        result: CloseResult = await handle.result()
+        return result
+
+    async def kept(self, plan: ClosePlan) -> CloseState:
+        kept = await self.floor.storage.closes.get(plan.close_id)
+        assert kept is not None
+        return kept
