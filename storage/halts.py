@@ -1,27 +1,23 @@
-"""Halts and blocks: flags under which the ledger refuses whatever raises exposure."""
+"""Halts and blocks: flags under which the ledger refuses whatever raises exposure.
+
+A halt is written behind the locks that reservations hold, so that none is under way once it is
+committed: what comes after sees it.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, Row, delete, select
 
 from domain.errors import NotFound
+from domain.halt_store import Halt
+from domain.halts import EVERYTHING, HaltLevel, HaltScope, account_scope, scope_of
 from storage.clock import Clock, utc_now
 from storage.engine import Database
-from storage.reserving import ALL_ACCOUNTS
-from storage.tables import account_sequences, blocked_symbols, halts
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Halt:
-    """A halt in force: of one account, or of all (`account_id` None)."""
-
-    account_id: str | None
-    reason: str
-    set_by: str
-    set_at: datetime
+from storage.tables import account_sequences, accounts, blocked_symbols, halts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +54,10 @@ class HaltStore:
         Raises:
             NotFound: there is no such account.
         """
-        await self._set(account_id, halted=True, reason=reason, by=by)
+        scope = EVERYTHING if account_id is None else account_scope(account_id)
+        await self._database.write(
+            lambda c: self.set_in(c, scope, halted=True, reason=reason, by=by)
+        )
 
     async def resume(self, account_id: str | None, *, reason: str, by: str) -> None:
         """Lift the halt of an account, or with None the general one.
@@ -66,39 +65,45 @@ class HaltStore:
         Raises:
             NotFound: there is no such account.
         """
-        await self._set(account_id, halted=False, reason=reason, by=by)
+        scope = EVERYTHING if account_id is None else account_scope(account_id)
+        await self._database.write(
+            lambda c: self.set_in(c, scope, halted=False, reason=reason, by=by)
+        )
 
-    async def _set(self, account_id: str | None, *, halted: bool, reason: str, by: str) -> None:
+    def set_in(
+        self, connection: Connection, scope: HaltScope, *, halted: bool, reason: str, by: str
+    ) -> None:
+        """Set or lift a halt in the caller's transaction, behind all that is being reserved now.
+
+        Raises:
+            NotFound: there is no such account.
+        """
+        if scope.level is HaltLevel.ACCOUNT:
+            self._lock(connection, scope.name)
+        elif scope.level is HaltLevel.VENUE:
+            self._lock_venue(connection, scope.name)
         values = {
-            "scope": ALL_ACCOUNTS if account_id is None else account_id,
+            "scope": scope.key,
             "halted": halted,
             "reason": reason,
             "set_by": by,
             "set_at": self._now(),
         }
+        connection.execute(self._set_halt, values)
 
-        def work(connection: Connection) -> None:
-            if account_id is not None:
-                self._lock(connection, account_id)
-            connection.execute(self._set_halt, values)
-
-        await self._database.write(work)
+    def read_in(self, connection: Connection, scope: HaltScope) -> Halt | None:
+        """Return a scope's own halt if it is in force, within the caller's transaction."""
+        query = select(halts).where(halts.c.scope == scope.key, halts.c.halted)
+        row = connection.execute(query).first()
+        return None if row is None else _read_halt(row)
 
     async def halted(self) -> tuple[Halt, ...]:
         """Return the halts in force, the general one first."""
         rows = await self._database.fetch_all(
             select(halts).where(halts.c.halted).order_by(halts.c.scope)
         )
-        found = [
-            Halt(
-                account_id=None if row.scope == ALL_ACCOUNTS else row.scope,
-                reason=row.reason,
-                set_by=row.set_by,
-                set_at=row.set_at,
-            )
-            for row in rows
-        ]
-        return tuple(sorted(found, key=lambda halt: (halt.account_id is not None, halt.set_at)))
+        found = [_read_halt(row) for row in rows]
+        return tuple(sorted(found, key=lambda halt: (halt.scope != EVERYTHING, halt.set_at)))
 
     async def block(self, account_id: str, symbol: str, *, order_id: str, reason: str) -> None:
         """Block new exposure on an account's symbol by all orders but this one.
@@ -160,3 +165,22 @@ class HaltStore:
             query = query.with_for_update()
         if connection.execute(query).first() is None:
             raise NotFound(f"no account {account_id!r}")
+
+    def _lock_venue(self, connection: Connection, venue: str) -> None:
+        """Wait for what is being reserved on each account of a venue.
+
+        In a fixed order, so that two who do this at once do not wait for each other for ever.
+        """
+        query = (
+            select(account_sequences.c.account_id)
+            .join(accounts, accounts.c.account_id == account_sequences.c.account_id)
+            .where(accounts.c.venue == venue)
+            .order_by(account_sequences.c.account_id)
+        )
+        if not self._database.is_sqlite:
+            query = query.with_for_update(of=account_sequences)
+        connection.execute(query).all()
+
+
+def _read_halt(row: Row[Any]) -> Halt:
+    return Halt(scope=scope_of(row.scope), reason=row.reason, set_by=row.set_by, set_at=row.set_at)

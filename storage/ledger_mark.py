@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from domain.errors import CorruptState, Unavailable
+from domain.halts import EVERYTHING
 from storage.halts import HaltStore
 from storage.ledger import SqlIntentLedger
 
@@ -108,7 +109,7 @@ class LedgerGuard:
             if found > expected:
                 self._mark.write(found)
             return None
-        general = next((h for h in await self._halts.halted() if h.account_id is None), None)
+        general = next((h for h in await self._halts.halted() if h.scope == EVERYTHING), None)
         is_new = general is None or general.set_by != SET_BY
         shortfall = Shortfall(expected=expected, found=found, newly_halted=is_new)
         if is_new:
@@ -134,7 +135,7 @@ class LedgerGuard:
         now = await self._ledger.ledger_position()
         # The mark first: a running worker that sees the old one would halt again.
         self._mark.write(now)
-        if any(h.account_id is None and h.set_by == SET_BY for h in await self._halts.halted()):
+        if any(h.scope == EVERYTHING and h.set_by == SET_BY for h in await self._halts.halted()):
             await self._halts.resume(
                 None, reason="the ledger was compared with the venue", by="operator"
             )

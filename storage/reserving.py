@@ -17,6 +17,7 @@ from sqlalchemy.sql.selectable import Select
 from domain.accounts import AccountState
 from domain.commands import CommandKind, PlaceOrder
 from domain.errors import Conflict, CorruptState, NotFound, RiskRefused
+from domain.halts import ALL_KEY, VENUE_PREFIX
 from domain.ledger import (
     CommandDraft,
     CommandRow,
@@ -34,10 +35,11 @@ from storage.command_rows import READ_COMMAND, key_parameters, read_command
 from storage.engine import Database
 from storage.nonces import Nonces
 from storage.order_writer import OrderWriter, RevisionName
+from storage.risk_check import LimitCheck
+from storage.risk_tables import risk_limits
 from storage.tables import accounts, blocked_symbols, commands, halts
 
 COLLISIONS_MAX = 16
-ALL_ACCOUNTS = "*"
 
 
 class Reserving:
@@ -53,6 +55,7 @@ class Reserving:
             .returning(commands.c.position)
         )
         self._read_limits = _limits(locks=not database.is_sqlite)
+        self._limits = LimitCheck(database, now)
 
     def run(
         self,
@@ -112,21 +115,31 @@ class Reserving:
                 f"{now.isoformat()}; nothing was sent",
                 code="too_late",
             )
-        if draft.raises_exposure:
-            self._check_limits(connection, draft)
+        limits = self._check_halts(connection, draft) if draft.raises_exposure else None
         stored = self._writer.read(connection, draft.key.order_id)
         if stored is None:
             if draft.order is None or not places:
                 raise NotFound(f"no order {draft.key.order_id}")
-            return draft.order, True
-        if places and stored.is_terminal:
+        elif places and stored.is_terminal:
             raise Conflict(
                 f"order {stored.order_id} has ended {stored.status.value}; nothing was sent",
                 code="order_ended",
             )
+        if limits is not None:
+            self._limits.run(
+                connection,
+                draft,
+                stored,
+                own_body=limits.own_limits,
+                general_body=limits.general_limits,
+            )
+        if stored is None:
+            assert draft.order is not None  # noqa: S101 - checked above
+            return draft.order, True
         return stored, False
 
-    def _check_limits(self, connection: Connection, draft: CommandDraft) -> None:
+    def _check_halts(self, connection: Connection, draft: CommandDraft) -> Row[Any]:
+        """Refuse what a halt or block forbids; return the row with the limits in force."""
         key = {
             "an_account_id": draft.account_id,
             "a_symbol": draft.symbol,
@@ -135,12 +148,15 @@ class Reserving:
         limits = connection.execute(self._read_limits, key).one()
         if limits.all_halted:
             raise RiskRefused(f"trading is halted: {limits.all_reason}")
+        if limits.venue_halted:
+            raise RiskRefused(f"trading at {draft.venue} is halted: {limits.venue_reason}")
         if limits.account_halted:
             raise RiskRefused(f"the account is halted: {limits.account_reason}")
         if limits.state != AccountState.ACTIVE.value:
             raise RiskRefused(f"expected an ACTIVE account, this one is {limits.state}")
         if limits.blocked is not None:
             raise RiskRefused(f"{draft.symbol} is blocked on this account: {limits.blocked}")
+        return limits
 
     def _client_order_id(
         self,
@@ -277,9 +293,9 @@ def _limits(*, locks: bool) -> Select[Any]:
     """Return the query for all that may forbid a command.
 
     It holds the row of the general halt, so that a halt, once set, has no reservation behind it;
-    an account's halt waits for the account's lock.
+    an account's or a venue's halt waits for the locks of the accounts.
     """
-    all_halts, own_halt = halts.alias(), halts.alias()
+    all_halts, venue_halt, own_halt = halts.alias(), halts.alias(), halts.alias()
     blocked = (
         select(blocked_symbols.c.reason)
         .where(
@@ -295,15 +311,22 @@ def _limits(*, locks: bool) -> Select[Any]:
             accounts.c.state,
             all_halts.c.halted.label("all_halted"),
             all_halts.c.reason.label("all_reason"),
+            venue_halt.c.halted.label("venue_halted"),
+            venue_halt.c.reason.label("venue_reason"),
             own_halt.c.halted.label("account_halted"),
             own_halt.c.reason.label("account_reason"),
             blocked.label("blocked"),
+            general.c.body.label("general_limits"),
+            own.c.body.label("own_limits"),
         )
-        .join_from(accounts, all_halts, all_halts.c.scope == ALL_ACCOUNTS)
+        .join_from(accounts, all_halts, all_halts.c.scope == ALL_KEY)
+        .outerjoin(venue_halt, venue_halt.c.scope == VENUE_PREFIX + accounts.c.venue)
+        .join(general, general.c.scope == ALL_ACCOUNTS)
         .outerjoin(own_halt, own_halt.c.scope == accounts.c.account_id)
+        .outerjoin(own, own.c.scope == accounts.c.account_id)
         .where(accounts.c.account_id == bindparam("an_account_id"))
     )
-    return query.with_for_update(read=True, of=all_halts) if locks else query
+    return query.with_for_update(read=True, of=[all_halts, general]) if locks else query
 
 
 _FILL_SLOT: Any = (
