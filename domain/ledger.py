@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Literal
 
@@ -51,7 +52,8 @@ class CommandDraft:
     everything else of the stored order stays. `raises_exposure` makes halts and limits apply.
     Past `not_after` nothing is inserted any more. `send_within_s` bounds the time between the
     insert and the first byte, `admission_window_s` the time within which the venue may still admit
-    the command (None where it has no such expiry).
+    the command (None where it has no such expiry). `mark_price` is the market's, where the sender
+    knows it: risk limits are measured by it.
     """
 
     key: CommandKey
@@ -71,6 +73,7 @@ class CommandDraft:
     order: Order | None = None
     concern: Concern | None = None
     not_after: datetime | None = None
+    mark_price: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

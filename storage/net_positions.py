@@ -83,8 +83,8 @@ class NetPositionWriter:
         values = {
             "account_id": account_id,
             "symbol": symbol,
-            "quantity": str(quantity),
-            "last_price": None if last_price is None else str(last_price),
+            "quantity": plain(quantity),
+            "last_price": None if last_price is None else plain(last_price),
             "updated_at": position.updated_at,
         }
         connection.execute(self._write, values)
@@ -160,8 +160,8 @@ class SqlNetPositions:
             values = {
                 "account_id": account_id,
                 "symbol": symbol,
-                "quantity_before": str(before),
-                "quantity_after": str(quantity),
+                "quantity_before": plain(before),
+                "quantity_after": plain(quantity),
                 "evidence": codec.storable_text(evidence),
                 "corrected_at": position.updated_at,
             }

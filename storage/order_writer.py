@@ -24,7 +24,10 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from domain.errors import Conflict, NotFound
+from domain.exposure import open_price, open_quantity
 from domain.fills import Fill
+from domain.net_positions import signed
+from domain.numbers import plain
 from domain.order_fold import apply
 from domain.orders import Order, OrderReport, Revision
 from domain.settlement import booked_report, needs_hearing, standing
@@ -272,6 +275,7 @@ def fill_event(fill: Fill, order_id: str) -> TimelineEvent:
 
 
 def _order_values(order: Order) -> dict[str, Any]:
+    left, price = signed(order.side, open_quantity(order)), open_price(order)
     return {
         "order_id": order.order_id,
         "owner": order.owner,
@@ -283,6 +287,8 @@ def _order_values(order: Order) -> dict[str, Any]:
         "created_at": order.created_at,
         "updated_at": order.updated_at,
         "body": codec.orders.encode(order),
+        "open_quantity": plain(left) if left else None,
+        "open_price": plain(price) if left and price is not None else None,
     }
 
 
@@ -322,6 +328,8 @@ _UPDATE_ORDER = (
         ended=bindparam("ended"),
         updated_at=bindparam("updated_at"),
         body=bindparam("body"),
+        open_quantity=bindparam("open_quantity"),
+        open_price=bindparam("open_price"),
     )
 )
 _READ_EXECUTIONS = select(fills.c.quantity, fills.c.price).where(

@@ -292,10 +292,11 @@ def _command_event(row: CommandRow) -> TimelineEvent:
 def _limits(*, locks: bool) -> Select[Any]:
     """Return the query for all that may forbid a command.
 
-    It holds the row of the general halt, so that a halt, once set, has no reservation behind it;
-    an account's or a venue's halt waits for the locks of the accounts.
+    It holds the rows of the general halt and limits, so that these, once set, have no reservation
+    behind them; an account's or a venue's wait for the locks of the accounts.
     """
     all_halts, venue_halt, own_halt = halts.alias(), halts.alias(), halts.alias()
+    general, own = risk_limits.alias(), risk_limits.alias()
     blocked = (
         select(blocked_symbols.c.reason)
         .where(
@@ -321,7 +322,7 @@ def _limits(*, locks: bool) -> Select[Any]:
         )
         .join_from(accounts, all_halts, all_halts.c.scope == ALL_KEY)
         .outerjoin(venue_halt, venue_halt.c.scope == VENUE_PREFIX + accounts.c.venue)
-        .join(general, general.c.scope == ALL_ACCOUNTS)
+        .join(general, general.c.scope == ALL_KEY)
         .outerjoin(own_halt, own_halt.c.scope == accounts.c.account_id)
         .outerjoin(own, own.c.scope == accounts.c.account_id)
         .where(accounts.c.account_id == bindparam("an_account_id"))

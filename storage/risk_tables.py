@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, ForeignKey, Index, PrimaryKeyConstraint, Table, Text
+from sqlalchemy import Column, Date, ForeignKey, Index, Integer, PrimaryKeyConstraint, Table, Text
 
 from storage.columns import RowNumber, UtcTime
 from storage.tables import metadata
@@ -37,4 +37,39 @@ Index(
     "position_corrections_account_idx",
     position_corrections.c.account_id,
     position_corrections.c.symbol,
+)
+
+# Limits as JSON, '{}' for none. Row '*' is that of everything, any other an account's. Row 'total'
+# holds none: it is the lock under which orders of all accounts are counted together.
+risk_limits = Table(
+    "risk_limits",
+    metadata,
+    Column("scope", Text(), primary_key=True),
+    Column("version", Integer(), nullable=False),
+    Column("body", Text(), nullable=False),
+    Column("set_by", Text()),
+    Column("set_at", UtcTime()),
+)
+
+# The last mark price of a market that somebody holds or asks for. `day_price` is what it was when
+# the UTC day `day` began: the last one before it, or else the first one seen.
+mark_prices = Table(
+    "mark_prices",
+    metadata,
+    Column("venue", Text(), nullable=False),
+    Column("network", Text(), nullable=False),
+    Column("symbol", Text(), nullable=False),
+    Column("price", Text(), nullable=False),
+    Column("seen_at", UtcTime(), nullable=False),
+    Column("day", Date(), nullable=False),
+    Column("day_price", Text(), nullable=False),
+    PrimaryKeyConstraint("venue", "network", "symbol"),
+)
+
+account_equities = Table(
+    "account_equities",
+    metadata,
+    Column("account_id", ForeignKey("accounts.account_id"), primary_key=True),
+    Column("equity", Text(), nullable=False),
+    Column("seen_at", UtcTime(), nullable=False),
 )

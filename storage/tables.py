@@ -176,6 +176,15 @@ Index(
     postgresql_where=_UNDECIDED,
 )
 
+_NEW_ORDERS = text("command = 'place' AND revision = 0")
+Index(
+    "commands_new_orders_idx",
+    commands.c.account_id,
+    commands.c.inserted_at,
+    sqlite_where=_NEW_ORDERS,
+    postgresql_where=_NEW_ORDERS,
+)
+
 orders = Table(
     "orders",
     metadata,
@@ -189,12 +198,25 @@ orders = Table(
     Column("created_at", UtcTime(), nullable=False),
     Column("updated_at", UtcTime(), nullable=False),
     Column("body", Text(), nullable=False),
+    # What the order may still add to a position, bought above zero; NULL where nothing.
+    Column("open_quantity", Text()),
+    Column("open_price", Text()),
 )
 Index("orders_page_idx", orders.c.owner, orders.c.created_at, orders.c.order_id)
 _LIVE = text("NOT ended")
 Index(
     "orders_live_idx",
     orders.c.created_at,
+    sqlite_where=_LIVE,
+    postgresql_where=_LIVE,
+)
+# All that risk limits ask of live orders, without their bodies.
+Index(
+    "orders_account_live_idx",
+    orders.c.account_id,
+    orders.c.symbol,
+    orders.c.open_quantity,
+    orders.c.open_price,
     sqlite_where=_LIVE,
     postgresql_where=_LIVE,
 )
@@ -250,6 +272,7 @@ fills = Table(
 )
 Index("fills_order_idx", fills.c.order_id, fills.c.revision)
 Index("fills_account_time_idx", fills.c.account_id, fills.c.event_time)
+Index("fills_account_idx", fills.c.account_id, fills.c.fill_id)
 _UNMATCHED = text("order_id IS NULL")
 Index(
     "fills_unmatched_venue_idx",
