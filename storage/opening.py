@@ -30,6 +30,7 @@ from storage.audit import SqlAuditLog
 from storage.closes import SqlCloseStore
 from storage.engine import Database, open_database
 from storage.halts import HaltStore
+from storage.kill_switches import SqlKillSwitchStore
 from storage.ledger import SqlIntentLedger
 from storage.markets import SqlMarketStore
 from storage.net_positions import SqlNetPositions
@@ -139,6 +140,7 @@ class Storage:
     markets: SqlMarketStore
     audit: SqlAuditLog
     halts: HaltStore
+    kill_switches: SqlKillSwitchStore
     closes: SqlCloseStore
     net_positions: SqlNetPositions
     listeners: Listeners = field(repr=False)
@@ -183,6 +185,7 @@ async def open_storage(database_url: str, home: Path) -> Storage:
         markets=SqlMarketStore(database),
         audit=SqlAuditLog(database),
         halts=HaltStore(database),
+        kill_switches=SqlKillSwitchStore(database),
         closes=SqlCloseStore(database),
         net_positions=SqlNetPositions(database),
         listeners=listeners,

@@ -239,9 +239,7 @@ def _add_halt_tables() -> None:
         sqlite_where=sa.text("NOT ended"),
         postgresql_where=sa.text("NOT ended"),
     )
-    op.create_index(
-        "kill_switches_requested_idx", "kill_switches", ["requested_at"], unique=False
-    )
+    op.create_index("kill_switches_requested_idx", "kill_switches", ["requested_at"], unique=False)
     op.create_table(
         "dead_man_switches",
         sa.Column("account_id", sa.Text(), nullable=False),
@@ -267,6 +265,8 @@ def _add_halt_tables() -> None:
             ["account_id"], ["accounts.account_id"], name=op.f("dead_man_triggers_account_id_fkey")
         ),
         sa.PrimaryKeyConstraint("trigger_id", name=op.f("dead_man_triggers_pkey")),
-        sa.UniqueConstraint("account_id", "due_at", name=op.f("dead_man_triggers_account_id_key")),
+        sa.UniqueConstraint(
+            "account_id", "due_at", name=op.f("dead_man_triggers_account_id_due_at_key")
+        ),
         sqlite_autoincrement=True,
     )
