@@ -8,7 +8,17 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
-from api import accounts, failures, health, markets, operator, orders, reference, temporal_ui
+from api import (
+    accounts,
+    closes,
+    failures,
+    health,
+    markets,
+    operator,
+    orders,
+    reference,
+    temporal_ui,
+)
 from api.context import ApiParts, Context
 from api.edge import OPEN_PATHS, Edge, EdgeRules
 from api.problems import MEDIA_TYPE
@@ -48,7 +58,7 @@ def create_app(parts: ApiParts) -> FastAPI:
     )
     app.state.context = Context(parts)
     failures.install(app)
-    for module in (orders, accounts, markets, operator, health, reference):
+    for module in (orders, closes, accounts, markets, operator, health, reference):
         app.include_router(module.router)
     app.include_router(operator.codec_router)
     app.include_router(temporal_ui.router)

@@ -17,11 +17,14 @@ from fastapi import Depends, Request
 
 from api.admission import Admission
 from api.authentication import Authenticator, OperatorSessions
+from api.close_ports import CloseDesk
 from api.ports import BookSource, OrderDesk, PayloadCodec, Probe, Sealer
 from api.problems import ProblemError, invalid_parameter
 from domain.accounts import Account, AccountState
+from domain.close_store import CloseStore
 from domain.errors import InvalidInput, NotFound, Unavailable
 from domain.identifiers import check_order_id
+from domain.net_positions import NetPositions
 from domain.orders import Order
 from domain.ports import AccountStore, AuditLog, AuditRecord, MarketStore, OrderStore
 from domain.principals import Action, Principal, authorize
@@ -71,6 +74,9 @@ class ApiParts:
     markets: MarketStore
     audit: AuditLog
     desk: OrderDesk
+    closes: CloseStore
+    close_desk: CloseDesk
+    net_positions: NetPositions
     books: BookSource
     codec: PayloadCodec
     sealer: Sealer

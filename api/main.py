@@ -38,6 +38,7 @@ from sealing.passphrase import load_passphrase
 from sealing.token import ensure_api_token
 from storage.opening import Storage, open_storage
 from workflows.client import OrderWorkflows, connect
+from workflows.close_client import CloseWorkflows
 from workflows.payloads import CodecService, PayloadKeys
 
 EXIT_CONFIGURATION = 2
@@ -126,6 +127,9 @@ async def compose(
         markets=storage.markets,
         audit=storage.audit,
         desk=desk,
+        closes=storage.closes,
+        close_desk=CloseWorkflows(client),
+        net_positions=storage.net_positions,
         books=MarketRequests(bus),
         codec=CodecService(keys),
         sealer=WorkerSealer(secrets),

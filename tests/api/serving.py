@@ -29,6 +29,7 @@ from domain.market_data import BookLevel, OrderBook
 from domain.orders import Order, OrderType, TimeInForce
 from domain.timeline import EventKind, TimelineEvent
 from storage.opening import Storage, open_storage
+from tests.api.close_desk import ScriptedCloses
 from tests.api.desk import ScriptedDesk
 
 TOKEN = "t0ken-of-the-tests-" + "x" * 24
@@ -119,6 +120,7 @@ class Api:
     http: httpx2.AsyncClient
     storage: Storage
     desk: ScriptedDesk
+    closes: ScriptedCloses
     books: Books
     sealed: Sealed
     parts: ApiParts
@@ -207,6 +209,7 @@ async def serving(
 ) -> AsyncIterator[Api]:
     """Serve the API over `storage` until the block ends."""
     desk = desk or ScriptedDesk(storage)
+    closes = ScriptedCloses(storage)
     books, sealed = Books(), Sealed()
     listener = listen("127.0.0.1", port)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -221,6 +224,9 @@ async def serving(
         markets=storage.markets,
         audit=storage.audit,
         desk=desk,
+        closes=storage.closes,
+        close_desk=closes,
+        net_positions=storage.net_positions,
         books=books,
         codec=Codec(),
         sealer=sealed,
@@ -253,6 +259,7 @@ async def serving(
                 http=http,
                 storage=storage,
                 desk=desk,
+                closes=closes,
                 books=books,
                 sealed=sealed,
                 parts=parts,
