@@ -5,6 +5,7 @@ Runs inside the caller's transaction.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -17,6 +18,7 @@ from domain.ports import Folded
 from domain.settlement import is_reopened
 from storage.engine import Database
 from storage.fill_rows import FILL_COLUMNS, fill_values, read_fill
+from storage.market_pnl import MarketPnlWriter
 from storage.order_writer import OrderWriter, RevisionName, fill_event
 from storage.tables import client_order_ids, fills, venue_order_ids
 
@@ -28,6 +30,7 @@ class Booking:
 
     def __init__(self, database: Database, writer: OrderWriter) -> None:
         self._writer = writer
+        self._pnl = MarketPnlWriter(database)
         self._insert = (
             database.insert(fills)
             .on_conflict_do_nothing(
@@ -60,6 +63,7 @@ class Booking:
             elif is_new:
                 unmatched.append(named)
         self._writer.positions.unmatched_booked(connection, unmatched)
+        self._pnl.booked(connection, [*unmatched, *itertools.chain(*booked.values())])
         return tuple(self._fold(connection, *item) for item in booked.items())
 
     def _fold(self, connection: Connection, owner: RevisionName, new: Sequence[Fill]) -> Folded:

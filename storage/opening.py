@@ -35,6 +35,8 @@ from storage.ledger import SqlIntentLedger
 from storage.markets import SqlMarketStore
 from storage.net_positions import SqlNetPositions
 from storage.orders import SqlOrderStore
+from storage.positions import SqlPositionStore
+from storage.risk import SqlRiskStore
 from storage.url import default_url
 
 Listener = Callable[[str], None]
@@ -143,6 +145,8 @@ class Storage:
     kill_switches: SqlKillSwitchStore
     closes: SqlCloseStore
     net_positions: SqlNetPositions
+    positions: SqlPositionStore
+    risk: SqlRiskStore
     listeners: Listeners = field(repr=False)
 
     def on_change(self, listener: Listener) -> None:
@@ -187,7 +191,9 @@ async def open_storage(database_url: str, home: Path) -> Storage:
         halts=HaltStore(database),
         kill_switches=SqlKillSwitchStore(database),
         closes=SqlCloseStore(database),
+        positions=SqlPositionStore(database),
         net_positions=SqlNetPositions(database),
+        risk=SqlRiskStore(database),
         listeners=listeners,
     )
     try:
