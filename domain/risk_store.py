@@ -75,7 +75,10 @@ class RiskStore(Protocol):
     async def note_marks(
         self, venue: str, network: Network, marks: Mapping[str, Decimal], *, seen_at: datetime
     ) -> None:
-        """Remember the mark prices of markets; the first after 00:00 UTC keeps the one before."""
+        """Remember the mark prices of markets with a position or a live order.
+
+        The first after 00:00 UTC keeps the one before it: the day is measured from that.
+        """
         ...
 
     async def note_equity(self, account_id: str, equity: Decimal, *, seen_at: datetime) -> None:

@@ -23,6 +23,7 @@ from domain.violations import ALL_ACCOUNTS, LimitName
 from storage.clock import Clock
 from storage.codec import Codec
 from storage.day_fills import DayFills
+from storage.position_tables import funding_payments
 from storage.risk_tables import account_equities, mark_prices, net_positions
 from storage.tables import accounts, commands, orders
 
@@ -162,7 +163,12 @@ class RiskReader:
         return day_result(markets, fees=fees, funding=self._funding(connection, members, since))
 
     def _funding(self, connection: Connection, members: list[str], since: datetime) -> Decimal:
-        return Decimal(0)
+        total = Decimal(0)
+        for account_id in members:
+            key = {"an_account_id": account_id, "since": since}
+            for amount in connection.execute(_FUNDING, key).scalars():
+                total = EXACT.add(total, Decimal(amount))
+        return total
 
 
 def _mark(price: str, day: date, day_price: str, today: date) -> _Mark:
@@ -276,3 +282,7 @@ _EXPOSURES = (_exposure_query(of_all=False), _exposure_query(of_all=True))
 _MARKS = (_mark_query(of_all=False), _mark_query(of_all=True))
 _COUNTS = (_count_query(of_all=False), _count_query(of_all=True))
 _ACCOUNT_IDS = select(accounts.c.account_id)
+_FUNDING = select(funding_payments.c.amount).where(
+    funding_payments.c.account_id == bindparam("an_account_id"),
+    funding_payments.c.event_time >= bindparam("since"),
+)

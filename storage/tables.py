@@ -214,6 +214,8 @@ Index(
 Index(
     "orders_account_live_idx",
     orders.c.account_id,
+    # Always false here; SQLite would fetch the row to see it.
+    orders.c.ended,
     orders.c.symbol,
     orders.c.open_quantity,
     orders.c.open_price,

@@ -95,7 +95,7 @@ def upgrade() -> None:
     op.create_index(
         "orders_account_live_idx",
         "orders",
-        ["account_id", "symbol", "open_quantity", "open_price"],
+        ["account_id", "ended", "symbol", "open_quantity", "open_price"],
         unique=False,
         sqlite_where=sa.text("NOT ended"),
         postgresql_where=sa.text("NOT ended"),
