@@ -12,7 +12,17 @@ from typing import Annotated
 
 import typer
 
-from cli import accounts, database, help_topics, markets, operators, sim, stack_commands, trade
+from cli import (
+    accounts,
+    database,
+    help_topics,
+    markets,
+    operators,
+    positions,
+    sim,
+    stack_commands,
+    trade,
+)
 from cli.exit_codes import ExitCode, explained
 from cli.failures import report
 from cli.output import say
@@ -56,6 +66,7 @@ def build() -> typer.Typer:
     for name, group in (
         ("account", accounts.app),
         ("trade", trade.app),
+        ("position", positions.app),
         ("market", markets.app),
         ("order", operators.app),
         ("sim", sim.app),

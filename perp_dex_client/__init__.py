@@ -4,6 +4,7 @@ Knows the wire of our own API and nothing behind it: no venue, no Temporal, no d
 """
 
 from perp_dex_client.client import PerpDexClient
+from perp_dex_client.closing import Close, CloseRequest, ClosesApi, ClosingOrder
 from perp_dex_client.errors import (
     ApiError,
     ApiProblem,
@@ -41,6 +42,10 @@ __all__ = [
     "Batch",
     "BatchAnswer",
     "Book",
+    "Close",
+    "CloseRequest",
+    "ClosesApi",
+    "ClosingOrder",
     "DryRun",
     "Endpoints",
     "Event",

@@ -15,6 +15,7 @@ from urllib.parse import quote
 import msgspec
 
 from domain.numbers import plain
+from perp_dex_client.closing import ClosesApi
 from perp_dex_client.errors import ServiceBusy, Unreachable, UnreadableAnswer
 from perp_dex_client.models import (
     Account,
@@ -48,6 +49,8 @@ class PerpDexClient:
 
     def __init__(self, base_url: str, token: str, *, retry_within_s: float = 10.0) -> None:
         self._transport = Transport(base_url, token, retry_within_s=retry_within_s)
+        #: Closing positions.
+        self.closes = ClosesApi(self._transport)
 
     async def __aenter__(self) -> Self:
         await self._transport.__aenter__()
