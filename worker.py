@@ -27,8 +27,11 @@ from activities.access import Checkpoints, CommandParts, NoCheckpoints
 from activities.accounts import AccountActivities
 from activities.closing import CloseActivities
 from activities.emergency_journal import CachedAccess, EmergencyCancels, absorb_journal
+from activities.halting import AccountHaltActivities, KillSwitchActivities
+from activities.mark_prices import MarkPrices
 from activities.orders import OrderActivities
 from activities.resolution import ResolutionActivities
+from activities.risk_readings import RiskReadings
 from bus.connection import Bus
 from bus.nudges import NudgePublisher
 from domain.accounts import Account, Network
@@ -49,9 +52,12 @@ from storage.opening import Storage, open_storage
 from venues import registry
 from venues.connector import Connector
 from workflows.account import VerifyAccountWorkflow
+from workflows.account_halt import AccountHaltWorkflow
 from workflows.client import OrderWorkflows, connect
 from workflows.close import CloseWorkflow
-from workflows.ids import venue_queue
+from workflows.halt_client import HaltSweep, KillSwitchWorkflows
+from workflows.ids import core_queue, venue_queue
+from workflows.kill_switch import KillSwitchWorkflow
 from workflows.order import OrderWorkflow
 from workflows.orphans import OrphanSweep
 from workflows.payloads import PayloadKeys
@@ -61,6 +67,8 @@ log = structlog.get_logger()
 MARKETS_EVERY_S = 600.0
 CLOCK_EVERY_S = 60.0
 SEAL_EVERY_S = 5.0
+RISK_EVERY_S = 15.0
+HALT_SWEEP_EVERY_S = 3.0
 ABSORB_EVERY_S = 1.0
 MARK_EVERY_S = 1.0
 OPEN_ACCESS_EVERY_S = 60.0
@@ -302,14 +310,17 @@ async def run(settings: WorkerSettings, parts: Parts | None = None) -> None:
             )
             for venue in venues
         ]
+        workers.append(core_worker(settings, client, storage=storage))
         await _warm(settings, connectors, venues)
         for worker in workers:
             await stack.enter_async_context(worker)
         chores = [
             _chore("sweep", settings.worker_sweep_every_s, _sweeper(storage, workflows)),
+            _chore("halts", HALT_SWEEP_EVERY_S, _halt_sweeper(storage, client)),
             _chore("markets", MARKETS_EVERY_S, lambda: _save_markets(storage, connectors)),
             _chore("clock", CLOCK_EVERY_S, lambda: _measure(storage, connectors)),
             _chore("audit", SEAL_EVERY_S, storage.audit.seal),
+            _chore("risk", RISK_EVERY_S, _risk_readings(storage, connectors).read),
             *reserve.chores(),
         ]
         async with asyncio.TaskGroup() as group:
@@ -346,11 +357,12 @@ def venue_worker(
     orders = OrderActivities(injected, emergency)
     resolution = parts.resolution(injected)
     closing = CloseActivities(injected, storage.closes)
+    halting = AccountHaltActivities(injected, orders, storage.closes)
     accounts = AccountActivities(accounts=storage.accounts, access=access, connectors=connectors)
     return Worker(
         client,
         task_queue=venue_queue(venue),
-        workflows=[OrderWorkflow, VerifyAccountWorkflow, CloseWorkflow],
+        workflows=[OrderWorkflow, VerifyAccountWorkflow, CloseWorkflow, AccountHaltWorkflow],
         activities=[
             orders.place,
             orders.cancel,
@@ -363,6 +375,8 @@ def venue_worker(
             accounts.verify,
             closing.look,
             closing.keep,
+            halting.look,
+            halting.cancel_directly,
         ],
         # The import contracts keep workflows deterministic; the sandbox would re-import their
         # modules for each order. A test loads every workflow in the sandbox.
@@ -371,6 +385,22 @@ def venue_worker(
         max_concurrent_workflow_task_polls=settings.worker_task_pollers,
         max_concurrent_activities=settings.worker_concurrency,
         max_concurrent_local_activities=settings.worker_concurrency,
+        sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
+        graceful_shutdown_timeout=DRAIN,
+    )
+
+
+def core_worker(settings: WorkerSettings, client: Client, *, storage: Storage) -> Worker:
+    """Return the worker of the queue of whatever spans venues, not yet running; it has no keys."""
+    kill_switches = KillSwitchActivities(storage.kill_switches)
+    return Worker(
+        client,
+        task_queue=core_queue(),
+        workflows=[KillSwitchWorkflow],
+        activities=[kill_switches.keep],
+        workflow_runner=UnsandboxedWorkflowRunner(),
+        max_concurrent_workflow_task_polls=2,
+        max_concurrent_activities=settings.worker_concurrency,
         sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
         graceful_shutdown_timeout=DRAIN,
     )
@@ -414,6 +444,27 @@ def _sweeper(
             log.warning("orphans swept", adopted=swept.adopted, reminded=swept.reminded)
 
     return work
+
+
+def _halt_sweeper(storage: Storage, client: Client) -> Callable[[], Coroutine[Any, Any, None]]:
+    sweep = HaltSweep(storage.kill_switches, KillSwitchWorkflows(client))
+
+    async def work() -> None:
+        for scope in await sweep.run():
+            log.warning("kill switch started by the sweep", scope=scope.key)
+
+    return work
+
+
+def _risk_readings(storage: Storage, connectors: Connectors) -> RiskReadings:
+    return RiskReadings(
+        risk=storage.risk,
+        accounts=storage.accounts,
+        connectors=connectors,
+        venues=connectors.venues,
+        marks=MarkPrices(_now),
+        now=_now,
+    )
 
 
 async def _save_markets(storage: Storage, connectors: Connectors) -> None:

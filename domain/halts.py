@@ -7,7 +7,6 @@ shows nothing open. Knows no venue, clock or storage.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -58,8 +57,14 @@ class HaltScope:
 
     @property
     def slug(self) -> str:
-        """How the scope is spelled in a workflow id: `all`, `venue-<name>`, `account-<id>`."""
-        return "all" if self.level is HaltLevel.ALL else f"{self.level.value}-{self.name}"
+        """How the scope is spelled in a workflow id: `all`, `venue-<name>`, or the account id."""
+        match self.level:
+            case HaltLevel.ALL:
+                return "all"
+            case HaltLevel.VENUE:
+                return f"venue-{self.name}"
+            case HaltLevel.ACCOUNT:
+                return self.name
 
     def __str__(self) -> str:
         return "everything" if self.level is HaltLevel.ALL else f"{self.level.value} {self.name}"
@@ -236,8 +241,12 @@ class KillSwitch:
         return replace(self, accounts=tuple(others.values())).at_stage()
 
     def at_stage(self) -> KillSwitch:
-        """Return the kill switch at the stage of the account that is furthest behind."""
-        return replace(self, stage=least_stage(a.stage for a in self.accounts))
+        """Return the kill switch at the stage of the account that is furthest behind.
+
+        Never at its end: there may be accounts that nothing is known of yet.
+        """
+        stage = least_stage(a.stage for a in self.accounts)
+        return replace(self, stage=HaltStage.VERIFYING if stage.is_terminal else stage)
 
     def upgraded(self, *, flatten: bool) -> KillSwitch:
         """Return the kill switch with positions to be closed too, if that is asked now."""
@@ -253,11 +262,6 @@ class KillSwitch:
 def least_stage(stages: Iterable[HaltStage]) -> HaltStage:
     """Return the stage that is furthest from the end; BLOCKING for none."""
     return min(stages, key=_STAGES.index, default=HaltStage.BLOCKING)
-
-
-def flattening_id(kill_switch_id: str, account_id: str, symbol: str, number: int) -> str:
-    """Return the id of the close number `number` of a position by a kill switch (a UUIDv5)."""
-    return str(uuid.uuid5(uuid.UUID(kill_switch_id), f"{account_id}/{symbol}/{number}"))
 
 
 def open_positions(positions: Iterable[Position]) -> tuple[OpenPosition, ...]:

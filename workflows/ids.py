@@ -5,6 +5,7 @@ from __future__ import annotations
 from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 
 from domain.closing import ClosePlan
+from domain.halts import HaltScope
 from domain.orders import Order
 
 VENUE = SearchAttributeKey.for_keyword("Venue")
@@ -33,6 +34,21 @@ def account_workflow_id(account_id: str) -> str:
     return f"verify-account-{account_id}"
 
 
+def kill_switch_workflow_id(scope: HaltScope) -> str:
+    """Return the id of the workflow that stops a scope: one at a time."""
+    return f"halt-{scope.slug}"
+
+
+def account_halt_workflow_id(account_id: str) -> str:
+    """Return the id of the workflow that stops one account, for whatever scope it is stopped."""
+    return f"halt-account-{account_id}"
+
+
+def core_queue() -> str:
+    """Return the task queue of whatever spans venues; its workers need no key of any."""
+    return "core"
+
+
 def venue_queue(venue: str) -> str:
     """Return the task queue of the workers that hold a venue's keys."""
     return f"venue-{venue}"
@@ -57,5 +73,14 @@ def close_attributes(plan: ClosePlan) -> TypedSearchAttributes:
         SearchAttributePair(VENUE, plan.venue),
         SearchAttributePair(ACCOUNT, plan.account_id),
         SearchAttributePair(SYMBOL, plan.symbol),
+    ]
+    return TypedSearchAttributes(pairs)
+
+
+def account_halt_attributes(account_id: str, venue: str) -> TypedSearchAttributes:
+    """Return what the workflow that stops an account is found by."""
+    pairs: list[SearchAttributePair[str]] = [
+        SearchAttributePair(VENUE, venue),
+        SearchAttributePair(ACCOUNT, account_id),
     ]
     return TypedSearchAttributes(pairs)

@@ -36,6 +36,19 @@ SETTLE_PAUSE = timedelta(seconds=1)
 CLOSING_ORDER_WITHIN = timedelta(seconds=15)
 """A closing order not sent by then is never sent; the close looks again."""
 
+HALT_FIRST_PAUSE = timedelta(milliseconds=600)
+HALT_LONGEST_PAUSE = timedelta(seconds=10)
+"""Between two looks of the kill switch; each costs some of the venue's budget of queries."""
+
+HALT_ASK_AGAIN = timedelta(seconds=15)
+"""After so long an order that is still open is asked anew to be canceled."""
+
+HALT_LISTEN = timedelta(seconds=20)
+"""After so long of silence the kill switch asks after an account that it stops."""
+
+HALT_ATTENTION_AFTER = timedelta(seconds=60)
+"""How long stopping an account may take before it asks for an operator; it goes on trying."""
+
 FIRST_PAUSE = timedelta(milliseconds=250)
 LONGEST_PAUSE = timedelta(seconds=5)
 JITTER = 0.2
@@ -50,6 +63,12 @@ def pause(attempts: int, jitter: float) -> timedelta:
     Doubles from 250 ms to 5 s; `jitter` in [0, 1) spreads it by up to 20 %.
     """
     length = min(FIRST_PAUSE * float(1 << min(attempts, 10)), LONGEST_PAUSE)
+    return length * (1 + JITTER * jitter)
+
+
+def halt_pause(attempts: int, jitter: float) -> timedelta:
+    """Return the pause between two looks of the kill switch, doubling as `pause` does."""
+    length = min(HALT_FIRST_PAUSE * float(1 << min(attempts, 10)), HALT_LONGEST_PAUSE)
     return length * (1 + JITTER * jitter)
 
 
