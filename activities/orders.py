@@ -26,6 +26,7 @@ from activities.contracts import (
     Settlement,
 )
 from activities.emergency_journal import EmergencyCancels
+from activities.mark_prices import MarkPrices, reserve_measured
 from domain.accounts import Network, TradingAccess
 from domain.commands import CancelOrder, CommandKind, PlaceOrder
 from domain.errors import (
@@ -63,6 +64,7 @@ class OrderActivities:
         self._carrier = CommandCarrier(parts.ledger, parts.orders, parts.checkpoints)
         self._emergency = emergency
         self._now = parts.now
+        self._marks = MarkPrices(parts.now)
 
     @activity.defn(name="place_order")
     async def place(self, task: PlaceTask) -> CommandResult:
@@ -96,7 +98,10 @@ class OrderActivities:
             not_after=task.not_after,
         )
         try:
-            reservation = await self._ledger.reserve(
+            reservation = await reserve_measured(
+                self._ledger,
+                self._marks,
+                connector,
                 draft,
                 spell_client_order_id=lambda collision: connector.client_order_id(
                     order.order_id, task.revision, collision
@@ -144,7 +149,8 @@ class OrderActivities:
         known = await self._orders.get(order.order_id)
         if known is not None and known.revisions:
             return CommandResult(order=known, definite=True, answer=reason, denied=reason)
-        denied = replace(order, denied=reason, updated_at=self._now())
+        violations = error.violations if isinstance(error, RiskRefused) else ()
+        denied = replace(order, denied=reason, violations=violations, updated_at=self._now())
         event = self._event(order.order_id, EventKind.CLOSED, f"denied: {reason}")
         kept = await self._orders.add(denied, event)
         return CommandResult(order=kept, definite=True, answer=reason, denied=reason)
