@@ -34,8 +34,8 @@ from activities.resolution import ResolutionActivities
 from activities.risk_readings import RiskReadings
 from bus.connection import Bus
 from bus.nudges import NudgePublisher
-from domain.accounts import Account, Network
-from domain.errors import InvalidInput, NotFound, PerpDexError, VenueUnavailable
+from domain.accounts import Network
+from domain.errors import NotFound, PerpDexError, VenueUnavailable
 from domain.ports import IntentLedger, TradingAccessSource
 from process.death import protect_memory
 from process.heartbeat import Heartbeat
@@ -49,8 +49,7 @@ from sealing.passphrase import load_passphrase
 from storage.journal import FileCommandJournal
 from storage.ledger_mark import LedgerGuard, LedgerMark
 from storage.opening import Storage, open_storage
-from venues import registry
-from venues.connector import Connector
+from venues.started import Connectors
 from workflows.account import VerifyAccountWorkflow
 from workflows.account_halt import AccountHaltWorkflow
 from workflows.client import OrderWorkflows, connect
@@ -72,7 +71,6 @@ HALT_SWEEP_EVERY_S = 3.0
 ABSORB_EVERY_S = 1.0
 MARK_EVERY_S = 1.0
 OPEN_ACCESS_EVERY_S = 60.0
-CLOCK_OFFSET_BOUND = timedelta(milliseconds=500)
 DRAIN = timedelta(seconds=8)
 STICKY_TIMEOUT = timedelta(seconds=1)
 MAX_CACHED_WORKFLOWS = 2000
@@ -105,67 +103,6 @@ class WorkerSettings(ProcessSettings):
     )
     log_level: str = Field("INFO", description="Least severe level logged.")
     log_format: str = Field("console", description="console or json.")
-
-
-@dataclass
-class Connectors:
-    """Started connectors, one per venue and network, and our clock's offset to each venue."""
-
-    venues: frozenset[str]
-    _started: dict[tuple[str, Network], Connector] = field(default_factory=dict)
-    _offsets: dict[tuple[str, Network], timedelta] = field(default_factory=dict)
-    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-
-    async def connector(self, venue: str, network: Network) -> Connector:
-        """Return the started connector of a venue and network. See `ConnectorSource`."""
-        found = self._started.get((venue, network))
-        if found is not None:
-            return found
-        if venue not in self.venues:
-            raise InvalidInput("venue", f"this worker does not serve {venue!r}")
-        async with self._lock:
-            if (venue, network) not in self._started:
-                connector = registry.load(venue).connect(network)
-                try:
-                    await connector.start()
-                except BaseException:
-                    await connector.close()
-                    raise
-                self._started[venue, network] = connector
-        return self._started[venue, network]
-
-    def clock_refusal(self, venue: str, network: Network) -> str | None:
-        """Return why our clock forbids new exposure, or None. See `ConnectorSource`."""
-        offset = self._offsets.get((venue, network), timedelta(0))
-        if abs(offset) <= CLOCK_OFFSET_BOUND:
-            return None
-        return (
-            f"our clock is {offset.total_seconds():+.3f} s from {venue}'s, more than "
-            f"{CLOCK_OFFSET_BOUND.total_seconds():g} s; set the clock, then try again"
-        )
-
-    def started(self) -> tuple[Connector, ...]:
-        """Return all started connectors."""
-        return tuple(self._started.values())
-
-    async def measure_clock(self, accounts: tuple[Account, ...]) -> None:
-        """Measure the offset to every venue that an account of ours lives on."""
-        by_place = {(a.venue, a.network): a for a in accounts}
-        for place, account in by_place.items():
-            connector = self._started.get(place)
-            if connector is None:
-                continue
-            before = _now()
-            venue_time = await connector.venue_time(account)
-            after = _now()
-            offset = before + (after - before) / 2 - venue_time
-            self._offsets[place] = offset
-            log.info("clock measured", venue=place[0], network=place[1], offset=str(offset))
-
-    async def close(self) -> None:
-        """Close every connector."""
-        for connector in self.started():
-            await connector.close()
 
 
 def _now() -> datetime:

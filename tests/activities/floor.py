@@ -50,7 +50,7 @@ from venues.simulation import operations
 from venues.simulation.faults import FaultKind
 from venues.simulation.records import Order as VenueRecord
 from venues.simulation.server import RunningSimulator, running_simulator
-from worker import Connectors
+from venues.started import Connectors
 
 ACCOUNT_ID = "11111111-1111-4111-8111-111111111111"
 BELOW = Decimal(60_000)

@@ -15,7 +15,7 @@ from domain.errors import InvalidInput, Unavailable, VenueUnavailable
 from tests.activities.floor import until
 from venues.simulation.faults import FaultKind
 from venues.simulation.server import RunningSimulator
-from worker import Connectors
+from venues.started import Connectors
 
 
 @pytest.fixture
