@@ -24,6 +24,7 @@ from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.access import Checkpoints, CommandParts, NoCheckpoints
+from activities.account_reading import AccountReading
 from activities.accounts import AccountActivities
 from activities.closing import CloseActivities
 from activities.emergency_journal import CachedAccess, EmergencyCancels, absorb_journal
@@ -52,6 +53,7 @@ from storage.opening import Storage, open_storage
 from venues.started import Connectors
 from workflows.account import VerifyAccountWorkflow
 from workflows.account_halt import AccountHaltWorkflow
+from workflows.account_read import ReadAccountWorkflow
 from workflows.client import OrderWorkflows, connect
 from workflows.close import CloseWorkflow
 from workflows.halt_client import HaltSweep, KillSwitchWorkflows
@@ -296,10 +298,22 @@ def venue_worker(
     closing = CloseActivities(injected, storage.closes)
     halting = AccountHaltActivities(injected, orders, storage.closes)
     accounts = AccountActivities(accounts=storage.accounts, access=access, connectors=connectors)
+    reading = AccountReading(
+        accounts=storage.accounts,
+        positions=storage.positions,
+        connectors=connectors,
+        now=_now,
+    )
     return Worker(
         client,
         task_queue=venue_queue(venue),
-        workflows=[OrderWorkflow, VerifyAccountWorkflow, CloseWorkflow, AccountHaltWorkflow],
+        workflows=[
+            OrderWorkflow,
+            VerifyAccountWorkflow,
+            ReadAccountWorkflow,
+            CloseWorkflow,
+            AccountHaltWorkflow,
+        ],
         activities=[
             orders.place,
             orders.cancel,
@@ -310,6 +324,7 @@ def venue_worker(
             orders.apply_operator_verdict,
             resolution.resolve,
             accounts.verify,
+            reading.read,
             closing.look,
             closing.keep,
             halting.look,

@@ -16,6 +16,7 @@ from api import (
     markets,
     operator,
     orders,
+    positions,
     reference,
     temporal_ui,
 )
@@ -58,7 +59,7 @@ def create_app(parts: ApiParts) -> FastAPI:
     )
     app.state.context = Context(parts)
     failures.install(app)
-    for module in (orders, closes, accounts, markets, operator, health, reference):
+    for module in (orders, closes, positions, accounts, markets, operator, health, reference):
         app.include_router(module.router)
     app.include_router(operator.codec_router)
     app.include_router(temporal_ui.router)

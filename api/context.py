@@ -19,6 +19,7 @@ from api.admission import Admission
 from api.authentication import Authenticator, OperatorSessions
 from api.close_ports import CloseDesk
 from api.ports import BookSource, OrderDesk, PayloadCodec, Probe, Sealer
+from api.position_ports import AccountReader
 from api.problems import ProblemError, invalid_parameter
 from domain.accounts import Account, AccountState
 from domain.close_store import CloseStore
@@ -27,6 +28,7 @@ from domain.identifiers import check_order_id
 from domain.net_positions import NetPositions
 from domain.orders import Order
 from domain.ports import AccountStore, AuditLog, AuditRecord, MarketStore, OrderStore
+from domain.position_store import PositionStore
 from domain.principals import Action, Principal, authorize
 
 IN_USE: Final = (AccountState.ACTIVE, AccountState.PENDING)
@@ -77,6 +79,8 @@ class ApiParts:
     closes: CloseStore
     close_desk: CloseDesk
     net_positions: NetPositions
+    positions: PositionStore
+    account_reader: AccountReader
     books: BookSource
     codec: PayloadCodec
     sealer: Sealer

@@ -37,6 +37,7 @@ from sealing.keys import Recipient, load_public_key, public_key_path
 from sealing.passphrase import load_passphrase
 from sealing.token import ensure_api_token
 from storage.opening import Storage, open_storage
+from workflows.account_read_client import AccountReads
 from workflows.client import OrderWorkflows, connect
 from workflows.close_client import CloseWorkflows
 from workflows.payloads import CodecService, PayloadKeys
@@ -130,6 +131,8 @@ async def compose(
         closes=storage.closes,
         close_desk=CloseWorkflows(client),
         net_positions=storage.net_positions,
+        positions=storage.positions,
+        account_reader=AccountReads(client),
         books=MarketRequests(bus),
         codec=CodecService(keys),
         sealer=WorkerSealer(secrets),

@@ -34,6 +34,11 @@ def account_workflow_id(account_id: str) -> str:
     return f"verify-account-{account_id}"
 
 
+def account_read_workflow_id(account_id: str) -> str:
+    """Return the id of the workflow that looks at an account at its venue."""
+    return f"read-account-{account_id}"
+
+
 def kill_switch_workflow_id(scope: HaltScope) -> str:
     """Return the id of the workflow that stops a scope: one at a time."""
     return f"halt-{scope.slug}"

@@ -29,6 +29,7 @@ from domain.market_data import BookLevel, OrderBook
 from domain.orders import Order, OrderType, TimeInForce
 from domain.timeline import EventKind, TimelineEvent
 from storage.opening import Storage, open_storage
+from tests.api.account_reader import ScriptedReader
 from tests.api.close_desk import ScriptedCloses
 from tests.api.desk import ScriptedDesk
 
@@ -121,6 +122,7 @@ class Api:
     storage: Storage
     desk: ScriptedDesk
     closes: ScriptedCloses
+    reader: ScriptedReader
     books: Books
     sealed: Sealed
     parts: ApiParts
@@ -210,6 +212,7 @@ async def serving(
     """Serve the API over `storage` until the block ends."""
     desk = desk or ScriptedDesk(storage)
     closes = ScriptedCloses(storage)
+    reader = ScriptedReader(storage)
     books, sealed = Books(), Sealed()
     listener = listen("127.0.0.1", port)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -227,6 +230,8 @@ async def serving(
         closes=storage.closes,
         close_desk=closes,
         net_positions=storage.net_positions,
+        positions=storage.positions,
+        account_reader=reader,
         books=books,
         codec=Codec(),
         sealer=sealed,
@@ -260,6 +265,7 @@ async def serving(
                 storage=storage,
                 desk=desk,
                 closes=closes,
+                reader=reader,
                 books=books,
                 sealed=sealed,
                 parts=parts,

@@ -20,6 +20,7 @@ from tests.activities.floor import ABOVE, ACCOUNT_ID, MARKET, TAKING, an_order, 
 from tests.workflows.stage import NAMESPACE, Stage, a_report
 from venues.simulation.faults import FaultKind
 from workflows import ids
+from workflows.account_read_client import AccountReads
 
 SUGGEST_AFTER_EVENTS = 30
 """After how many events the recorder's server suggests to continue as new."""
@@ -282,6 +283,13 @@ async def account_verified(stage: Stage) -> Kept:
     return Kept(ids.account_workflow_id(ACCOUNT_ID))
 
 
+async def account_read(stage: Stage) -> Kept:
+    account = await stage.floor.storage.accounts.get(ACCOUNT_ID)
+    assert account is not None
+    assert await AccountReads(stage.client).read(account, wait_s=10) is not None
+    return Kept(ids.account_read_workflow_id(ACCOUNT_ID))
+
+
 SCENARIOS: dict[str, Scenario] = {
     scenario.__name__: scenario
     for scenario in (
@@ -305,6 +313,7 @@ SCENARIOS: dict[str, Scenario] = {
         goes_on_as_new,
         gone_on_as_new,
         account_verified,
+        account_read,
     )
 }
 

@@ -30,8 +30,11 @@ from tests.activities.floor import Floor, open_floor, until
 from worker import Parts, WorkerSettings, venue_worker
 from workflows import ids
 from workflows.account import VerifyAccountWorkflow
+from workflows.account_read import ReadAccountWorkflow
+from workflows.account_halt import AccountHaltWorkflow
 from workflows.client import OrderWorkflows, Placement, connect
 from workflows.close import CloseWorkflow
+from workflows.kill_switch import KillSwitchWorkflow
 from workflows.order import OrderWorkflow
 from workflows.payloads import PayloadKeys, data_converter
 
@@ -195,7 +198,14 @@ class Stage:
 
 def replayer_of(keys: PayloadKeys) -> Replayer:
     return Replayer(
-        workflows=[OrderWorkflow, VerifyAccountWorkflow, CloseWorkflow],
+        workflows=[
+            OrderWorkflow,
+            VerifyAccountWorkflow,
+            ReadAccountWorkflow,
+            CloseWorkflow,
+            AccountHaltWorkflow,
+            KillSwitchWorkflow,
+        ],
         data_converter=data_converter(keys),
         namespace=NAMESPACE,
         workflow_runner=UnsandboxedWorkflowRunner(),
