@@ -18,6 +18,7 @@ from api import (
     orders,
     positions,
     reference,
+    risk,
     temporal_ui,
 )
 from api.context import ApiParts, Context
@@ -59,7 +60,17 @@ def create_app(parts: ApiParts) -> FastAPI:
     )
     app.state.context = Context(parts)
     failures.install(app)
-    for module in (orders, closes, positions, accounts, markets, operator, health, reference):
+    for module in (
+        orders,
+        closes,
+        positions,
+        risk,
+        accounts,
+        markets,
+        operator,
+        health,
+        reference,
+    ):
         app.include_router(module.router)
     app.include_router(operator.codec_router)
     app.include_router(temporal_ui.router)

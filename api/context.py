@@ -24,12 +24,14 @@ from api.problems import ProblemError, invalid_parameter
 from domain.accounts import Account, AccountState
 from domain.close_store import CloseStore
 from domain.errors import InvalidInput, NotFound, Unavailable
+from domain.halt_store import HaltBoard
 from domain.identifiers import check_order_id
 from domain.net_positions import NetPositions
 from domain.orders import Order
 from domain.ports import AccountStore, AuditLog, AuditRecord, MarketStore, OrderStore
 from domain.position_store import PositionStore
 from domain.principals import Action, Principal, authorize
+from domain.risk_store import RiskStore
 
 IN_USE: Final = (AccountState.ACTIVE, AccountState.PENDING)
 WAIT_S: Final = 5.0
@@ -80,6 +82,8 @@ class ApiParts:
     close_desk: CloseDesk
     net_positions: NetPositions
     positions: PositionStore
+    risk: RiskStore
+    halts: HaltBoard
     account_reader: AccountReader
     books: BookSource
     codec: PayloadCodec

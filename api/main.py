@@ -132,6 +132,8 @@ async def compose(
         close_desk=CloseWorkflows(client),
         net_positions=storage.net_positions,
         positions=storage.positions,
+        risk=storage.risk,
+        halts=storage.halts,
         account_reader=AccountReads(client),
         books=MarketRequests(bus),
         codec=CodecService(keys),

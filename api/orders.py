@@ -22,6 +22,7 @@ from api.idempotency import key_of, key_of_header
 from api.placing import Answer, account_for, market_for, place
 from api.ports import RequestAnswer
 from api.problems import Problem, ProblemError, invalid_input, invalid_parameter, of_error
+from api.risk_limits import check_modified
 from api.strict_json import StrictRoute
 from api.views import (
     BatchView,
@@ -405,6 +406,7 @@ async def _check_change(context: Context, order: Order, body: ModifyOrderBody) -
                 f"expected more than the {order.filled_quantity} filled already; "
                 "to stop the order, cancel it",
             )
+    await check_modified(context, order, quantity=body.quantity, price=body.price)
 
 
 async def _request_answer(

@@ -26,7 +26,10 @@ from api.problems import (
     invalid_input,
     of_error,
     unavailable,
+    violation_members,
 )
+from api.risk_limits import check_new
+from api.risk_views import RISK_LIMIT
 from api.views import order_view
 from domain.accounts import Account, AccountState
 from domain.errors import Conflict, InvalidInput, NotFound, PerpDexError, Unavailable
@@ -65,6 +68,7 @@ async def place(
     account = await account_for(context, principal, body)
     check_market(body, await market_for(context, account, body.symbol))
     order = _order(context, principal, account, body, key)
+    await check_new(context, order)
     with context.placements.admit(account.account_id):
         answer = await _start(context, order, account.label, wait_s)
     await context.audit(
@@ -98,7 +102,7 @@ def answer_for(order: Order, label: str, *, replayed: bool = False) -> Answer:
             outcome=order.outcome,
             # The same key answers the same for ever; not sent means another key may succeed.
             retryable=False,
-            extra={"order": view, "venue": order.venue},
+            extra={"order": view, "venue": order.venue, **violation_members(order.violations)},
             headers=headers,
         )
     return Answer(
@@ -108,7 +112,7 @@ def answer_for(order: Order, label: str, *, replayed: bool = False) -> Answer:
 
 def _refusal_code(order: Order) -> str:
     if order.denied is not None:
-        return "denied"
+        return RISK_LIMIT if order.violations else "denied"
     return "venue_rejected" if order.outcome == "rejected" else "not_sent"
 
 

@@ -23,6 +23,8 @@ from domain.errors import (
     Unavailable,
     VenueRefused,
 )
+from domain.numbers import plain
+from domain.violations import Violation
 
 MEDIA_TYPE = "application/problem+json"
 INSTANCE_LENGTH_MAX = 256
@@ -144,7 +146,26 @@ def of_error(error: PerpDexError, *, prefix: str = "") -> Problem:
             detail=str(error),
             outcome=UNKNOWN,
         )
-    return Problem(status=_status(error), code=error.code, detail=str(error))
+    extra = violation_members(error.violations) if isinstance(error, RiskRefused) else {}
+    return Problem(status=_status(error), code=error.code, detail=str(error), extra=extra)
+
+
+def violation_members(violations: Sequence[Violation]) -> dict[str, Any]:
+    """Return a problem's members: of the first limit exceeded, and of all in `violations`."""
+    if not violations:
+        return {}
+    each = [
+        {
+            "limit": violation.limit.value,
+            "limit_value": plain(violation.limit_value),
+            "value": None if violation.value is None else plain(violation.value),
+            "scope": violation.scope,
+            "note": violation.note,
+        }
+        for violation in violations
+    ]
+    first = {name: each[0][name] for name in ("limit", "limit_value", "value", "scope")}
+    return {**first, "violations": each}
 
 
 _STATUSES: Sequence[tuple[type[PerpDexError], HTTPStatus]] = (

@@ -231,6 +231,8 @@ async def serving(
         close_desk=closes,
         net_positions=storage.net_positions,
         positions=storage.positions,
+        risk=storage.risk,
+        halts=storage.halts,
         account_reader=reader,
         books=books,
         codec=Codec(),
