@@ -33,12 +33,22 @@ from perp_dex_client.models import (
     OrderPage,
 )
 from perp_dex_client.orders import OrderRequest
+from perp_dex_client.positions import (
+    Balance,
+    Exposure,
+    Pnl,
+    PnlRow,
+    Position,
+    Positions,
+    PositionsApi,
+)
 from perp_dex_client.watching import OrderEvent, watch_orders
 
 __all__ = [
     "Account",
     "ApiError",
     "ApiProblem",
+    "Balance",
     "Batch",
     "BatchAnswer",
     "Book",
@@ -49,6 +59,7 @@ __all__ = [
     "DryRun",
     "Endpoints",
     "Event",
+    "Exposure",
     "Fill",
     "History",
     "InvalidRequest",
@@ -62,6 +73,11 @@ __all__ = [
     "OrderRequest",
     "OutcomeUnknown",
     "PerpDexClient",
+    "Pnl",
+    "PnlRow",
+    "Position",
+    "Positions",
+    "PositionsApi",
     "ServiceBusy",
     "StateConflict",
     "UnknownObject",

@@ -30,6 +30,7 @@ from perp_dex_client.models import (
     Ticket,
 )
 from perp_dex_client.orders import OrderRequest
+from perp_dex_client.positions import PositionsApi
 from perp_dex_client.transport import Transport
 
 WaitFor = Literal["decided", "fill", "terminal"]
@@ -49,6 +50,8 @@ class PerpDexClient:
 
     def __init__(self, base_url: str, token: str, *, retry_within_s: float = 10.0) -> None:
         self._transport = Transport(base_url, token, retry_within_s=retry_within_s)
+        #: Positions, profit and balances.
+        self.positions = PositionsApi(self._transport)
         #: Closing positions.
         self.closes = ClosesApi(self._transport)
 
