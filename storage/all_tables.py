@@ -5,6 +5,7 @@ from __future__ import annotations
 import storage.closing_tables
 import storage.halt_tables
 import storage.position_tables
+import storage.reconciliation_tables
 import storage.risk_tables  # noqa: F401 - its tables join the metadata
 from storage.tables import metadata
 

@@ -36,6 +36,8 @@ from storage.markets import SqlMarketStore
 from storage.net_positions import SqlNetPositions
 from storage.orders import SqlOrderStore
 from storage.positions import SqlPositionStore
+from storage.reconciliation_reads import SqlReconciliationLedger
+from storage.reconciliations import SqlReconciliations
 from storage.risk import SqlRiskStore
 from storage.url import default_url
 
@@ -147,6 +149,8 @@ class Storage:
     net_positions: SqlNetPositions
     positions: SqlPositionStore
     risk: SqlRiskStore
+    reconciliations: SqlReconciliations
+    reconciliation_ledger: SqlReconciliationLedger
     listeners: Listeners = field(repr=False)
 
     def on_change(self, listener: Listener) -> None:
@@ -194,6 +198,8 @@ async def open_storage(database_url: str, home: Path) -> Storage:
         positions=SqlPositionStore(database),
         net_positions=SqlNetPositions(database),
         risk=SqlRiskStore(database),
+        reconciliations=SqlReconciliations(database),
+        reconciliation_ledger=SqlReconciliationLedger(database, told=listeners.tell),
         listeners=listeners,
     )
     try:

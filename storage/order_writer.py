@@ -136,6 +136,15 @@ class OrderWriter:
         self._update(connection, before, written, early)
         return Saved(written, early)
 
+    def relearn(self, connection: Connection, order: Order) -> Saved:
+        """Keep the ids of a stored order once more, and fold in fills that came without them."""
+        after, early = self._learn_ids(connection, {}, order)
+        if after == order and not early:
+            return Saved(order)
+        written = replace(after, updated_at=self._now())
+        self._update(connection, order, written, early)
+        return Saved(written, early)
+
     def _update(
         self, connection: Connection, before: Order, after: Order, matched: Sequence[Fill]
     ) -> None:

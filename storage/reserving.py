@@ -16,7 +16,7 @@ from sqlalchemy.sql.selectable import Select
 
 from domain.accounts import AccountState
 from domain.commands import CommandKind, PlaceOrder
-from domain.errors import Conflict, CorruptState, NotFound, RiskRefused
+from domain.errors import Conflict, CorruptState, NotFound, RiskRefused, Unavailable
 from domain.halts import ALL_KEY, VENUE_PREFIX
 from domain.ledger import (
     CommandDraft,
@@ -156,6 +156,12 @@ class Reserving:
             raise RiskRefused(f"expected an ACTIVE account, this one is {limits.state}")
         if limits.blocked is not None:
             raise RiskRefused(f"{draft.symbol} is blocked on this account: {limits.blocked}")
+        if limits.reconcile_due is not None:
+            # Not refused: a reconciliation takes seconds, and the order can wait until its time.
+            raise Unavailable(
+                "the account is being compared with its venue, since nobody had watched it from "
+                f"before {limits.reconcile_due.isoformat()}; nothing was sent"
+            )
         return limits
 
     def _client_order_id(
@@ -310,6 +316,7 @@ def _limits(*, locks: bool) -> Select[Any]:
     query = (
         select(
             accounts.c.state,
+            accounts.c.reconcile_due,
             all_halts.c.halted.label("all_halted"),
             all_halts.c.reason.label("all_reason"),
             venue_halt.c.halted.label("venue_halted"),

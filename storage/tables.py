@@ -55,6 +55,8 @@ accounts = Table(
     Column("state_reason", Text()),
     Column("is_default", Boolean(), nullable=False),
     Column("created_at", UtcTime(), nullable=False),
+    # Since when no new exposure is taken before the account is reconciled; NULL: it is.
+    Column("reconcile_due", UtcTime()),
 )
 _IN_USE = text("state IN ('PENDING', 'ACTIVE')")
 Index(
