@@ -5,7 +5,7 @@ Importing this costs nothing; it knows no venue, no Temporal and no SQL.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -314,7 +314,26 @@ class FillsSeen:
     is_snapshot: bool = False
 
 
-AccountEvent = FeedState | OrdersSeen | FillsSeen
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountSeen:
+    """A feed event: an account's money and positions as the venue describes them now."""
+
+    kind: Literal["account"] = "account"
+    account_id: str
+    summary: AccountSummary
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FundingSeen:
+    """A feed event: funding payments, `is_snapshot` for those sent on subscription."""
+
+    kind: Literal["funding"] = "funding"
+    account_id: str
+    payments: tuple[FundingPayment, ...]
+    is_snapshot: bool = False
+
+
+AccountEvent = FeedState | OrdersSeen | FillsSeen | AccountSeen | FundingSeen
 
 
 class AccountFeed(Protocol):
@@ -333,6 +352,83 @@ class AccountFeed(Protocol):
         ...
 
 
+class MarketChannelKind(StrEnum):
+    """What a public channel carries."""
+
+    BOOK = "book"
+    TOP = "top"
+    TRADES = "trades"
+    TICKER = "ticker"
+    CANDLES = "candles"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarketChannel:
+    """One public channel of one market; `interval` for candles only."""
+
+    kind: MarketChannelKind
+    symbol: str
+    interval: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookSeen:
+    """A book snapshot, or with `is_top` only the best level of each side."""
+
+    kind: Literal["book"] = "book"
+    book: OrderBook
+    is_top: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TradesSeen:
+    """Public trades, oldest first; `is_backlog` for those from before the subscription."""
+
+    kind: Literal["trades"] = "trades"
+    trades: tuple[Trade, ...]
+    is_backlog: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TickerSeen:
+    """Present prices and rates of one market."""
+
+    kind: Literal["ticker"] = "ticker"
+    ticker: Ticker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CandleSeen:
+    """The present state of one candle."""
+
+    kind: Literal["candle"] = "candle"
+    candle: Candle
+
+
+MarketEvent = FeedState | BookSeen | TradesSeen | TickerSeen | CandleSeen
+
+
+class MarketFeed(Protocol):
+    """The public feed of one venue and network."""
+
+    def events(self) -> AsyncIterator[MarketEvent]:
+        """Yield events for ever, reconnecting by itself; a gap shows as `FeedState(live=False)`."""
+        ...
+
+    async def subscribe(self, channels: Iterable[MarketChannel]) -> None:
+        """Set the channels to carry; the first call connects.
+
+        Raises:
+            InvalidInput: a channel is for no market of the venue's, has no such interval, or
+                there are more than the venue carries; nothing is changed.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Close the connection and end the iteration."""
+        ...
+
+
 class VenueSpec(Protocol):
     """A venue's entry: how to build its parts from the environment's settings."""
 
@@ -346,4 +442,8 @@ class VenueSpec(Protocol):
 
     def account_feed(self, network: Network) -> AccountFeed:
         """Return the private feed, not yet connected."""
+        ...
+
+    def market_feed(self, network: Network, instruments: Iterable[Instrument]) -> MarketFeed:
+        """Return the public feed over these markets, not yet connected."""
         ...

@@ -1,4 +1,4 @@
-"""The private feed: orders and fills of our accounts, one socket for each.
+"""The private feed: orders, fills, funding and state of our accounts, one socket for each.
 
 `orderUpdates` does not name the user, so two users never share a socket. The venue numbers no
 message: a gap cannot be seen, and whoever hears `FeedState(live=True)` after a gap has to read open
@@ -16,7 +16,14 @@ from datetime import datetime
 from typing import Final
 
 from domain.accounts import Account
-from venues.connector import AccountEvent, FeedState, FillsSeen, OrdersSeen
+from venues.connector import (
+    AccountEvent,
+    AccountSeen,
+    FeedState,
+    FillsSeen,
+    FundingSeen,
+    OrdersSeen,
+)
 from venues.hyperliquid import translate, wire
 from venues.hyperliquid.rate_budget import ConnectionBudget
 from venues.hyperliquid.settings import socket_url
@@ -32,9 +39,10 @@ _OPENED_PER_MINUTE_MAX: Final = 24
 class AccountStream:
     """Core of one account's feed, without I/O."""
 
-    def __init__(self, account_id: str, address: str) -> None:
-        self._account_id = account_id
-        self._address = address.lower()
+    def __init__(self, account: Account) -> None:
+        self._account = account
+        self._account_id = account.account_id
+        self._address = account.address.lower()
         self._session = Session()
         self._connected_at = 0.0
         self._has_snapshot = False
@@ -42,7 +50,7 @@ class AccountStream:
         self._last_reason: str | None = None
 
     def connected(self, now: float, at: datetime) -> Step[AccountEvent]:
-        """Subscribe to orders and single fills."""
+        """Subscribe to orders, single fills, funding and the account's state."""
         self._session.begin(now)
         self._connected_at = now
         self._has_snapshot = self._is_live = False
@@ -53,6 +61,8 @@ class AccountStream:
                 self._session.subscribe(
                     {"type": "userFills", **user, "aggregateByTime": False}, now
                 ),
+                self._session.subscribe({"type": "userFundings", **user}, now),
+                self._session.subscribe({"type": "clearinghouseState", **user}, now),
             )
         )
 
@@ -99,11 +109,40 @@ class AccountStream:
             return (OrdersSeen(account_id=self._account_id, orders=orders),) if orders else ()
         if frame.channel == "userFills":
             return self._fills(wire.decode(bytes(frame.data), wire.UserFills))
+        if frame.channel == "userFundings":
+            return self._funding(wire.decode(bytes(frame.data), wire.UserFundings))
+        if frame.channel == "clearinghouseState":
+            return self._state(wire.decode(bytes(frame.data), wire.AccountFrame))
         return ()
 
+    def _funding(self, seen: wire.UserFundings) -> tuple[AccountEvent, ...]:
+        self._check_user(seen.user, "funding")
+        payments = tuple(
+            translate.funding_frame(self._account_id, row)
+            for row in seen.fundings
+            if translate.is_perpetual(row.coin)
+        )
+        if not payments:
+            return ()
+        return (
+            FundingSeen(
+                account_id=self._account_id, payments=payments, is_snapshot=seen.isSnapshot
+            ),
+        )
+
+    def _state(self, seen: wire.AccountFrame) -> tuple[AccountEvent, ...]:
+        self._check_user(seen.user, "state")
+        if seen.dex:
+            return ()
+        summary = translate.account_summary(self._account, seen.clearinghouseState)
+        return (AccountSeen(account_id=self._account_id, summary=summary),)
+
+    def _check_user(self, user: str, what: str) -> None:
+        if user.lower() != self._address:
+            raise wire.WireError(f"expected {what} of {self._address}, found {user}'s")
+
     def _fills(self, seen: wire.UserFills) -> tuple[AccountEvent, ...]:
-        if seen.user.lower() != self._address:
-            raise wire.WireError(f"expected fills of {self._address}, found {seen.user}'s")
+        self._check_user(seen.user, "fills")
         self._has_snapshot = self._has_snapshot or seen.isSnapshot
         found = (translate.fill(self._account_id, row) for row in seen.fills)
         fills = tuple(sorted((f for f in found if f is not None), key=lambda f: f.event_time))
@@ -137,13 +176,14 @@ class HyperliquidAccountFeed:
 
     async def watch(self, accounts: Sequence[Account]) -> None:
         """Set the accounts to follow: new ones are connected, missing ones let go."""
-        wanted = {account.account_id: account.address.lower() for account in accounts}
+        wanted = {account.account_id: account for account in accounts}
         for account_id, followed in list(self._followed.items()):
-            if wanted.get(account_id) != followed.address:
+            same = wanted.get(account_id)
+            if same is None or same.address.lower() != followed.address:
                 await self._let_go(account_id)
-        for account_id, address in wanted.items():
+        for account_id, account in wanted.items():
             if account_id not in self._followed:
-                self._follow(account_id, address)
+                self._follow(account)
 
     async def close(self) -> None:
         """Close all sockets and end the iteration."""
@@ -151,12 +191,13 @@ class HyperliquidAccountFeed:
             await self._let_go(account_id)
         self._queue.close()
 
-    def _follow(self, account_id: str, address: str) -> None:
-        core = AccountStream(account_id, address)
+    def _follow(self, account: Account) -> None:
+        account_id = account.account_id
+        core = AccountStream(account)
         follower = Follower(self._url, core, self._queue, self._connections)
         task = asyncio.create_task(follower.run(), name=f"hyperliquid feed {account_id}")
         task.add_done_callback(self._queue.fail_with)
-        self._followed[account_id] = _Followed(address, core, task)
+        self._followed[account_id] = _Followed(account.address.lower(), core, task)
 
     async def _let_go(self, account_id: str) -> None:
         followed = self._followed.pop(account_id)

@@ -10,15 +10,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from domain.errors import InvalidInput
 from domain.instruments import Instrument
-from domain.market_data import Candle, OrderBook, Ticker, Trade
-from venues.connector import FeedState
+from venues.connector import (
+    BookSeen,
+    CandleSeen,
+    FeedState,
+    MarketChannel,
+    MarketChannelKind,
+    MarketEvent,
+    TickerSeen,
+    TradesSeen,
+)
 from venues.hyperliquid import translate, wire
 from venues.hyperliquid.queries import INTERVALS
 from venues.hyperliquid.rate_budget import ConnectionBudget
@@ -30,60 +36,13 @@ _SUBSCRIPTIONS_MAX: Final = 1000
 _BOOK_DEPTH: Final = 20
 
 
-class ChannelKind(StrEnum):
-    """What a channel carries, named as the venue names it."""
-
-    BOOK = "l2Book"
-    TOP = "bbo"
-    TRADES = "trades"
-    TICKER = "activeAssetCtx"
-    CANDLES = "candle"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Channel:
-    """One public channel of one market; `interval` for candles only."""
-
-    kind: ChannelKind
-    symbol: str
-    interval: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BookSeen:
-    """A book snapshot, or with `is_top` only the best level of each side."""
-
-    kind: Literal["book"] = "book"
-    book: OrderBook
-    is_top: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TradesSeen:
-    """Public trades, oldest first; `is_backlog` for those from before the subscription."""
-
-    kind: Literal["trades"] = "trades"
-    trades: tuple[Trade, ...]
-    is_backlog: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TickerSeen:
-    """Present prices and rates of one market."""
-
-    kind: Literal["ticker"] = "ticker"
-    ticker: Ticker
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CandleSeen:
-    """The present state of one candle."""
-
-    kind: Literal["candle"] = "candle"
-    candle: Candle
-
-
-MarketEvent = FeedState | BookSeen | TradesSeen | TickerSeen | CandleSeen
+_TYPES: Final = {
+    MarketChannelKind.BOOK: "l2Book",
+    MarketChannelKind.TOP: "bbo",
+    MarketChannelKind.TRADES: "trades",
+    MarketChannelKind.TICKER: "activeAssetCtx",
+    MarketChannelKind.CANDLES: "candle",
+}
 
 
 class MarketStream:
@@ -97,13 +56,13 @@ class MarketStream:
         self._coins = {found.symbol: found.venue_symbol for found in instruments}
         self._fast_books = fast_books
         self._session = Session()
-        self._wanted: set[Channel] = set()
+        self._wanted: set[MarketChannel] = set()
         self._had_trades: set[str] = set()
         self._is_connected = False
         self._is_live = False
         self._last_reason: str | None = None
 
-    def want(self, channels: Iterable[Channel], now: float) -> Step[MarketEvent]:
+    def want(self, channels: Iterable[MarketChannel], now: float) -> Step[MarketEvent]:
         """Set the channels to carry.
 
         Raises:
@@ -121,7 +80,9 @@ class MarketStream:
         self._wanted = wanted
         if not self._is_connected:
             return Step()
-        self._had_trades -= {self._coins[c.symbol] for c in gone if c.kind is ChannelKind.TRADES}
+        self._had_trades -= {
+            self._coins[c.symbol] for c in gone if c.kind is MarketChannelKind.TRADES
+        }
         return Step(
             send=(
                 *(self._session.unsubscribe(self._spell(channel)) for channel in _ordered(gone)),
@@ -172,26 +133,26 @@ class MarketStream:
         self._last_reason = None
         return (FeedState(account_id=None, live=True, reason="subscribed", at=at),)
 
-    def _check(self, channel: Channel) -> None:
+    def _check(self, channel: MarketChannel) -> None:
         if channel.symbol not in self._coins:
             raise InvalidInput(
                 "symbol", f"expected a market of hyperliquid, found {channel.symbol[:64]!r}"
             )
-        if (channel.kind is ChannelKind.CANDLES) != (channel.interval in INTERVALS):
+        if (channel.kind is MarketChannelKind.CANDLES) != (channel.interval in INTERVALS):
             raise InvalidInput(
                 "interval",
                 f"expected one of {', '.join(INTERVALS)} for candles and none otherwise, "
                 f"found {channel.interval!r} for {channel.kind.name}",
             )
 
-    def _spell(self, channel: Channel) -> dict[str, Any]:
+    def _spell(self, channel: MarketChannel) -> dict[str, Any]:
         subscription: dict[str, Any] = {
-            "type": channel.kind.value,
+            "type": _TYPES[channel.kind],
             "coin": self._coins[channel.symbol],
         }
         if channel.interval is not None:
             subscription["interval"] = channel.interval
-        if channel.kind is ChannelKind.BOOK and self._fast_books:
+        if channel.kind is MarketChannelKind.BOOK and self._fast_books:
             subscription["fast"] = True
         return subscription
 
@@ -227,8 +188,8 @@ class MarketStream:
         return (TradesSeen(trades=trades, is_backlog=is_backlog),)
 
 
-def _ordered(channels: set[Channel]) -> list[Channel]:
-    return sorted(channels, key=lambda c: (c.symbol, c.kind, c.interval or ""))
+def _ordered(channels: set[MarketChannel]) -> list[MarketChannel]:
+    return sorted(channels, key=lambda c: (c.symbol, _TYPES[c.kind], c.interval or ""))
 
 
 class HyperliquidMarketFeed:
@@ -254,7 +215,7 @@ class HyperliquidMarketFeed:
         async for event in self._queue:
             yield event
 
-    async def subscribe(self, channels: Iterable[Channel]) -> None:
+    async def subscribe(self, channels: Iterable[MarketChannel]) -> None:
         """Set the channels to carry; the first call connects. Raises InvalidInput as `want`."""
         self._follower.apply(self._core.want(channels, asyncio.get_running_loop().time()))
         if self._task is None:

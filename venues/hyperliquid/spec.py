@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING
 
 from domain.accounts import Network
 from domain.instruments import Instrument
-from venues.connector import AccountFeed, Capabilities, Connector, ProofTable
+from venues.connector import AccountFeed, Capabilities, Connector, MarketFeed, ProofTable
 from venues.hyperliquid.proofs import CAPABILITIES, PROOFS
 
 if TYPE_CHECKING:
-    from venues.hyperliquid.market_stream import HyperliquidMarketFeed
     from venues.hyperliquid.settings import HyperliquidSettings
 
 
@@ -43,9 +42,7 @@ class HyperliquidSpec:
 
         return HyperliquidAccountFeed(_settings().base_url(network))
 
-    def market_feed(
-        self, network: Network, instruments: Iterable[Instrument]
-    ) -> HyperliquidMarketFeed:
+    def market_feed(self, network: Network, instruments: Iterable[Instrument]) -> MarketFeed:
         """Return the public feed over these markets, not yet connected."""
         from venues.hyperliquid.market_stream import HyperliquidMarketFeed
 

@@ -228,6 +228,11 @@ def funding_payment(account_id: str, row: wire.FundingRow) -> FundingPayment:
     )
 
 
+def funding_frame(account_id: str, row: wire.FundingFrameRow) -> FundingPayment:
+    """Return one payment of funding as the feed spells it."""
+    return funding_payment(account_id, wire.FundingRow(time=row.time, delta=row))
+
+
 def order_book(book: wire.Book, *, depth: int, received_time: datetime) -> OrderBook:
     """Return a book, cut to `depth` levels a side."""
     bids, asks = book.levels

@@ -339,6 +339,28 @@ class FundingRow(Wire, frozen=True):
     delta: FundingDelta
 
 
+class FundingFrameRow(FundingDelta, frozen=True):
+    """One payment in `userFundings`: the fields of a delta, with its time."""
+
+    time: int
+
+
+class UserFundings(Wire, frozen=True):
+    """A frame of the `userFundings` channel."""
+
+    user: str
+    fundings: list[FundingFrameRow]
+    isSnapshot: bool = False  # noqa: N815
+
+
+class AccountFrame(Wire, frozen=True):
+    """A frame of the `clearinghouseState` channel."""
+
+    user: str
+    clearinghouseState: ClearinghouseState  # noqa: N815
+    dex: str = ""
+
+
 class RoleData(Wire, frozen=True):
     """`data` of a role: the master of an agent or of a sub-account."""
 

@@ -6,12 +6,27 @@ import json
 from decimal import Decimal
 from typing import Any
 
+from domain.accounts import Account, AccountState, MarginMode, Network, PositionSide
 from domain.orders import Verdict
 from tests.venues.hyperliquid.building import ADDRESS, CLOID, NOW
-from venues.connector import FeedState, FillsSeen, OrdersSeen
+from venues.connector import AccountSeen, FeedState, FillsSeen, FundingSeen, OrdersSeen
 from venues.hyperliquid.account_stream import AccountStream
 
 T0 = 1790000000000
+
+
+def an_account(address: str = ADDRESS) -> Account:
+    return Account(
+        account_id="acc",
+        owner="local",
+        venue="hyperliquid",
+        label="main",
+        network=Network.PAPER,
+        address=address,
+        signer="0x2",
+        state=AccountState.ACTIVE,
+        created_at=NOW,
+    )
 
 
 def frame(channel: str, data: Any = None) -> bytes:
@@ -43,12 +58,14 @@ def update(status: str, **changes: Any) -> dict[str, Any]:
 
 
 def live_stream() -> AccountStream:
-    core = AccountStream("acc", ADDRESS.upper().replace("0X", "0x"))
+    core = AccountStream(an_account(ADDRESS.upper().replace("0X", "0x")))
     core.connected(0.0, NOW)
     for payload in (
         b"Websocket connection established.",
         acknowledgement("orderUpdates"),
         acknowledgement("userFills", aggregateByTime=False),
+        acknowledgement("userFundings"),
+        acknowledgement("clearinghouseState", dex=""),
         fills(snapshot=True),
     ):
         step = core.received(payload, 0.1, NOW)
@@ -56,27 +73,32 @@ def live_stream() -> AccountStream:
     return core
 
 
-def test_it_subscribes_to_orders_and_single_fills() -> None:
-    step = AccountStream("acc", ADDRESS).connected(0.0, NOW)
+def test_it_subscribes_to_all_that_concerns_an_account() -> None:
+    step = AccountStream(an_account()).connected(0.0, NOW)
     assert [json.loads(sent) for sent in step.send] == [
         {"method": "subscribe", "subscription": {"type": "orderUpdates", "user": ADDRESS}},
         {
             "method": "subscribe",
             "subscription": {"type": "userFills", "user": ADDRESS, "aggregateByTime": False},
         },
+        {"method": "subscribe", "subscription": {"type": "userFundings", "user": ADDRESS}},
+        {"method": "subscribe", "subscription": {"type": "clearinghouseState", "user": ADDRESS}},
     ]
 
 
-def test_live_only_after_both_acknowledgements_and_the_snapshot() -> None:
+def test_live_only_after_every_acknowledgement_and_the_snapshot() -> None:
     parts = [
         acknowledgement("orderUpdates"),
         acknowledgement("userFills"),
         fills(fill_row(2), fill_row(1), snapshot=True),
     ]
+    always = [acknowledgement("userFundings"), acknowledgement("clearinghouseState", dex="")]
     live = FeedState(account_id="acc", live=True, reason="subscribed", at=NOW)
     for last in range(3):
-        core = AccountStream("acc", ADDRESS)
+        core = AccountStream(an_account())
         core.connected(0.0, NOW)
+        for payload in always:
+            core.received(payload, 0.1, NOW)
         order = [part for part in parts if part is not parts[last]] + [parts[last]]
         steps = [core.received(payload, 0.1, NOW) for payload in order]
         states = [[e for e in step.events if isinstance(e, FeedState)] for step in steps]
@@ -150,12 +172,13 @@ def test_ping_and_silence() -> None:
 
 
 def test_missing_acknowledgement_or_snapshot_ends_the_connection() -> None:
-    core = AccountStream("acc", ADDRESS)
+    core = AccountStream(an_account())
     core.connected(0.0, NOW)
     assert core.tick(14.9, NOW).close is None
     core.received(acknowledgement("userFills"), 1.0, NOW)
     assert core.tick(15.0, NOW).close == (f"orderUpdates {ADDRESS} not acknowledged within 15 s")
-    core.received(acknowledgement("orderUpdates"), 15.0, NOW)
+    for kind in ("orderUpdates", "userFundings", "clearinghouseState"):
+        core.received(acknowledgement(kind), 15.0, NOW)
     assert core.tick(15.0, NOW).close == "no snapshot of fills within 15 s"
 
 
@@ -167,7 +190,8 @@ def test_loss_is_told_once_per_reason_and_live_again_after_a_new_snapshot() -> N
     assert len(core.disconnected("no connection", NOW)) == 1
     core.connected(10.0, NOW)
     assert core.received(acknowledgement("orderUpdates"), 10.0, NOW).events == ()
-    assert core.received(acknowledgement("userFills"), 10.0, NOW).events == ()
+    for kind in ("userFills", "userFundings", "clearinghouseState"):
+        assert core.received(acknowledgement(kind), 10.0, NOW).events == ()
     (state,) = core.received(fills(snapshot=True), 10.0, NOW).events
     assert isinstance(state, FeedState)
     assert state.live
@@ -175,7 +199,59 @@ def test_loss_is_told_once_per_reason_and_live_again_after_a_new_snapshot() -> N
 
 
 def test_first_connection_that_fails_is_told() -> None:
-    core = AccountStream("acc", ADDRESS)
+    core = AccountStream(an_account())
     (state,) = core.disconnected("no connection: refused", NOW)
     assert isinstance(state, FeedState)
     assert not state.live
+
+
+def test_funding_becomes_ours() -> None:
+    core = live_stream()
+    row = {"time": T0, "coin": "ETH", "usdc": "-0.5", "szi": "2.5", "fundingRate": "0.0001"}
+    spot = row | {"coin": "@107"}
+    data = {"isSnapshot": True, "user": ADDRESS, "fundings": [row | {"nSamples": None}, spot]}
+    (seen,) = core.received(frame("userFundings", data), 1.0, NOW).events
+    assert isinstance(seen, FundingSeen)
+    assert seen.is_snapshot
+    (payment,) = seen.payments
+    assert (payment.symbol, payment.amount) == ("ETH-PERP", Decimal("-0.5"))
+    assert (payment.rate, payment.position_quantity) == (Decimal("0.0001"), Decimal("2.5"))
+    empty = {"isSnapshot": True, "user": ADDRESS, "fundings": []}
+    assert core.received(frame("userFundings", empty), 1.0, NOW).events == ()
+
+
+def state(**changes: Any) -> dict[str, Any]:
+    summary = {"accountValue": "1000.5", "totalNtlPos": "1", "totalRawUsd": "1"}
+    summary |= {"totalMarginUsed": "20.5"}
+    position = {"coin": "BTC", "szi": "-0.5", "entryPx": "40000.0", "positionValue": "21000.0"}
+    position |= {"leverage": {"type": "isolated", "value": 5, "rawUsd": "1"}, "marginUsed": "9"}
+    position |= {"unrealizedPnl": "-1000.0", "liquidationPx": "47000.0", "maxLeverage": 40}
+    position |= {"returnOnEquity": "0.1", "cumFunding": {}}
+    whole = {"marginSummary": summary, "crossMarginSummary": summary, "time": T0}
+    whole |= {"crossMaintenanceMarginUsed": "7.5", "withdrawable": "900.25"}
+    whole |= {"assetPositions": [{"type": "oneWay", "position": position}]}
+    return {"dex": "", "user": ADDRESS, "clearinghouseState": whole} | changes
+
+
+def test_the_accounts_state_becomes_ours() -> None:
+    core = live_stream()
+    (seen,) = core.received(frame("clearinghouseState", state()), 1.0, NOW).events
+    assert isinstance(seen, AccountSeen)
+    assert seen.summary.account_id == "acc"
+    assert seen.summary.equity == Decimal("1000.5")
+    (position,) = seen.summary.positions
+    assert position.side is PositionSide.SHORT
+    assert position.margin_mode is MarginMode.ISOLATED
+    assert position.liquidation_price == 47_000
+    # Another exchange's markets on the same account are none of ours.
+    assert core.received(frame("clearinghouseState", state(dex="xyz")), 1.0, NOW).events == ()
+
+
+def test_state_and_funding_of_another_account_cut_the_line() -> None:
+    for other in (
+        frame("clearinghouseState", state(user="0x" + "9" * 40)),
+        frame("userFundings", {"user": "0x" + "9" * 40, "fundings": []}),
+    ):
+        step = live_stream().received(other, 1.0, NOW)
+        assert step.close is not None
+        assert "expected" in step.close

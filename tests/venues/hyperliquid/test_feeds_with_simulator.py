@@ -12,17 +12,19 @@ from domain.orders import Verdict
 from domain.outcomes import Unknown
 from tests.venues.hyperliquid.desk import RESTING, TAKING, Desk, desk
 from tests.venues.hyperliquid.test_stream import Reader
-from venues.connector import FeedState, FillsSeen, OrdersSeen
-from venues.hyperliquid.account_stream import HyperliquidAccountFeed
-from venues.hyperliquid.market_stream import (
+from venues.connector import (
     BookSeen,
     CandleSeen,
-    Channel,
-    ChannelKind,
-    HyperliquidMarketFeed,
+    FeedState,
+    FillsSeen,
+    MarketChannel,
+    MarketChannelKind,
+    OrdersSeen,
     TickerSeen,
     TradesSeen,
 )
+from venues.hyperliquid.account_stream import HyperliquidAccountFeed
+from venues.hyperliquid.market_stream import HyperliquidMarketFeed
 from venues.simulation.faults import FaultKind
 
 __all__ = ["desk"]
@@ -99,10 +101,15 @@ async def test_market_feed(desk: Desk) -> None:
     await desk.send(TAKING)
     feed = HyperliquidMarketFeed(desk.venue.url, await desk.connector.instruments())
     channels = [
-        Channel(kind=kind, symbol="BTC-PERP")
-        for kind in (ChannelKind.BOOK, ChannelKind.TOP, ChannelKind.TRADES, ChannelKind.TICKER)
+        MarketChannel(kind=kind, symbol="BTC-PERP")
+        for kind in (
+            MarketChannelKind.BOOK,
+            MarketChannelKind.TOP,
+            MarketChannelKind.TRADES,
+            MarketChannelKind.TICKER,
+        )
     ]
-    candle = Channel(kind=ChannelKind.CANDLES, symbol="BTC-PERP", interval="1m")
+    candle = MarketChannel(kind=MarketChannelKind.CANDLES, symbol="BTC-PERP", interval="1m")
     await feed.subscribe([*channels, candle])
     reader = Reader(feed.events())
     wanted: set[type[Any]] = {FeedState, BookSeen, TradesSeen, TickerSeen, CandleSeen}

@@ -12,27 +12,27 @@ from domain.errors import InvalidInput
 from domain.instruments import OrderSide
 from tests.venues.hyperliquid.building import META, NOW
 from tests.venues.hyperliquid.test_account_stream import frame
-from venues.connector import FeedState
-from venues.hyperliquid import wire
-from venues.hyperliquid.market_stream import (
+from venues.connector import (
     BookSeen,
     CandleSeen,
-    Channel,
-    ChannelKind,
-    MarketStream,
+    FeedState,
+    MarketChannel,
+    MarketChannelKind,
     TickerSeen,
     TradesSeen,
 )
+from venues.hyperliquid import wire
+from venues.hyperliquid.market_stream import MarketStream
 from venues.hyperliquid.translate import instruments
 
 MARKETS = instruments(wire.decode(json.dumps(META).encode(), wire.Meta))
 T0 = 1790000000000
-BOOK = Channel(kind=ChannelKind.BOOK, symbol="BTC-PERP")
-TRADES = Channel(kind=ChannelKind.TRADES, symbol="kPEPE-PERP")
-CANDLES = Channel(kind=ChannelKind.CANDLES, symbol="BTC-PERP", interval="1m")
+BOOK = MarketChannel(kind=MarketChannelKind.BOOK, symbol="BTC-PERP")
+TRADES = MarketChannel(kind=MarketChannelKind.TRADES, symbol="kPEPE-PERP")
+CANDLES = MarketChannel(kind=MarketChannelKind.CANDLES, symbol="BTC-PERP", interval="1m")
 
 
-def stream(*channels: Channel, fast_books: bool = True) -> MarketStream:
+def stream(*channels: MarketChannel, fast_books: bool = True) -> MarketStream:
     core = MarketStream(MARKETS, fast_books=fast_books)
     core.want(channels, 0.0)
     core.connected(0.0, NOW)
@@ -47,11 +47,14 @@ def acknowledge(core: MarketStream, **subscription: Any) -> tuple[Any, ...]:
 def test_channels_are_checked_before_anything_is_asked() -> None:
     core = stream(BOOK)
     for channel, field in [
-        (Channel(kind=ChannelKind.BOOK, symbol="btc-PERP"), "symbol"),
-        (Channel(kind=ChannelKind.BOOK, symbol="NOPE-PERP"), "symbol"),
-        (Channel(kind=ChannelKind.CANDLES, symbol="BTC-PERP"), "interval"),
-        (Channel(kind=ChannelKind.CANDLES, symbol="BTC-PERP", interval="7m"), "interval"),
-        (Channel(kind=ChannelKind.BOOK, symbol="BTC-PERP", interval="1m"), "interval"),
+        (MarketChannel(kind=MarketChannelKind.BOOK, symbol="btc-PERP"), "symbol"),
+        (MarketChannel(kind=MarketChannelKind.BOOK, symbol="NOPE-PERP"), "symbol"),
+        (MarketChannel(kind=MarketChannelKind.CANDLES, symbol="BTC-PERP"), "interval"),
+        (
+            MarketChannel(kind=MarketChannelKind.CANDLES, symbol="BTC-PERP", interval="7m"),
+            "interval",
+        ),
+        (MarketChannel(kind=MarketChannelKind.BOOK, symbol="BTC-PERP", interval="1m"), "interval"),
     ]:
         with pytest.raises(InvalidInput) as caught:
             core.want([BOOK, channel], 1.0)
@@ -126,7 +129,7 @@ def trade(tid: int, coin: str = "BTC") -> dict[str, Any]:
 
 
 def test_first_trades_are_a_backlog_again_after_each_subscription() -> None:
-    channel = Channel(kind=ChannelKind.TRADES, symbol="BTC-PERP")
+    channel = MarketChannel(kind=MarketChannelKind.TRADES, symbol="BTC-PERP")
     core = stream(channel)
 
     def backlog(*rows: dict[str, Any]) -> bool:

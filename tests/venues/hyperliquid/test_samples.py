@@ -13,6 +13,7 @@ from domain.commands import CommandKind
 from domain.orders import Verdict
 from domain.outcomes import Accepted, Rejected
 from tests.venues.hyperliquid.building import NOW, account, reply, samples
+from tests.venues.hyperliquid.test_account_stream import an_account
 from venues.connector import FillsSeen
 from venues.hyperliquid import translate, wire
 from venues.hyperliquid.account_stream import AccountStream
@@ -140,7 +141,7 @@ def test_recorded_frames_of_the_socket() -> None:
         for message in frames:
             core = MarketStream([])
             core.connected(0.0, NOW)
-            account_core = AccountStream("acc", "0x" + "0" * 39 + "1")
+            account_core = AccountStream(an_account("0x" + "0" * 39 + "1"))
             account_core.connected(0.0, NOW)
             for step in (
                 core.received(msgspec.json.encode(message), 1.0, NOW),

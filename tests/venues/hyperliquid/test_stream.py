@@ -15,15 +15,19 @@ import pytest
 
 from tests.venues.hyperliquid.building import ADDRESS, META, account
 from tests.venues.hyperliquid.test_account_stream import fill_row, fills, frame, update
-from venues.connector import AccountEvent, AccountFeed, FeedState, FillsSeen, OrdersSeen
+from venues.connector import (
+    AccountEvent,
+    AccountFeed,
+    BookSeen,
+    FeedState,
+    FillsSeen,
+    MarketChannel,
+    MarketChannelKind,
+    OrdersSeen,
+)
 from venues.hyperliquid import wire
 from venues.hyperliquid.account_stream import HyperliquidAccountFeed
-from venues.hyperliquid.market_stream import (
-    BookSeen,
-    Channel,
-    ChannelKind,
-    HyperliquidMarketFeed,
-)
+from venues.hyperliquid.market_stream import HyperliquidMarketFeed
 from venues.hyperliquid.rate_budget import ConnectionBudget
 from venues.hyperliquid.stream import Backoff, EventQueue, Follower
 from venues.hyperliquid.stream_session import Step
@@ -294,7 +298,7 @@ async def test_a_consumer_far_behind_loses_the_connection_not_the_memory(
 
 async def test_market_feed_subscribes_changes_and_comes_back() -> None:
     markets = instruments(wire.decode(json.dumps(META).encode(), wire.Meta))
-    book = Channel(kind=ChannelKind.BOOK, symbol="BTC-PERP")
+    book = MarketChannel(kind=MarketChannelKind.BOOK, symbol="BTC-PERP")
     async with exchange() as made:
         asked: list[dict[str, Any]] = []
 
