@@ -57,6 +57,7 @@ class AccountHaltWorkflow:
         self._parents = list(start.parents)
         self._told: dict[str, AccountProgress] = {}
         self._asked: dict[str, _Asked] = {}
+        self._closes_asked: set[str] = set()
         self._is_clean = False
         self._stopping = False
         self._touched = False
@@ -148,12 +149,15 @@ class AccountHaltWorkflow:
         self._progress = replace(self._progress, attempts=attempts, last_answer=answer)
 
     async def _end_closes(self, symbols: tuple[str, ...]) -> bool:
-        """Ask the closes that run to end: each would place another order. True if one runs."""
-        found = [
+        """Ask the closes that run to end, since each would place another order.
+
+        One that was asked places nothing more; True if one was not asked before.
+        """
+        fresh = [symbol for symbol in symbols if symbol not in self._closes_asked]
+        for symbol in fresh:
             await self._ask_to_end(close_workflow_id(self._progress.account_id, symbol))
-            for symbol in symbols
-        ]
-        return any(found)
+        self._closes_asked.update(fresh)
+        return bool(fresh)
 
     async def _cancel(self, orders: tuple[OpenOrder, ...]) -> None:
         due = [order for order in orders if self._is_due(order)]
@@ -169,19 +173,23 @@ class AccountHaltWorkflow:
     async def _cancel_one(self, order: OpenOrder) -> None:
         asked = self._asked.setdefault(order.order_id, _Asked(0, workflow.now()))
         asked.times, asked.at = asked.times + 1, workflow.now()
-        name = order_workflow_id(order.order_id)
         if not order.direct:
-            if await self._ask_to_end(name):
-                if not (order.at_venue and asked.times > 1):
-                    return
-            elif await self._adopt(order.order_id):
-                await self._ask_to_end(name)
-                return
-        if order.at_venue:
+            await self._have_it_canceled(order, again=asked.times > 1)
+        if order.at_venue and (order.direct or asked.times > 1):
             await self._cancel_directly(order.order_id)
 
+    async def _have_it_canceled(self, order: OpenOrder, *, again: bool) -> None:
+        """Ask an order's workflow to cancel it; give it one where none runs.
+
+        One that has ended takes the request and does nothing: asked again, the order gets another.
+        """
+        name = order_workflow_id(order.order_id)
+        is_asked = await self._ask_to_end(name)
+        if (again or not is_asked) and await self._adopt(order.order_id):
+            await self._ask_to_end(name)
+
     async def _ask_to_end(self, workflow_id: str) -> bool:
-        """Request a workflow's cancellation; False when none of that id runs."""
+        """Request a workflow's cancellation; False when there never was one of that id."""
         try:
             await workflow.get_external_workflow_handle(workflow_id).cancel()
         except (ApplicationError, FailureError):
@@ -189,7 +197,7 @@ class AccountHaltWorkflow:
         return True
 
     async def _adopt(self, order_id: str) -> bool:
-        """Give an order that nobody manages a workflow; False when it cannot have one."""
+        """Give an order that nobody manages a workflow; False when it has, or cannot have one."""
         try:
             adoption: Adoption = await workflow.execute_local_activity_method(
                 OrderActivities.adopt,
@@ -208,7 +216,7 @@ class AccountHaltWorkflow:
                 static_summary=summary(order, order.account_id),
             )
         except WorkflowAlreadyStartedError:
-            return True
+            return False
         except FailureError as error:
             self._progress = replace(
                 self._progress, last_answer=f"order {order_id} not adopted: {error.cause or error}"
@@ -241,6 +249,7 @@ class AccountHaltWorkflow:
         closes: list[ChildWorkflowHandle[CloseWorkflow, CloseResult]] = []
         for position in positions:
             close = await start_close(self._plan(position))
+            self._closes_asked.discard(position.symbol)
             if close is None:
                 # Another close runs, which may want less, or take its time.
                 account_id = self._progress.account_id

@@ -37,10 +37,10 @@ CLOSING_ORDER_WITHIN = timedelta(seconds=15)
 """A closing order not sent by then is never sent; the close looks again."""
 
 HALT_FIRST_PAUSE = timedelta(milliseconds=600)
-HALT_LONGEST_PAUSE = timedelta(seconds=10)
+HALT_LONGEST_PAUSE = timedelta(seconds=5)
 """Between two looks of the kill switch; each costs some of the venue's budget of queries."""
 
-HALT_ASK_AGAIN = timedelta(seconds=15)
+HALT_ASK_AGAIN = timedelta(seconds=5)
 """After so long an order that is still open is asked anew to be canceled."""
 
 HALT_LISTEN = timedelta(seconds=20)

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -30,8 +30,8 @@ from tests.activities.floor import Floor, open_floor, until
 from worker import Parts, WorkerSettings, venue_worker
 from workflows import ids
 from workflows.account import VerifyAccountWorkflow
-from workflows.account_read import ReadAccountWorkflow
 from workflows.account_halt import AccountHaltWorkflow
+from workflows.account_read import ReadAccountWorkflow
 from workflows.client import OrderWorkflows, Placement, connect
 from workflows.close import CloseWorkflow
 from workflows.kill_switch import KillSwitchWorkflow
@@ -79,6 +79,7 @@ class Stage:
     orders: list[Order] = field(default_factory=list)
     kept_ids: set[str] = field(default_factory=set)
     """Workflows besides those of `orders` to replay and end."""
+    opened_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     _running: Worker | None = None
 
     @property
@@ -182,6 +183,8 @@ class Stage:
             await replayer.replay_workflow(history)
         for workflow_id in self.kept_ids:
             async for execution in self.client.list_workflows(f"WorkflowId = '{workflow_id}'"):
+                if execution.start_time < self.opened_at:
+                    continue  # Of another stage.
                 handle = self.client.get_workflow_handle(workflow_id, run_id=execution.run_id)
                 await replayer.replay_workflow(await handle.fetch_history())
 
