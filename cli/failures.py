@@ -117,6 +117,8 @@ def _hint(code: ExitCode, document: dict[str, Any]) -> str:
     order_id = order.get("order_id") if isinstance(order, dict) else document.get("order_id")
     if code is ExitCode.UNKNOWN and order_id:
         return f"see `perp-dex trade show {order_id}`"
+    if document.get("code") == "risk_limit":
+        return "see `perp-dex risk show`"
     request_id = document.get("request_id")
     if code is ExitCode.INTERNAL_ERROR and request_id:
         return f"the log has more under request id {request_id}"

@@ -19,6 +19,7 @@ from cli import (
     markets,
     operators,
     positions,
+    risk,
     sim,
     stack_commands,
     trade,
@@ -69,6 +70,7 @@ def build() -> typer.Typer:
         ("position", positions.app),
         ("market", markets.app),
         ("order", operators.app),
+        ("risk", risk.app),
         ("sim", sim.app),
         ("db", database.app),
     ):

@@ -16,6 +16,7 @@ from perp_dex_client.errors import (
     StateConflict,
     UnknownObject,
     Unreachable,
+    UnreadableAnswer,
 )
 from perp_dex_client.models import (
     Account,
@@ -42,6 +43,7 @@ from perp_dex_client.positions import (
     Positions,
     PositionsApi,
 )
+from perp_dex_client.risk import LimitUse, Risk, RiskHalt, RiskScope
 from perp_dex_client.watching import OrderEvent, watch_orders
 
 __all__ = [
@@ -64,6 +66,7 @@ __all__ = [
     "History",
     "InvalidRequest",
     "Level",
+    "LimitUse",
     "Market",
     "NotAuthorized",
     "Order",
@@ -78,9 +81,13 @@ __all__ = [
     "Position",
     "Positions",
     "PositionsApi",
+    "Risk",
+    "RiskHalt",
+    "RiskScope",
     "ServiceBusy",
     "StateConflict",
     "UnknownObject",
     "Unreachable",
+    "UnreadableAnswer",
     "watch_orders",
 ]

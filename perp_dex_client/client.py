@@ -31,6 +31,7 @@ from perp_dex_client.models import (
 )
 from perp_dex_client.orders import OrderRequest
 from perp_dex_client.positions import PositionsApi
+from perp_dex_client.risk import RiskApi
 from perp_dex_client.transport import Transport
 
 WaitFor = Literal["decided", "fill", "terminal"]
@@ -54,6 +55,7 @@ class PerpDexClient:
         self.positions = PositionsApi(self._transport)
         #: Closing positions.
         self.closes = ClosesApi(self._transport)
+        self.risk = RiskApi(self._transport)
 
     async def __aenter__(self) -> Self:
         await self._transport.__aenter__()

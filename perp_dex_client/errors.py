@@ -109,6 +109,7 @@ _BY_STATUS: Mapping[int, type[ApiProblem]] = {
     403: NotAuthorized,
     404: UnknownObject,
     409: StateConflict,
+    412: StateConflict,
     413: InvalidRequest,
     415: InvalidRequest,
     422: InvalidRequest,
@@ -117,12 +118,16 @@ _BY_STATUS: Mapping[int, type[ApiProblem]] = {
 }
 
 
+#: Refusals of an order, or of a change to it, by ourselves: nothing of it is open.
+_REFUSALS = frozenset({"denied", "not_sent", "risk_limit"})
+
+
 def problem_of(document: Mapping[str, Any], status: int) -> ApiProblem:
     """Return the error that a problem document makes."""
     outcome = document.get("outcome")
     if outcome == "unknown":
         return OutcomeUnknown(document, status)
-    if outcome == "rejected" or document.get("code") in ("denied", "not_sent"):
+    if outcome == "rejected" or document.get("code") in _REFUSALS:
         return OrderRefused(document, status)
     return _BY_STATUS.get(status, ApiProblem)(document, status)
 

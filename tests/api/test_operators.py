@@ -194,6 +194,8 @@ ROUTES = {
     "GET /api/v1/markets",
     "GET /api/v1/markets/{symbol}",
     "GET /api/v1/markets/{symbol}/orderbook",
+    "GET /api/v1/risk",
+    "PUT /api/v1/risk",
     "GET /api/v1/endpoints",
     "POST /api/v1/operator/tickets",
     "GET /api/v1/operator/session",
