@@ -26,6 +26,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from activities.access import Checkpoints, CommandParts, NoCheckpoints
 from activities.account_reading import AccountReading
 from activities.accounts import AccountActivities
+from activities.brackets import BracketActivities
 from activities.closing import CloseActivities
 from activities.emergency_journal import CachedAccess, EmergencyCancels, absorb_journal
 from activities.halting import AccountHaltActivities, KillSwitchActivities
@@ -55,6 +56,7 @@ from workflows.account import VerifyAccountWorkflow
 from workflows.account_halt import AccountHaltWorkflow
 from workflows.account_read import ReadAccountWorkflow
 from workflows.client import OrderWorkflows, connect
+from workflows.bracket import BracketWorkflow
 from workflows.close import CloseWorkflow
 from workflows.halt_client import HaltSweep, KillSwitchWorkflows
 from workflows.ids import core_queue, venue_queue
@@ -235,7 +237,6 @@ async def run(settings: WorkerSettings, parts: Parts | None = None) -> None:
             refused=lambda reason: log.error("payload refused", reason=reason),
             lazy=False,
         )
-        workflows = OrderWorkflows(client)
         workers = [
             venue_worker(
                 settings,
@@ -253,15 +254,7 @@ async def run(settings: WorkerSettings, parts: Parts | None = None) -> None:
         await _warm(settings, connectors, venues)
         for worker in workers:
             await stack.enter_async_context(worker)
-        chores = [
-            _chore("sweep", settings.worker_sweep_every_s, _sweeper(storage, workflows)),
-            _chore("halts", HALT_SWEEP_EVERY_S, _halt_sweeper(storage, client)),
-            _chore("markets", MARKETS_EVERY_S, lambda: _save_markets(storage, connectors)),
-            _chore("clock", CLOCK_EVERY_S, lambda: _measure(storage, connectors)),
-            _chore("audit", SEAL_EVERY_S, storage.audit.seal),
-            _chore("risk", RISK_EVERY_S, _risk_readings(storage, connectors).read),
-            *reserve.chores(),
-        ]
+        chores = (*_chores(settings, client, storage, connectors), *reserve.chores())
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(chore) for chore in chores]
             heartbeat.ready()
@@ -271,6 +264,21 @@ async def run(settings: WorkerSettings, parts: Parts | None = None) -> None:
             log.info("worker drains")
             for task in tasks:
                 task.cancel()
+
+
+def _chores(
+    settings: WorkerSettings, client: Client, storage: Storage, connectors: Connectors
+) -> tuple[Coroutine[Any, Any, None], ...]:
+    """Return what is to be done again and again beside serving."""
+    sweep = _sweeper(storage, OrderWorkflows(client))
+    return (
+        _chore("sweep", settings.worker_sweep_every_s, sweep),
+        _chore("halts", HALT_SWEEP_EVERY_S, _halt_sweeper(storage, client)),
+        _chore("markets", MARKETS_EVERY_S, lambda: _save_markets(storage, connectors)),
+        _chore("clock", CLOCK_EVERY_S, lambda: _measure(storage, connectors)),
+        _chore("audit", SEAL_EVERY_S, storage.audit.seal),
+        _chore("risk", RISK_EVERY_S, _risk_readings(storage, connectors).read),
+    )
 
 
 def venue_worker(
@@ -296,6 +304,7 @@ def venue_worker(
     orders = OrderActivities(injected, emergency)
     resolution = parts.resolution(injected)
     closing = CloseActivities(injected, storage.closes)
+    brackets = BracketActivities(injected, storage.brackets)
     halting = AccountHaltActivities(injected, orders, storage.closes)
     accounts = AccountActivities(accounts=storage.accounts, access=access, connectors=connectors)
     reading = AccountReading(
@@ -312,6 +321,7 @@ def venue_worker(
             VerifyAccountWorkflow,
             ReadAccountWorkflow,
             CloseWorkflow,
+            BracketWorkflow,
             AccountHaltWorkflow,
         ],
         activities=[
@@ -327,6 +337,8 @@ def venue_worker(
             reading.read,
             closing.look,
             closing.keep,
+            brackets.look,
+            brackets.keep,
             halting.look,
             halting.cancel_directly,
         ],
