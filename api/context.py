@@ -18,13 +18,14 @@ from fastapi import Depends, Request
 from api.admission import Admission
 from api.authentication import Authenticator, OperatorSessions
 from api.close_ports import CloseDesk
+from api.halt_ports import HaltDesk
 from api.ports import BookSource, OrderDesk, PayloadCodec, Probe, Sealer
 from api.position_ports import AccountReader
 from api.problems import ProblemError, invalid_parameter
 from domain.accounts import Account, AccountState
 from domain.close_store import CloseStore
 from domain.errors import InvalidInput, NotFound, Unavailable
-from domain.halt_store import HaltBoard
+from domain.halt_store import HaltBoard, KillSwitchStore
 from domain.identifiers import check_order_id
 from domain.net_positions import NetPositions
 from domain.orders import Order
@@ -84,6 +85,8 @@ class ApiParts:
     positions: PositionStore
     risk: RiskStore
     halts: HaltBoard
+    kill_switches: KillSwitchStore
+    halt_desk: HaltDesk
     account_reader: AccountReader
     books: BookSource
     codec: PayloadCodec

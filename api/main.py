@@ -40,6 +40,7 @@ from storage.opening import Storage, open_storage
 from workflows.account_read_client import AccountReads
 from workflows.client import OrderWorkflows, connect
 from workflows.close_client import CloseWorkflows
+from workflows.halt_client import KillSwitchWorkflows
 from workflows.payloads import CodecService, PayloadKeys
 
 EXIT_CONFIGURATION = 2
@@ -134,6 +135,8 @@ async def compose(
         positions=storage.positions,
         risk=storage.risk,
         halts=storage.halts,
+        kill_switches=storage.kill_switches,
+        halt_desk=KillSwitchWorkflows(client),
         account_reader=AccountReads(client),
         books=MarketRequests(bus),
         codec=CodecService(keys),

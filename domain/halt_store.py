@@ -44,7 +44,7 @@ class HaltBoard(Protocol):
         ...
 
 
-class KillSwitchStore(Protocol):
+class KillSwitchStore(HaltBoard, Protocol):
     """Kill switches: the halt that begins one, and how far each is."""
 
     async def begin(self, asked: KillSwitch) -> KillSwitch:

@@ -32,6 +32,7 @@ from storage.opening import Storage, open_storage
 from tests.api.account_reader import ScriptedReader
 from tests.api.close_desk import ScriptedCloses
 from tests.api.desk import ScriptedDesk
+from tests.api.halt_desk import ScriptedHalts
 
 TOKEN = "t0ken-of-the-tests-" + "x" * 24
 UI_ORIGIN = "http://127.0.0.1:8233"
@@ -123,6 +124,7 @@ class Api:
     desk: ScriptedDesk
     closes: ScriptedCloses
     reader: ScriptedReader
+    halts: ScriptedHalts
     books: Books
     sealed: Sealed
     parts: ApiParts
@@ -213,6 +215,7 @@ async def serving(
     desk = desk or ScriptedDesk(storage)
     closes = ScriptedCloses(storage)
     reader = ScriptedReader(storage)
+    halt_desk = ScriptedHalts()
     books, sealed = Books(), Sealed()
     listener = listen("127.0.0.1", port)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -233,6 +236,8 @@ async def serving(
         positions=storage.positions,
         risk=storage.risk,
         halts=storage.halts,
+        kill_switches=storage.kill_switches,
+        halt_desk=halt_desk,
         account_reader=reader,
         books=books,
         codec=Codec(),
@@ -268,6 +273,7 @@ async def serving(
                 desk=desk,
                 closes=closes,
                 reader=reader,
+                halts=halt_desk,
                 books=books,
                 sealed=sealed,
                 parts=parts,
