@@ -11,6 +11,7 @@ from domain.accounts import Account
 from domain.net_positions import EXACT
 from domain.numbers import plain
 from domain.pnl import PeriodPnl
+from domain.position_document import balance_document, exposed_document, position_document
 from domain.positions import Exposed, OpenPosition, SeenSummary, exposed, exposed_by
 
 
@@ -122,33 +123,12 @@ class BalanceView(View):
 
 def position_view(position: OpenPosition, label: str, now: datetime) -> PositionView:
     """Return a position's view."""
-    return PositionView(
-        position_id=position.position_id,
-        account=label,
-        account_id=position.account_id,
-        venue=position.venue,
-        symbol=position.symbol,
-        side=position.side.value,
-        quantity=plain(position.quantity),
-        entry_price=_plain(position.entry_price),
-        mark_price=_plain(position.mark_price),
-        mark_at=_moment(position.mark_at),
-        notional=_plain(position.notional),
-        unrealized_pnl=_plain(position.unrealized_pnl),
-        realized_pnl=plain(position.realized_pnl),
-        fees=plain(position.fees),
-        funding=plain(position.funding),
-        net_pnl=_plain(position.net_pnl),
-        liquidation_price=_plain(position.liquidation_price),
-        liquidation_distance=_plain(position.liquidation_distance),
-        leverage=_plain(position.leverage),
-        margin_mode=position.margin_mode.value if position.margin_mode else None,
-        initial_margin=_plain(position.initial_margin),
-        opened_at=_moment(position.opened_at),
-        protection=position.protection.value,
-        source=position.source.value,
-        as_of=_moment(position.as_of),
-        age_s=None if position.as_of is None else _age_s(position.as_of, now),
+    return PositionView.model_validate(
+        {
+            **position_document(position),
+            "account": label,
+            "age_s": None if position.as_of is None else _age_s(position.as_of, now),
+        }
     )
 
 
@@ -176,15 +156,8 @@ def positions_view(
 
 def exposure_view(one: Exposed) -> ExposureView:
     """Return the view of what positions come to."""
-    return ExposureView(
-        key=one.key,
-        long=plain(one.long),
-        short=plain(one.short),
-        gross=plain(one.gross),
-        net=plain(one.net),
-        unrealized_pnl=plain(one.unrealized_pnl),
-        initial_margin=plain(one.initial_margin),
-        unpriced=one.unpriced,
+    return ExposureView.model_validate(
+        {**exposed_document(one), "key": one.key, "unpriced": one.unpriced}
     )
 
 
@@ -197,7 +170,7 @@ def pnl_view(
     """Return the profit and loss of a period."""
     now = exposed("total", open_now)
     return PnlView(
-        since=_moment(since),
+        since=None if since is None else moment(since),
         rows=[_pnl_row(row, labels[row.account_id]) for row in rows],
         realized_pnl=_total(row.realized_pnl for row in rows),
         fees=_total(row.fees for row in rows),
@@ -210,19 +183,13 @@ def pnl_view(
 
 def balance_view(account: Account, seen: SeenSummary, now: datetime) -> BalanceView:
     """Return the view of an account's money."""
-    summary = seen.summary
-    return BalanceView(
-        account=account.label,
-        account_id=account.account_id,
-        venue=account.venue,
-        equity=plain(summary.equity),
-        available=plain(summary.available),
-        initial_margin=plain(summary.initial_margin),
-        maintenance_margin=plain(summary.maintenance_margin),
-        event_time=moment(summary.event_time),
-        as_of=moment(seen.seen_at),
-        age_s=_age_s(seen.seen_at, now),
-        source=seen.source,
+    return BalanceView.model_validate(
+        {
+            **balance_document(seen),
+            "account": account.label,
+            "venue": account.venue,
+            "age_s": _age_s(seen.seen_at, now),
+        }
     )
 
 
@@ -249,11 +216,3 @@ def _total(values: Iterable[Decimal]) -> str:
 
 def _age_s(at: datetime, now: datetime) -> float:
     return round(max((now - at).total_seconds(), 0.0), 3)
-
-
-def _moment(at: datetime | None) -> str | None:
-    return None if at is None else moment(at)
-
-
-def _plain(value: Decimal | None) -> str | None:
-    return None if value is None else plain(value)

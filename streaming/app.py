@@ -18,6 +18,8 @@ from bus.connection import Bus
 from bus.market_requests import MarketAnswers
 from bus.nudges import Nudge, NudgeKind, NudgeSubscriber
 from domain.ports import AccountStore, Folded, OrderStore
+from domain.position_store import PositionStore
+from streaming.account_channels import ACCOUNT, POSITIONS, AccountChannel, PositionsChannel
 from streaming.books import Books
 from streaming.bridge import Bridge, ReportSink
 from streaming.budget import BudgetRule, ReadBudget
@@ -28,12 +30,18 @@ from streaming.freshness import FreshnessBoard
 from streaming.handshake import Doors
 from streaming.ingest import Ingest
 from streaming.intake import Intake
+from streaming.marks import Marks
+from streaming.positions import PositionBoard
 from streaming.protocol import Limits
 from streaming.server import StreamServer
 from streaming.tokens import Authenticator
 
 #: The paths of the channels; a new channel is a new line here and in `_channels`.
-PATHS: Final = {"/ws/v1/orders": ORDERS}
+PATHS: Final = {
+    "/ws/v1/orders": ORDERS,
+    "/ws/v1/positions": POSITIONS,
+    "/ws/v1/account": ACCOUNT,
+}
 RESTART_FIRST_S: Final = 0.5
 RESTART_MAX_S: Final = 30.0
 
@@ -46,6 +54,7 @@ class StreamingParts:
 
     orders: OrderStore
     accounts: AccountStore
+    positions: PositionStore
     load: LoadVenue
     sink: ReportSink
     bus: Bus
@@ -63,19 +72,29 @@ class StreamingApp:
     def __init__(self, parts: StreamingParts) -> None:
         self.connectors = Connectors(parts.load)
         self.board = FreshnessBoard(time.monotonic, self._freshness_changed)
+        self.marks = Marks(parts.load, self.connectors)
+        self.positions = PositionBoard(parts.positions, self.marks, self._news)
         self.intake = Intake(parts.orders, self._folded)
         self.catch_up = CatchUp(
             parts.orders,
             self.intake,
+            self.positions,
+            parts.positions,
             self.connectors,
             ReadBudget(parts.budget),
             cadence=parts.cadence,
         )
-        self.ingest = Ingest(parts.accounts, parts.load, self.intake, self.catch_up, self.board)
+        self.ingest = Ingest(
+            parts.accounts, parts.load, self.intake, self.positions, self.catch_up, self.board
+        )
         self.bridge = Bridge(parts.orders, parts.sink)
         self.books = Books(self.connectors)
         orders = OrdersChannel(parts.orders, self.board, lambda: datetime.now(UTC))
-        channels: dict[str, Channel] = {orders.name: orders}
+        channels: dict[str, Channel] = {
+            orders.name: orders,
+            POSITIONS: PositionsChannel(self.positions, self.board),
+            ACCOUNT: AccountChannel(self.positions, self.board),
+        }
         self.server = StreamServer(
             channels=channels,
             accounts=parts.accounts,
@@ -104,6 +123,7 @@ class StreamingApp:
                 ("intake", self.intake.run),
                 ("catch-up", self.catch_up.run),
                 ("nudges", self._nudges.run),
+                ("marks", self.marks.run),
                 ("books", self._answers.run),
             ):
                 tasks.create_task(keep_running(name, work), name=name)
@@ -119,6 +139,9 @@ class StreamingApp:
 
     def storage_changed(self, account_id: str) -> None:
         """Hear that something of an account was committed in this process."""
+        self.positions.touch(account_id)
+
+    def _news(self) -> None:
         self.server.tail.wake()
 
     def _folded(self, folded: Folded) -> None:
@@ -132,7 +155,7 @@ class StreamingApp:
 
     def _nudged(self, nudge: Nudge) -> None:
         if nudge.kind is NudgeKind.ORDERS:
-            self.server.tail.wake()
+            self.positions.touch(nudge.account_id)
             self.bridge.wake()
         else:
             self.ingest.wake()

@@ -1,7 +1,8 @@
 """Re-reads accounts from their venue: after every (re)connect, and regularly as a safety net.
 
-Once per account, shared by all its orders, inside a read budget: open orders, the fills since, and
-one look-up for each order of ours that lives in storage but is not open at the venue.
+Once per account, shared by all its orders, inside a read budget: open orders, the fills and funding
+since, money and positions, and one look-up for each order of ours that lives in storage but is not
+open at the venue.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from domain.accounts import Account
 from domain.errors import PerpDexError
 from domain.orders import Order, Revision
 from domain.ports import OrderStore
+from domain.position_store import PositionStore
 from streaming.budget import LISTING_COST, LOOKUP_COST, ReadBudget
 from streaming.connectors import Connectors
 from streaming.intake import Intake
+from streaming.positions import PositionBoard
 from venues.connector import Connector, VenueOrder
 
 #: How far before the newest known fill reading begins; fills may become visible out of order.
@@ -86,6 +89,8 @@ class CatchUp:
         self,
         store: OrderStore,
         intake: Intake,
+        positions: PositionBoard,
+        position_store: PositionStore,
         connectors: Connectors,
         budget: ReadBudget,
         *,
@@ -94,6 +99,8 @@ class CatchUp:
     ) -> None:
         self._store = store
         self._intake = intake
+        self._positions = positions
+        self._position_store = position_store
         self._connectors = connectors
         self._budget = budget
         self._cadence = cadence or Cadence()
@@ -228,6 +235,8 @@ class CatchUp:
         await self._budget.spend(account.venue, account.network, LISTING_COST)
         await self._intake.take_fills(await connector.fills(account, since=since))
 
+        await self._read_money(connector, account)
+
         missing = wanted.without(open_orders)
         for order, revision in missing[:LOOKUPS_MAX]:
             await self._look_up(connector, account, order, revision)
@@ -235,6 +244,16 @@ class CatchUp:
         if mark is not None:
             followed.complete_until = max(mark, followed.complete_until or mark)
         followed.done += 1
+
+    async def _read_money(self, connector: Connector, account: Account) -> None:
+        """Read funding since the newest known, and the account's money and positions."""
+        newest = await self._position_store.newest_funding_time(account.account_id)
+        since = (newest or account.created_at) - OVERLAP
+        await self._budget.spend(account.venue, account.network, LISTING_COST)
+        payments = await connector.funding_payments(account, since=since)
+        await self._positions.take_funding(account.account_id, payments)
+        await self._budget.spend(account.venue, account.network, LOOKUP_COST)
+        await self._positions.take_summary(await connector.account_summary(account))
 
     async def _look_up(
         self, connector: Connector, account: Account, order: Order, revision: Revision

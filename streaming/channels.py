@@ -1,7 +1,7 @@
 """What a channel is to the server: numbered messages per account, read from storage.
 
-The orders channel is the first; another kind of data is another class with these methods and one
-more path. Knows storage by its ports and no socket.
+Another kind of data is another class with these methods and one more path. Knows storage by its
+ports and no socket.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from domain.accounts import Account
 from domain.orders import Order, OrderStatus
 from domain.ports import OrderFilter, OrderStore
 from domain.timeline import OrderChange
-from streaming.freshness import FreshnessBoard
+from streaming.freshness import Freshness, FreshnessBoard
 from streaming.hub import Topic
 from streaming.protocol import OrdersSnapshot, OrderUpdate, Status, encode
 from streaming.schema import event_view, order_view
@@ -57,6 +57,19 @@ class Channel(Protocol):
     def status(self, account_id: str) -> bytes:
         """Return how fresh an account's data is, as a message."""
         ...
+
+
+def status_of(channel: str, account_id: str, fresh: Freshness) -> bytes:
+    """Return how fresh an account's data on a channel is, as a message."""
+    return encode(
+        Status(
+            channel=channel,
+            account_id=account_id,
+            stale=not fresh.live,
+            age_ms=None if fresh.age_s is None else int(fresh.age_s * 1000),
+            reason=fresh.reason,
+        )
+    )
 
 
 class OrdersChannel:
@@ -114,16 +127,7 @@ class OrdersChannel:
 
     def status(self, account_id: str) -> bytes:
         """Return how fresh an account's orders are."""
-        fresh = self._board.of(account_id)
-        return encode(
-            Status(
-                channel=ORDERS,
-                account_id=account_id,
-                stale=not fresh.live,
-                age_ms=None if fresh.age_s is None else int(fresh.age_s * 1000),
-                reason=fresh.reason,
-            )
-        )
+        return status_of(ORDERS, account_id, self._board.of(account_id))
 
     async def _orders(self, account: Account) -> list[Order]:
         orders = await self._pages(account, _LIVE, SNAPSHOT_OPEN_MAX)

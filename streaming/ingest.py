@@ -19,7 +19,16 @@ from streaming.catch_up import CatchUp
 from streaming.connectors import LoadVenue
 from streaming.freshness import FreshnessBoard
 from streaming.intake import Intake
-from venues.connector import AccountEvent, AccountFeed, FeedState, FillsSeen, OrdersSeen
+from streaming.positions import PositionBoard
+from venues.connector import (
+    AccountEvent,
+    AccountFeed,
+    AccountSeen,
+    FeedState,
+    FillsSeen,
+    FundingSeen,
+    OrdersSeen,
+)
 
 REFRESH_S: Final = 3.0
 RESTART_FIRST_S: Final = 0.5
@@ -38,6 +47,7 @@ class Ingest:
         accounts: AccountStore,
         load: LoadVenue,
         intake: Intake,
+        positions: PositionBoard,
         catch_up: CatchUp,
         board: FreshnessBoard,
         *,
@@ -46,6 +56,7 @@ class Ingest:
         self._accounts = accounts
         self._load = load
         self._intake = intake
+        self._positions = positions
         self._catch_up = catch_up
         self._board = board
         self._refresh_s = refresh_s
@@ -118,7 +129,11 @@ class Ingest:
                 _log.error("accounts cannot be followed: %s", error, extra={"venue": venue})
             return None
         return Follower(
-            lambda: spec.account_feed(network), self._intake, self._catch_up, self._board
+            lambda: spec.account_feed(network),
+            self._intake,
+            self._positions,
+            self._catch_up,
+            self._board,
         )
 
 
@@ -129,11 +144,13 @@ class Follower:
         self,
         make_feed: Callable[[], AccountFeed],
         intake: Intake,
+        positions: PositionBoard,
         catch_up: CatchUp,
         board: FreshnessBoard,
     ) -> None:
         self._make_feed = make_feed
         self._intake = intake
+        self._positions = positions
         self._catch_up = catch_up
         self._board = board
         self._feed: AccountFeed | None = None
@@ -182,11 +199,19 @@ class Follower:
             _log.exception("an event could not be taken", extra={"account_id": event.account_id})
             self._catch_up.request(event.account_id)
 
-    async def _store(self, event: OrdersSeen | FillsSeen) -> None:
-        if isinstance(event, OrdersSeen):
-            await self._intake.take_orders(event.account_id, event.orders, source="feed", hold=True)
-        else:
-            await self._intake.take_fills(event.fills)
+    async def _store(self, event: OrdersSeen | FillsSeen | AccountSeen | FundingSeen) -> None:
+        match event:
+            case OrdersSeen():
+                await self._intake.take_orders(
+                    event.account_id, event.orders, source="feed", hold=True
+                )
+            case FillsSeen():
+                await self._intake.take_fills(event.fills)
+                self._positions.touch(event.account_id)
+            case AccountSeen():
+                await self._positions.take_summary(event.summary)
+            case FundingSeen():
+                await self._positions.take_funding(event.account_id, event.payments)
 
     def _say(self, account_id: str | None, *, live: bool, reason: str) -> None:
         for one in self.accounts if account_id is None else (account_id,):

@@ -83,6 +83,7 @@ async def compose(settings: StreamingSettings, stack: AsyncExitStack) -> Streami
         StreamingParts(
             orders=storage.orders,
             accounts=storage.accounts,
+            positions=storage.positions,
             load=registry.load,
             sink=sink,
             bus=bus,

@@ -225,6 +225,49 @@ class OrderUpdate(_ServerMessage, tag="update"):
     order: OrderView
 
 
+class PositionsSnapshot(_ServerMessage, tag="snapshot"):
+    """All open positions of an account, as of sequence `seq`."""
+
+    channel: str
+    account_id: str
+    seq: int
+    positions: list[dict[str, str | None]]
+    snapshot: bool = True
+
+
+class PositionsUpdate(_ServerMessage, tag="update"):
+    """All open positions of an account, again because something of them changed.
+
+    One that is missing is closed.
+    """
+
+    channel: str
+    account_id: str
+    seq: int
+    prev_seq: int
+    positions: list[dict[str, str | None]]
+
+
+class AccountSnapshot(_ServerMessage, tag="snapshot"):
+    """An account's money as of sequence `seq`; null before its venue was heard."""
+
+    channel: str
+    account_id: str
+    seq: int
+    balance: dict[str, str | None] | None
+    snapshot: bool = True
+
+
+class AccountUpdate(_ServerMessage, tag="update"):
+    """An account's money after a change of it or of its positions."""
+
+    channel: str
+    account_id: str
+    seq: int
+    prev_seq: int
+    balance: dict[str, str | None] | None
+
+
 def encode(message: _ServerMessage) -> bytes:
     """Return a server message as it goes out."""
     return _encoder.encode(message)

@@ -30,7 +30,7 @@ async def storage(tmp_path: Path, empty_database: Path) -> AsyncIterator[Storage
 
 @pytest.fixture
 async def stage(storage: Storage) -> Stage:
-    made = Stage(storage.orders, storage.accounts, storage.ledger)
+    made = Stage(storage.orders, storage.accounts, storage.ledger, storage.positions)
     await made.add_principal(storage, "somebody")
     return made
 

@@ -16,6 +16,7 @@ from domain.instruments import OrderSide
 from domain.ledger import CommandDraft, CommandKey, CommandSlot, NonceRule
 from domain.orders import Order, OrderReport, Verdict
 from domain.ports import AccountStore, Folded, IntentLedger, OrderStore
+from domain.position_store import PositionStore
 from storage.opening import Storage
 from storage.tables import principals
 from tests.streaming.building import T0, account, order
@@ -32,7 +33,14 @@ def order_id(number: int) -> str:
 class Stage:
     """What tests do to storage."""
 
-    def __init__(self, orders: OrderStore, accounts: AccountStore, ledger: IntentLedger) -> None:
+    def __init__(
+        self,
+        orders: OrderStore,
+        accounts: AccountStore,
+        ledger: IntentLedger,
+        positions: PositionStore,
+    ) -> None:
+        self.positions = positions
         self.orders = orders
         self.accounts = accounts
         self.ledger = ledger

@@ -43,6 +43,7 @@ async def working(
         StreamingParts(
             orders=storage.orders,
             accounts=storage.accounts,
+            positions=storage.positions,
             load=registry.load,
             sink=workflows,
             bus=bus,

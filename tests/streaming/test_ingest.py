@@ -26,6 +26,8 @@ from streaming.connectors import Connectors
 from streaming.freshness import FreshnessBoard
 from streaming.ingest import Ingest
 from streaming.intake import Intake
+from streaming.marks import Marks
+from streaming.positions import PositionBoard
 from tests.streaming.doubles import Away, Blind, Breaking, Forgetful
 from tests.streaming.floor import Floor, open_floor
 from tests.streaming.stage import Stage, order_id
@@ -67,15 +69,18 @@ async def following(
     connectors = Connectors(load)
     board = FreshnessBoard(asyncio.get_running_loop().time)
     intake = Intake(orders, folded.append, hold_s=hold_s)
+    positions = PositionBoard(stage.positions, Marks(load, connectors), lambda: None)
     catch_up = CatchUp(
         orders,
         intake,
+        positions,
+        stage.positions,
         connectors,
         ReadBudget(BudgetRule()),
         cadence=cadence
         or Cadence(live_s=NEVER_S, stale_s=NEVER_S, retry_first_s=0.05, retry_max_s=0.1),
     )
-    ingest = Ingest(stage.accounts, load, intake, catch_up, board, refresh_s=0.2)
+    ingest = Ingest(stage.accounts, load, intake, positions, catch_up, board, refresh_s=0.2)
     tasks = [asyncio.create_task(part.run()) for part in (intake, catch_up, ingest)]
     try:
         yield Followed(intake=intake, catch_up=catch_up, ingest=ingest, board=board, folded=folded)
@@ -273,7 +278,7 @@ async def test_orders_of_nobody_are_counted_and_labelled_nothing(
 ) -> None:
     """An order that our ledger does not know: placed by other means on the same account."""
     await floor.open_account()
-    elsewhere = Stage(stage.orders, stage.accounts, Forgetful(stage.ledger))
+    elsewhere = Stage(stage.orders, stage.accounts, Forgetful(stage.ledger), stage.positions)
     strange = Floor(
         sim=floor.sim,
         stage=elsewhere,
@@ -406,12 +411,17 @@ async def test_reading_is_paced_by_the_budget(floor: Floor, stage: Stage) -> Non
     await floor.cancel(2)
     account = await stage.accounts.get("acc-1")
     assert account is not None
-    reading = CatchUp(stage.orders, intake, connectors, Counting(BudgetRule()))
+    positions = PositionBoard(stage.positions, Marks(registry.load, connectors), lambda: None)
+    reading = CatchUp(
+        stage.orders, intake, positions, stage.positions, connectors, Counting(BudgetRule())
+    )
     await reading.follow(account)
     await reading.read("acc-1")
     assert spent == [
         catch_up_module.LISTING_COST,
         catch_up_module.LISTING_COST,
+        catch_up_module.LISTING_COST,
         catch_up_module.LOOKUP_COST,
-    ], "two listings for the account, one look-up for the one order that is not open"
+        catch_up_module.LOOKUP_COST,
+    ], "three listings and one look for the account, one for the one order that is not open"
     await connectors.close()

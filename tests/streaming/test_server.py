@@ -263,7 +263,7 @@ async def test_a_subscription_that_cannot_be_checked_is_not_taken(stage: Stage) 
     await stage.add_account()
     flaky = Flaky(stage.accounts)
     async with (
-        serving(Stage(stage.orders, flaky, stage.ledger)) as served,
+        serving(Stage(stage.orders, flaky, stage.ledger, stage.positions)) as served,
         authenticated(served) as client,
     ):
         flaky.away = True

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from domain.accounts import Account
+from domain.accounts import Account, AccountSummary
 from domain.errors import CorruptState, InvalidInput, NotFound, Unavailable
 from domain.instruments import OrderSide
 from domain.order_fold import with_closure
@@ -23,6 +23,8 @@ from streaming.connectors import Connectors
 from streaming.freshness import FreshnessBoard
 from streaming.ingest import Follower, Ingest
 from streaming.intake import Intake
+from streaming.marks import Marks
+from streaming.positions import PositionBoard
 from tests.streaming.building import T0
 from tests.streaming.stage import Stage, client_id, order_id
 from tests.streaming.test_ingest import until
@@ -156,11 +158,33 @@ class Silent:
     async def fills(self, account: Account, *, since: datetime) -> tuple[Any, ...]:
         return ()
 
+    async def funding_payments(self, account: Account, *, since: datetime) -> tuple[Any, ...]:
+        return ()
+
+    async def account_summary(self, account: Account) -> AccountSummary:
+        nothing = Decimal(0)
+        return AccountSummary(
+            account_id=account.account_id,
+            equity=nothing,
+            available=nothing,
+            initial_margin=nothing,
+            maintenance_margin=nothing,
+            positions=(),
+            event_time=datetime.now(UTC),
+        )
+
+
+def board_of(stage: Stage, venue: Silent) -> PositionBoard:
+    connectors = Connectors(lambda name: venue)
+    return PositionBoard(stage.positions, Marks(lambda name: venue, connectors), lambda: None)
+
 
 def catching_up(stage: Stage, venue: Silent) -> CatchUp:
     return CatchUp(
         stage.orders,
         Intake(stage.orders, lambda folded: None),
+        board_of(stage, venue),
+        stage.positions,
         Connectors(lambda name: venue),
         ReadBudget(BudgetRule()),
         cadence=Cadence(live_s=3600, stale_s=3600, retry_first_s=0.01, retry_max_s=0.02),
@@ -203,7 +227,10 @@ async def test_accounts_that_cannot_be_read_are_said_once(
     board = FreshnessBoard(lambda: 0.0)
     intake = Intake(stage.orders, lambda folded: None)
     reading = catching_up(stage, Silent())
-    ingest = Ingest(accounts, lambda name: Silent(), intake, reading, board, refresh_s=0.01)
+    positions = board_of(stage, Silent())
+    ingest = Ingest(
+        accounts, lambda name: Silent(), intake, positions, reading, board, refresh_s=0.01
+    )
     task = asyncio.create_task(ingest.run())
     await until(lambda: len(caplog.records) == 2)
     task.cancel()
@@ -248,7 +275,9 @@ async def test_events_of_strangers_and_events_that_break_are_survived(
     )
     board = FreshnessBoard(lambda: 0.0)
     intake = Intake(stage.orders, lambda folded: None)
-    follower = Follower(lambda: feed, intake, catching_up(stage, Silent()), board)
+    follower = Follower(
+        lambda: feed, intake, board_of(stage, Silent()), catching_up(stage, Silent()), board
+    )
     task = asyncio.create_task(follower.run({"acc-1": followed}))
     await asyncio.wait_for(feed.said.wait(), 10)
     task.cancel()
