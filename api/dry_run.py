@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from api.bodies import PlaceOrderBody
 from api.placing import market_problems
 from api.views import DryRunView
 from domain.accounts import Account
 from domain.instruments import Instrument
 from domain.numbers import plain
+from domain.violations import Violation
 
 
-def dry_run(body: PlaceOrderBody, account: Account, instrument: Instrument) -> DryRunView:
+def dry_run(
+    body: PlaceOrderBody,
+    account: Account,
+    instrument: Instrument,
+    violations: Sequence[Violation] = (),
+) -> DryRunView:
     """Return the order as the market would take it, and what would be refused as given.
+
+    `violations` are the risk limits that it would exceed now.
 
     Quantities are rounded down, a buy's price down, a sell's up; real orders are never rounded.
     """
@@ -26,8 +36,11 @@ def dry_run(body: PlaceOrderBody, account: Account, instrument: Instrument) -> D
     notional = None if worth is None else quantity * worth
     problems = market_problems(body, instrument)
     return DryRunView(
-        would_be_taken_as_given=not problems,
-        problems=[dict(problem.errors[0]) for problem in problems],
+        would_be_taken_as_given=not problems and not violations,
+        problems=[
+            *(dict(problem.errors[0]) for problem in problems),
+            *({"limit": each.limit.value, "detail": str(each)} for each in violations),
+        ],
         action={
             "account": account.label,
             "venue": account.venue,

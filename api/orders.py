@@ -22,7 +22,7 @@ from api.idempotency import key_of, key_of_header
 from api.placing import Answer, account_for, market_for, place
 from api.ports import RequestAnswer
 from api.problems import Problem, ProblemError, invalid_input, invalid_parameter, of_error
-from api.risk_limits import check_modified
+from api.risk_limits import check_modified, violations_of
 from api.strict_json import StrictRoute
 from api.views import (
     BatchView,
@@ -85,7 +85,8 @@ async def place_order(
     if dry or body.dry_run:
         account = await account_for(context, caller, body)
         market = await market_for(context, account, body.symbol)
-        return JSONResponse(dry_run(body, account, market).json_ready())
+        violations = await violations_of(context, account, body)
+        return JSONResponse(dry_run(body, account, market, violations).json_ready())
     key = key_of(key_of_header(request), body.client_key)
     answer = await place(context, caller, body, key, wait_s)
     return _response(request, answer, {"Preference-Applied": f"wait={wait_s:g}"})

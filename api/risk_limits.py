@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from api.bodies import PlaceOrderBody
 from api.context import Context
 from api.problems import ProblemError
 from api.risk_views import risk_limit_problem
+from domain.accounts import Account
 from domain.exposure import Asked, open_quantity
 from domain.orders import Order
+from domain.violations import Violation
 
 
 async def check_new(context: Context, order: Order) -> None:
@@ -18,6 +21,24 @@ async def check_new(context: Context, order: Order) -> None:
         ProblemError: 422 `risk_limit`; nothing was started.
     """
     await _check(context, _asked(order, quantity=order.quantity, price=order.price))
+
+
+async def violations_of(
+    context: Context, account: Account, body: PlaceOrderBody
+) -> tuple[Violation, ...]:
+    """Return the limits that an order would exceed if it were placed now."""
+    if body.reduce_only:
+        return ()
+    asked = Asked(
+        account_id=account.account_id,
+        symbol=body.symbol,
+        side=body.side,
+        quantity=body.quantity,
+        price=body.price,
+        order_type=body.kind,
+        trigger_price=body.trigger_price,
+    )
+    return await context.parts.risk.judge(asked)
 
 
 async def check_modified(

@@ -206,6 +206,21 @@ async def test_what_reduces_passes_and_a_market_order_counts_at_the_last_mark(ap
     assert refused.json()["value"] == "4500"
 
 
+async def test_a_dry_run_tells_what_a_limit_would_refuse(api: Api) -> None:
+    await put(api, {"max_order_notional": "4000"})
+    dry = (await api.place(dry_run=True)).json()
+    assert dry["would_be_taken_as_given"] is False
+    assert dry["problems"] == [
+        {
+            "limit": "max_order_notional",
+            "detail": "max_order_notional of all accounts: expected at most 4000, found 4500",
+        }
+    ]
+    reducing = (await api.place(dry_run=True, reduce_only=True)).json()
+    assert (reducing["would_be_taken_as_given"], reducing["problems"]) == (True, [])
+    assert api.desk.starts == []
+
+
 async def test_each_order_of_a_batch_is_judged_for_itself(api: Api) -> None:
     await put(api, {"max_order_notional": "4500"})
     one = {"symbol": "BTC-PERP", "side": "BUY", "quantity": "0.1", "price": "45000"}

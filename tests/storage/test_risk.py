@@ -83,6 +83,17 @@ async def test_limits_are_kept_per_scope_with_versions(risk: SqlRiskStore, clock
             await asking
 
 
+async def test_one_accounts_limits_never_touch_another(
+    ledger: SqlIntentLedger, accounts: SqlAccountStore, risk: SqlRiskStore
+) -> None:
+    await accounts.add(an_account("other"), trading=b"", feed=None)
+    await risk.put("acc", RiskLimits(max_open_orders=1, max_order_notional=D(1)), by="me")
+    for number in range(3):
+        order = an_order(f"o{number}", account_id="other")
+        await reserve(ledger, a_placement(order, signer="signer-other"))
+    assert "max_order_notional" in await refusal(ledger, placing(an_order("mine")))
+
+
 async def test_an_order_above_its_notional_is_refused_and_leaves_nothing(
     ledger: SqlIntentLedger, orders: SqlOrderStore, risk: SqlRiskStore
 ) -> None:
