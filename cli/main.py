@@ -15,6 +15,7 @@ import typer
 from cli import (
     accounts,
     database,
+    halts,
     help_topics,
     markets,
     operators,
@@ -63,6 +64,7 @@ def build() -> typer.Typer:
         pass
 
     stack_commands.register(app)
+    halts.register(app)
     app.command("help")(help_topics.show_topic)
     for name, group in (
         ("account", accounts.app),

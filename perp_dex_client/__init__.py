@@ -18,6 +18,7 @@ from perp_dex_client.errors import (
     Unreachable,
     UnreadableAnswer,
 )
+from perp_dex_client.halts import HaltAnswer, Halts, HaltsApi, KillSwitch, ResumeAnswer
 from perp_dex_client.models import (
     Account,
     Batch,
@@ -63,8 +64,12 @@ __all__ = [
     "Event",
     "Exposure",
     "Fill",
+    "HaltAnswer",
+    "Halts",
+    "HaltsApi",
     "History",
     "InvalidRequest",
+    "KillSwitch",
     "Level",
     "LimitUse",
     "Market",
@@ -81,6 +86,7 @@ __all__ = [
     "Position",
     "Positions",
     "PositionsApi",
+    "ResumeAnswer",
     "Risk",
     "RiskHalt",
     "RiskScope",

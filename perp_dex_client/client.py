@@ -17,6 +17,7 @@ import msgspec
 from domain.numbers import plain
 from perp_dex_client.closing import ClosesApi
 from perp_dex_client.errors import ServiceBusy, Unreachable, UnreadableAnswer
+from perp_dex_client.halts import HaltsApi
 from perp_dex_client.models import (
     Account,
     Batch,
@@ -55,6 +56,7 @@ class PerpDexClient:
         self.positions = PositionsApi(self._transport)
         #: Closing positions.
         self.closes = ClosesApi(self._transport)
+        self.halts = HaltsApi(self._transport)
         self.risk = RiskApi(self._transport)
 
     async def __aenter__(self) -> Self:
