@@ -32,6 +32,8 @@ from activities.emergency_journal import CachedAccess, EmergencyCancels, absorb_
 from activities.halting import AccountHaltActivities, KillSwitchActivities
 from activities.mark_prices import MarkPrices
 from activities.orders import OrderActivities
+from activities.reconciliation_contracts import ReconcileParts
+from activities.reconciling import ReconcileActivities
 from activities.resolution import ResolutionActivities
 from activities.risk_readings import RiskReadings
 from bus.connection import Bus
@@ -55,8 +57,8 @@ from venues.started import Connectors
 from workflows.account import VerifyAccountWorkflow
 from workflows.account_halt import AccountHaltWorkflow
 from workflows.account_read import ReadAccountWorkflow
-from workflows.client import OrderWorkflows, connect
 from workflows.bracket import BracketWorkflow
+from workflows.client import OrderWorkflows, connect
 from workflows.close import CloseWorkflow
 from workflows.halt_client import HaltSweep, KillSwitchWorkflows
 from workflows.ids import core_queue, venue_queue
@@ -64,6 +66,8 @@ from workflows.kill_switch import KillSwitchWorkflow
 from workflows.order import OrderWorkflow
 from workflows.orphans import OrphanSweep
 from workflows.payloads import PayloadKeys
+from workflows.reconcile import ReconcileWorkflow
+from workflows.reconciliation_client import SWEEP_EVERY_S, ReconcileSweep, ReconcileWorkflows
 
 log = structlog.get_logger()
 
@@ -105,6 +109,7 @@ class WorkerSettings(ProcessSettings):
     worker_sweep_every_s: float = Field(
         60.0, ge=1, description="How often orders that no workflow manages are looked for."
     )
+    worker_reconcile_every_s: float = Field(300.0, ge=10, description="How often to reconcile.")
     log_level: str = Field("INFO", description="Least severe level logged.")
     log_format: str = Field("console", description="console or json.")
 
@@ -138,7 +143,7 @@ class Reserve:
     ) -> Reserve:
         """Return the reserve whose files are in `home`."""
         journal = FileCommandJournal(home / "journal")
-        access = CachedAccess(source)
+        access, mark = CachedAccess(source), LedgerMark(home)
         return cls(
             storage=storage,
             access=access,
@@ -146,7 +151,7 @@ class Reserve:
             emergency=EmergencyCancels(
                 journal=journal, access=access, checkpoints=checkpoints, now=_now
             ),
-            guard=LedgerGuard(LedgerMark(home), storage.ledger, storage.halts),
+            guard=LedgerGuard(mark, storage.ledger, storage.halts, storage.reconciliations),
         )
 
     async def start(self) -> None:
@@ -251,10 +256,22 @@ async def run(settings: WorkerSettings, parts: Parts | None = None) -> None:
             for venue in venues
         ]
         workers.append(core_worker(settings, client, storage=storage))
+        reconciles = ReconcileSweep(
+            storage.accounts,
+            storage.reconciliations,
+            ReconcileWorkflows(client, every_s=settings.worker_reconcile_every_s),
+            venues,
+        )
+        # Before anything can be sent: what was not watched is compared with its venue first.
+        await reconciles.say_seen()
         await _warm(settings, connectors, venues)
         for worker in workers:
             await stack.enter_async_context(worker)
-        chores = (*_chores(settings, client, storage, connectors), *reserve.chores())
+        chores = (
+            *_chores(settings, client, storage, connectors),
+            _chore("reconcile", SWEEP_EVERY_S, reconciles.run),
+            *reserve.chores(),
+        )
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(chore) for chore in chores]
             heartbeat.ready()
@@ -313,6 +330,17 @@ def venue_worker(
         connectors=connectors,
         now=_now,
     )
+    reconciling = ReconcileActivities(
+        injected,
+        ReconcileParts(
+            accounts=storage.accounts,
+            records=storage.reconciliations,
+            reads=storage.reconciliation_ledger,
+            net_positions=storage.net_positions,
+            audit=storage.audit,
+            memory=OrderWorkflows(client),
+        ),
+    )
     return Worker(
         client,
         task_queue=venue_queue(venue),
@@ -323,6 +351,7 @@ def venue_worker(
             CloseWorkflow,
             BracketWorkflow,
             AccountHaltWorkflow,
+            ReconcileWorkflow,
         ],
         activities=[
             orders.place,
@@ -341,6 +370,9 @@ def venue_worker(
             brackets.keep,
             halting.look,
             halting.cancel_directly,
+            reconciling.begin,
+            reconciling.look,
+            reconciling.finish,
         ],
         # The import contracts keep workflows deterministic; the sandbox would re-import their
         # modules for each order. A test loads every workflow in the sandbox.

@@ -28,10 +28,9 @@ from domain.timeline import TimelineEvent
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """How a reconciliation ended. Findings not reported in look `last_look` are settled."""
+    """How a reconciliation ended."""
 
     status: ReconciliationStatus
-    last_look: int
     counts: Counts
     marks: Marks | None = None
     error: str | None = None
@@ -85,6 +84,10 @@ class ReconciliationStore(Protocol):
 
     async def findings(self, reconciliation_id: str) -> tuple[Finding, ...]:
         """Return the findings of a reconciliation, in the order in which they were found."""
+        ...
+
+    async def settle(self, reconciliation_id: str, *, last_look: int) -> None:
+        """Settle the open findings that the last look did not report any more."""
         ...
 
     async def finish(self, reconciliation_id: str, ending: Ending) -> Reconciliation:
@@ -153,6 +156,6 @@ class ReconciliationGate(Protocol):
         """Return since when an account waits for its reconciliation, None when it does not."""
         ...
 
-    async def due_accounts(self) -> frozenset[str]:
-        """Return the accounts that wait for their reconciliation."""
+    async def due_accounts(self) -> dict[str, datetime]:
+        """Return the accounts that wait for their reconciliation, and since when."""
         ...

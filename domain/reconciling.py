@@ -42,6 +42,15 @@ class Adoption:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Restoration:
+    """An order of ours to be written again, so that it bears the id under which it is listed."""
+
+    subject: str
+    order_id: str
+    listed: ListedOrder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PositionRepair:
     """Our count of a position to be set to the venue's, if it is still `found`."""
 
@@ -55,17 +64,16 @@ class PositionRepair:
 class Comparison:
     """What differs and what to do about it.
 
-    `fills` are to be booked, `reports` to be folded, `adoptions` written down, `restorations` are
-    orders of ours to be written again (subject and order id). `lookups` are live revisions that the
-    venue listed nowhere and has to be asked about singly. `again`: something can be decided only
-    by a look after the visibility delay.
+    `fills` are to be booked, `reports` to be folded, `adoptions` and `restorations` written down.
+    `lookups` are live revisions that the venue listed nowhere and has to be asked about singly.
+    `again`: something can be decided only by a look after the visibility delay.
     """
 
     findings: tuple[Finding, ...]
     fills: tuple[Fill, ...]
     reports: tuple[OrderReport, ...]
     adoptions: tuple[Adoption, ...]
-    restorations: tuple[tuple[str, str], ...]
+    restorations: tuple[Restoration, ...]
     lookups: tuple[OrderName, ...]
     positions: tuple[PositionRepair, ...]
     again: bool
@@ -95,11 +103,17 @@ class _Work:
         self._findings: dict[str, Finding] = {}
         self._reports: list[OrderReport] = []
         self._adoptions: list[Adoption] = []
-        self._restorations: dict[str, str] = {}
+        self._restorations: list[Restoration] = []
         self._lookups: list[OrderName] = []
         self._positions: list[PositionRepair] = []
         self._again = False
         self._listed: dict[str, list[ListedOrder]] = {}
+        # A fill says so to both sides of it; who is liquidated takes.
+        self._liquidations = {
+            fill.venue_order_id
+            for fill in (*ledger.unbooked, *ledger.unmatched)
+            if fill.is_liquidation and fill.liquidity_side is LiquiditySide.TAKER
+        }
         for listed in venue.orders:
             self._listed.setdefault(listed.venue_order_id, []).append(listed)
 
@@ -109,7 +123,7 @@ class _Work:
             fills=self._ledger.unbooked,
             reports=tuple(self._reports),
             adoptions=tuple(self._adoptions),
-            restorations=tuple(self._restorations.items()),
+            restorations=tuple(self._restorations),
             lookups=tuple(self._lookups),
             positions=tuple(self._positions),
             again=self._again,
@@ -174,7 +188,7 @@ class _Work:
     def _lose(self, order_id: str, listed: Sequence[ListedOrder]) -> None:
         one = listed[0]
         subject = order_subject(one.venue_order_id)
-        self._restorations[subject] = order_id
+        self._restorations.append(Restoration(subject=subject, order_id=order_id, listed=one))
         # Only once it is written again can it be compared.
         self._again = True
         self._note(
@@ -198,11 +212,7 @@ class _Work:
     def _meet(self, venue_order_id: str, listed: Sequence[ListedOrder]) -> None:
         """Decide about an order of the venue that nothing here knows."""
         one = max(listed, key=lambda each: each.verdict.rank)
-        is_liquidation = any(
-            fill.is_liquidation and fill.liquidity_side is LiquiditySide.TAKER
-            for fill in (*self._ledger.unbooked, *self._ledger.unmatched)
-            if fill.venue_order_id == venue_order_id
-        )
+        is_liquidation = venue_order_id in self._liquidations
         subject = order_subject(venue_order_id)
         waiting = None
         if one.symbol in self._ledger.undecided:

@@ -14,6 +14,7 @@ from domain.errors import CorruptState, Unavailable
 from domain.halts import EVERYTHING
 from storage.halts import HaltStore
 from storage.ledger import SqlIntentLedger
+from storage.reconciliations import SqlReconciliations
 
 SET_BY = "ledger-mark"
 RESUME_COMMAND = "perp-dex db resume"
@@ -35,8 +36,8 @@ class Shortfall:
         return (
             f"expected the ledger to hold command {self.expected} or later, found {self.found}: "
             "the database was restored, failed over or replaced, and has forgotten commands; "
-            "compare open orders and positions with the venue, cancel there what nobody knows, "
-            f"then run: {RESUME_COMMAND}"
+            "every account is reconciled with its venue now; look at the findings "
+            f"(perp-dex account findings ACCOUNT), then run: {RESUME_COMMAND}"
         )
 
 
@@ -91,10 +92,17 @@ class LedgerMark:
 class LedgerGuard:
     """Keeps the mark up to date, and halts everything when the ledger is behind it."""
 
-    def __init__(self, mark: LedgerMark, ledger: SqlIntentLedger, halts: HaltStore) -> None:
+    def __init__(
+        self,
+        mark: LedgerMark,
+        ledger: SqlIntentLedger,
+        halts: HaltStore,
+        reconciliations: SqlReconciliations,
+    ) -> None:
         self._mark = mark
         self._ledger = ledger
         self._halts = halts
+        self._reconciliations = reconciliations
 
     async def check(self) -> Shortfall | None:
         """Move the mark on; or, when the ledger is shorter, halt all trading and say so.
@@ -117,13 +125,15 @@ class LedgerGuard:
                 "" if general is None else f" (halted before by {general.set_by}: {general.reason})"
             )
             await self._halts.halt(None, reason=f"{shortfall}{former}", by=SET_BY)
+            # What was forgotten is found again there: orders, fills and positions.
+            await self._reconciliations.make_due()
         return shortfall
 
     async def resume(self) -> tuple[int, int]:
         """Take the ledger as it is: reset the mark, lift the halt; return the mark before and now.
 
-        Only a halt for the ledger's sake is lifted. For an operator who has compared with the
-        venue.
+        Only a halt for the ledger's sake is lifted. For an operator who has looked at the findings;
+        an account that is not reconciled yet goes on taking no new exposure until it is.
 
         Raises:
             Unavailable: the database does not answer; run it again.

@@ -22,6 +22,7 @@ from storage.engine import Database, open_database
 from storage.halts import HaltStore
 from storage.ledger import SqlIntentLedger
 from storage.ledger_mark import LedgerGuard, LedgerMark
+from storage.reconciliations import SqlReconciliations
 from storage.revision import HEAD, WrongRevision
 from storage.url import default_url
 
@@ -83,11 +84,19 @@ _QUESTIONS: dict[str, Callable[[Database], Awaitable[int]]] = {
 
 async def _resume(database: Database, home: Path) -> int:
     """Let trading go on with the ledger as it is; see `storage.ledger_mark`."""
-    guard = LedgerGuard(LedgerMark(home), SqlIntentLedger(database), HaltStore(database))
+    reconciliations = SqlReconciliations(database)
+    guard = LedgerGuard(
+        LedgerMark(home), SqlIntentLedger(database), HaltStore(database), reconciliations
+    )
     before, now = await guard.resume()
     sys.stdout.write(
         f"the ledger's mark was {before} and is {now}; a halt for its sake is lifted\n"
     )
+    for account_id, since in sorted((await reconciliations.due_accounts()).items()):
+        sys.stdout.write(
+            f"account {account_id} is to be reconciled since {since:%Y-%m-%d %H:%M:%S} UTC and "
+            f"takes no new exposure before; see: perp-dex account findings {account_id}\n"
+        )
     return 0
 
 

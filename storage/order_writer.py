@@ -29,7 +29,7 @@ from domain.fills import Fill
 from domain.net_positions import signed
 from domain.numbers import plain
 from domain.order_fold import apply
-from domain.orders import Order, OrderReport, Revision
+from domain.orders import Concern, Order, OrderReport, Revision
 from domain.settlement import booked_report, needs_hearing, standing
 from domain.timeline import EventKind, TimelineEvent
 from storage import codec
@@ -197,8 +197,12 @@ class OrderWriter:
     def deliver(
         self, connection: Connection, before: Order, after: Order, report: OrderReport
     ) -> int | None:
-        """Remember a report for the order's workflow if it has to hear of it; return its id."""
-        if not needs_hearing(before, after):
+        """Remember a report for the order's workflow if it has to hear of it; return its id.
+
+        An order that is not ours has a workflow only while it is canceled on somebody's word.
+        """
+        has_workflow = after.origin.is_ours or after.concern is not Concern.NONE
+        if not has_workflow or not needs_hearing(before, after):
             return None
         values = {
             "order_id": after.order_id,

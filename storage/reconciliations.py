@@ -73,12 +73,28 @@ class SqlReconciliations:
             except IntegrityError:
                 raise NotFound(f"no account {reconciliation.account_id!r}") from None
             if is_new:
+                self._end_interrupted(connection, reconciliation)
                 old = {"an_account_id": reconciliation.account_id, "past": past}
                 connection.execute(_FORGET, old)
                 return reconciliation
             return _read(connection, reconciliation.reconciliation_id)
 
         return await self._database.write(work)
+
+    def _end_interrupted(self, connection: Connection, newest: Reconciliation) -> None:
+        """End what runs of the account beside the newest: its workflow was ended from outside."""
+        running = _PAGE.where(
+            reconciliations.c.status == ReconciliationStatus.RUNNING.value,
+            reconciliations.c.reconciliation_id != newest.reconciliation_id,
+        )
+        for body in connection.execute(running, {"an_account_id": newest.account_id}).scalars():
+            ended = replace(
+                _reconciliations.decode(body),
+                status=ReconciliationStatus.FAILED,
+                ended_at=self._now(),
+                error="interrupted: its workflow was ended before it",
+            )
+            connection.execute(_WRITE, _values(ended) | {"an_id": ended.reconciliation_id})
 
     async def get(self, reconciliation_id: str) -> Reconciliation | None:
         """Return one, or None."""
@@ -144,6 +160,15 @@ class SqlReconciliations:
         rows = await self._database.fetch_all(_FINDINGS, {"an_id": reconciliation_id})
         return tuple(_finding(row) for row in rows)
 
+    async def settle(self, reconciliation_id: str, *, last_look: int) -> None:
+        """Settle the open findings that the last look did not report any more."""
+        which = {"an_id": reconciliation_id, "the_last_look": last_look}
+
+        def work(connection: Connection) -> None:
+            connection.execute(_SETTLE, which)
+
+        await self._database.write(work)
+
     async def finish(self, reconciliation_id: str, ending: Ending) -> Reconciliation:
         """End one, and open the gate of its account if it passed; one that has ended stays.
 
@@ -156,16 +181,9 @@ class SqlReconciliations:
             before = _read(connection, reconciliation_id)
             if before.status.has_ended:
                 return before
-            if ending.error is None:
-                gone = {"an_id": reconciliation_id, "the_last_look": ending.last_look}
-                connection.execute(_SETTLE, gone)
             rows = connection.execute(_FINDINGS, {"an_id": reconciliation_id})
             after = _ended(before, ending, [_finding(row) for row in rows], now)
-            connection.execute(
-                update(reconciliations)
-                .where(reconciliations.c.reconciliation_id == reconciliation_id)
-                .values(_values(after))
-            )
+            connection.execute(_WRITE, _values(after) | {"an_id": reconciliation_id})
             if after.status is ReconciliationStatus.PASSED:
                 passed = {"an_account_id": after.account_id, "started_at": after.started_at}
                 connection.execute(_OPEN_GATE, passed)
@@ -207,9 +225,10 @@ class SqlReconciliations:
         since: datetime | None = None if found is None else found.reconcile_due
         return since
 
-    async def due_accounts(self) -> frozenset[str]:
-        """Return the accounts that wait for their reconciliation."""
-        return frozenset(row.account_id for row in await self._database.fetch_all(_DUE))
+    async def due_accounts(self) -> dict[str, datetime]:
+        """Return the accounts that wait for their reconciliation, and since when."""
+        rows = await self._database.fetch_all(_DUE)
+        return {row.account_id: row.reconcile_due for row in rows}
 
 
 def _ended(
@@ -259,6 +278,13 @@ def _values(reconciliation: Reconciliation) -> dict[str, Any]:
 _OF_ACCOUNT = reconciliations.c.account_id == bindparam("an_account_id")
 _GET = select(reconciliations.c.body).where(
     reconciliations.c.reconciliation_id == bindparam("an_id")
+)
+_WRITE = (
+    update(reconciliations)
+    .where(reconciliations.c.reconciliation_id == bindparam("an_id"))
+    .values(
+        status=bindparam("status"), has_findings=bindparam("has_findings"), body=bindparam("body")
+    )
 )
 _PAGE = (
     select(reconciliations.c.body)
@@ -311,6 +337,6 @@ _OPEN_GATE = (
 _DUE_SINCE = select(accounts.c.reconcile_due).where(
     accounts.c.account_id == bindparam("an_account_id")
 )
-_DUE = select(accounts.c.account_id).where(
+_DUE = select(accounts.c.account_id, accounts.c.reconcile_due).where(
     accounts.c.reconcile_due.is_not(None), accounts.c.state.in_(_IN_USE)
 )

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from domain.orders import Order
+from domain.orders import Concern, Order
 from domain.ports import IntentLedger, OrderStore
 from workflows.client import OrderWorkflows
 
@@ -50,6 +50,8 @@ class OrphanSweep:
                 orders[order_id] = order
         adopted, reminded = [], []
         for order_id, order in orders.items():
+            if _is_nobodys(order) and order_id not in waiting:
+                continue
             running = await self.workflows.is_running(order_id)
             if running:
                 if order_id in waiting and await self._remind(order_id):
@@ -68,3 +70,8 @@ class OrphanSweep:
         if await self.workflows.adopt(order):
             return True
         return known and await self.workflows.adopt(order, completed_too=True)
+
+
+def _is_nobodys(order: Order) -> bool:
+    """Tell whether an order has no workflow on purpose: not ours, and nothing is done about it."""
+    return not order.origin.is_ours and order.concern is Concern.NONE

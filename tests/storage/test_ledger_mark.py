@@ -13,6 +13,7 @@ from storage.engine import Database, open_database
 from storage.halts import HaltStore
 from storage.ledger import SqlIntentLedger
 from storage.ledger_mark import RESUME_COMMAND, SET_BY, LedgerGuard, LedgerMark
+from storage.reconciliations import SqlReconciliations
 from tests.storage.builders import a_cancel, a_placement, an_order, reserve
 
 
@@ -23,7 +24,7 @@ def mark(tmp_path: Path) -> LedgerMark:
 
 @pytest.fixture
 def guard(mark: LedgerMark, ledger: SqlIntentLedger, database: Database) -> LedgerGuard:
-    return LedgerGuard(mark, ledger, HaltStore(database))
+    return LedgerGuard(mark, ledger, HaltStore(database), SqlReconciliations(database))
 
 
 async def test_the_mark_follows_the_ledger(
@@ -56,7 +57,7 @@ async def test_a_shorter_ledger_takes_no_new_exposure_until_an_operator_has_look
     assert mark.read() == kept + 5
     (halt,) = await HaltStore(database).halted()
     assert (halt.account_id, halt.set_by, halt.reason) == (None, SET_BY, str(first))
-    with pytest.raises(RiskRefused, match="compare open orders"):
+    with pytest.raises(RiskRefused, match="every account is reconciled"):
         await reserve(ledger, a_placement(an_order("new")))
     await reserve(ledger, a_cancel(order))
     await reserve(ledger, a_placement(an_order("closing"), raises_exposure=False))
@@ -131,7 +132,10 @@ def test_the_command_lifts_the_halt(
 ) -> None:
     async def shorten() -> None:
         opened = open_database(database_url)
-        await LedgerGuard(mark, SqlIntentLedger(opened), HaltStore(opened)).check()
+        guard = LedgerGuard(
+            mark, SqlIntentLedger(opened), HaltStore(opened), SqlReconciliations(opened)
+        )
+        await guard.check()
         assert len(await HaltStore(opened).halted()) == 1
         await opened.close()
 
