@@ -335,11 +335,12 @@ class OrderActivities:
     async def settle(self, task: OrderTask) -> Settlement:
         """Check that an ended order's booked fills add up to the venue's cumulative quantity.
 
-        Reads the venue's fills when they do not; `settled` only when they do.
+        Reads the venue's fills when they do not, or when the venue may not have told that quantity;
+        `settled` only when they do.
         """
         order = await self._carrier.stored(task.order_id)
         booked = await self._orders.fill_total(order.order_id)
-        if booked.quantity < order.filled_quantity:
+        if booked.quantity < order.filled_quantity or _may_hide_fills(order):
             await self._book_missing(order)
             order = await self._carrier.stored(task.order_id)
             booked = await self._orders.fill_total(order.order_id)
@@ -442,6 +443,16 @@ def _as_asked(task: PlaceTask, command: PlaceOrder) -> Order:
 def _lives(order: Order) -> bool:
     newest = order.current
     return newest is not None and not newest.is_settled
+
+
+def _may_hide_fills(order: Order) -> bool:
+    """Tell whether the order may have filled more than was reported.
+
+    A venue shrinks a reduce-only order to the position, so that what remained of it at its end says
+    nothing of its fills: only the fills themselves do.
+    """
+    filled_up = order.verdict is Verdict.FILLED
+    return order.reduce_only and order.outcome == "accepted" and not filled_up
 
 
 def _operator_outcome(key: CommandKey, verdict: str, word: str) -> SendResult:

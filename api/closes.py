@@ -20,7 +20,7 @@ from api.failures import respond
 from api.idempotency import key_of, key_of_header
 from api.placing import market_for
 from api.position_ids import NamedPosition, named_position, position_id_of
-from api.problems import NOT_SENT, Problem, ProblemError, of_error, unavailable
+from api.problems import NOT_SENT, UNKNOWN, Problem, ProblemError, of_error, unavailable
 from api.strict_json import StrictRoute
 from domain.accounts import AccountState
 from domain.close_store import CloseFilter
@@ -158,10 +158,30 @@ async def _begin(
         raise
     except Unavailable as error:
         raise ProblemError(unavailable(f"{error}; the same key may be used again")) from None
-    if answer.running_id not in (None, plan.close_id):
-        await closes.join(plan.close_id, str(answer.running_id))
+    if answer.running_id is None:
+        return await _unclear(request, context, plan)
+    if answer.running_id != plan.close_id:
+        await closes.join(plan.close_id, answer.running_id)
     state = answer.state if answer.decided else None
     return await _answer(request, context, state or await _kept(context, plan.close_id))
+
+
+async def _unclear(request: Request, context: Context, plan: ClosePlan) -> JSONResponse:
+    """Answer for a start of which nothing is known: only what is committed is acknowledged."""
+    state = await _kept(context, plan.close_id)
+    if state.status is not CloseStatus.REQUESTED:
+        return await _answer(request, context, state)
+    problem = Problem(
+        status=HTTPStatus.SERVICE_UNAVAILABLE,
+        code="start_unclear",
+        detail="the start was not acknowledged in time and may still happen; repeat with the same "
+        "Idempotency-Key to learn the outcome, never with another",
+        outcome=UNKNOWN,
+        retryable=True,
+        extra={"close_id": plan.close_id},
+        headers={"Retry-After": "1", "Location": f"/api/v1/closes/{plan.close_id}"},
+    )
+    return respond(request, problem)
 
 
 async def _kept(context: Context, close_id: str) -> CloseState:

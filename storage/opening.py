@@ -27,6 +27,7 @@ from sealing.keys import PrivateKey
 from storage.access import SealedTradingAccess
 from storage.accounts import SqlAccountStore
 from storage.audit import SqlAuditLog
+from storage.brackets import SqlBracketStore
 from storage.closes import SqlCloseStore
 from storage.engine import Database, open_database
 from storage.halts import HaltStore
@@ -146,6 +147,7 @@ class Storage:
     halts: HaltStore
     kill_switches: SqlKillSwitchStore
     closes: SqlCloseStore
+    brackets: SqlBracketStore
     net_positions: SqlNetPositions
     positions: SqlPositionStore
     risk: SqlRiskStore
@@ -195,6 +197,7 @@ async def open_storage(database_url: str, home: Path) -> Storage:
         halts=HaltStore(database),
         kill_switches=SqlKillSwitchStore(database),
         closes=SqlCloseStore(database),
+        brackets=SqlBracketStore(database),
         positions=SqlPositionStore(database),
         net_positions=SqlNetPositions(database),
         risk=SqlRiskStore(database),

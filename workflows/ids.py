@@ -29,6 +29,11 @@ def close_workflow_id(account_id: str, symbol: str) -> str:
     return f"close-{account_id}-{symbol}"
 
 
+def bracket_workflow_id(bracket_id: str) -> str:
+    """Return the id of a bracket's workflow."""
+    return f"bracket-{bracket_id}"
+
+
 def account_workflow_id(account_id: str) -> str:
     """Return the id of the workflow that checks an account's credential."""
     return f"verify-account-{account_id}"

@@ -59,6 +59,7 @@ from workflows.contracts import (
     StartMode,
 )
 from workflows.ids import NEEDS_ATTENTION, ORDER_STATUS
+from workflows.parents import Told, tell_bracket
 
 
 @workflow.defn(name="OrderWorkflow")
@@ -79,6 +80,7 @@ class OrderWorkflow:
         self._leaving = False
         self._trying_since: datetime | None = None
         self._step: Step = Wait()
+        self._told: Told | None = None
         workflow.set_current_details(describing.details(self._life, self._step))
 
     @workflow.run
@@ -102,6 +104,7 @@ class OrderWorkflow:
             await self._adopt()
         while True:
             self._take_reports()
+            self._told = await tell_bracket(self._life.order, self._told)
             if self._reconsider:
                 await self._look_again()
             settling = self._step.kind == "settle"
@@ -132,8 +135,6 @@ class OrderWorkflow:
             case "wait":
                 await self._wait(step)
                 await self._continue_if_suggested()
-
-    # Steps
 
     async def _place(self, step: Place) -> None:
         order = self._life.order
@@ -435,8 +436,6 @@ class OrderWorkflow:
             raise ApplicationError(
                 f"the order is {self._life.order.status.value}", type="order_ended"
             )
-
-    # Bookkeeping
 
     def _take_reports(self) -> None:
         order = self._life.order

@@ -33,6 +33,9 @@ ADOPTING = replace(PATIENT, non_retryable_error_types=[CorruptState.__name__])
 SETTLE_PAUSE = timedelta(seconds=1)
 """Between an order's end and its workflow's: late reports are collected meanwhile."""
 
+BRACKET_LOOK_EVERY = timedelta(minutes=2)
+"""How often a bracket looks although it heard nothing: a signal may be lost."""
+
 CLOSING_ORDER_WITHIN = timedelta(seconds=15)
 """A closing order not sent by then is never sent; the close looks again."""
 

@@ -40,7 +40,7 @@ class CloseAnswer:
 @dataclass
 class ScriptedCloses:
     storage: Storage
-    script: Literal["done", "rest", "gone", "silent", "away", "lost", "closed"] = "done"
+    script: Literal["done", "rest", "gone", "silent", "queued", "away", "lost", "closed"] = "done"
     stop_script: Literal["done", "hang", "missing", "away"] = "done"
     held: Decimal = Decimal("0.5")
     running: dict[str, CloseState] = field(default_factory=dict)
@@ -65,6 +65,8 @@ class ScriptedCloses:
             raise RuntimeError("never connected")
         if self.script == "silent":
             return CloseAnswer(None, False)
+        if self.script == "queued":
+            return CloseAnswer(None, False, plan.close_id)
         self.begun.append(plan)
         place = f"{plan.account_id}:{plan.symbol}"
         running = self.running.get(place)

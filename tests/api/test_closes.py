@@ -161,13 +161,30 @@ async def test_a_start_that_was_refused_can_be_repeated(api: Api, script: Any) -
     assert (await close(api, **key)).status_code == 201
 
 
-async def test_no_answer_is_202(api: Api) -> None:
-    api.closes.script = "silent"
+async def test_one_that_waits_for_a_worker_is_202(api: Api) -> None:
+    api.closes.script = "queued"
 
     answer = await close(api)
 
     assert answer.status_code == 202
     assert answer.json()["status"] == "REQUESTED"
+
+
+async def test_a_start_of_which_nothing_is_known_is_not_acknowledged(api: Api) -> None:
+    api.closes.script = "silent"
+    key = {"Idempotency-Key": "again"}
+
+    answer = await close(api, **key)
+
+    assert answer.status_code == 503
+    assert answer.json()["code"] == "start_unclear"
+    assert answer.json()["outcome"] == "unknown"
+    api.closes.script = "rest"
+    begun = await close(api, {"limit_price": "46000"}, **key)
+    assert begun.status_code == 422, "another body"
+    assert (await close(api, **key)).status_code == 202
+    api.closes.script = "silent"
+    assert (await close(api, **key)).status_code == 202, "the database knows that it runs"
 
 
 async def test_one_that_ended_meanwhile_is_read(api: Api) -> None:

@@ -147,7 +147,7 @@ async def test_a_position_that_is_gone(desk: Terminal, api: Api) -> None:
 
 
 async def test_nobody_has_taken_it_up(desk: Terminal, api: Api) -> None:
-    api.closes.script = "silent"
+    api.closes.script = "queued"
 
     result = await desk(*CLOSE)
 

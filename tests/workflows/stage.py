@@ -33,6 +33,7 @@ from workflows.account import VerifyAccountWorkflow
 from workflows.account_halt import AccountHaltWorkflow
 from workflows.account_read import ReadAccountWorkflow
 from workflows.client import OrderWorkflows, Placement, connect
+from workflows.bracket import BracketWorkflow
 from workflows.close import CloseWorkflow
 from workflows.kill_switch import KillSwitchWorkflow
 from workflows.order import OrderWorkflow
@@ -206,6 +207,7 @@ def replayer_of(keys: PayloadKeys) -> Replayer:
             VerifyAccountWorkflow,
             ReadAccountWorkflow,
             CloseWorkflow,
+            BracketWorkflow,
             AccountHaltWorkflow,
             KillSwitchWorkflow,
         ],

@@ -1,0 +1,236 @@
+"""BracketWorkflow: an entry, and exits that protect what fills of it; one cancels the other.
+
+`run` drives: it asks `domain.bracket_steps.next_step` and does that one step. Entry and exits are
+OrderWorkflows of their own, which signal `moved` when there is news of them; a slow look now and
+then covers a signal that was lost. Knows no venue, no SQL and no clock but Temporal's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from temporalio import workflow
+from temporalio.exceptions import FailureError, WorkflowAlreadyStartedError
+from temporalio.workflow import ActivityCancellationType, ParentClosePolicy
+
+from activities.bracket_contracts import BracketTask
+from activities.brackets import BracketActivities
+from domain import bracket_steps
+from domain.bracket_steps import (
+    AwaitNews,
+    BracketStep,
+    CancelOrders,
+    FinishBracket,
+    LookAtBracket,
+    PlaceLeg,
+    next_step,
+)
+from domain.brackets import BracketSight, BracketState, BracketStatus
+from domain.orders import Order
+from workflows import bracket_describing, policies
+from workflows.bracket_contracts import BracketReply, BracketStart, EndRequest
+from workflows.contracts import OrderStart
+from workflows.describing import summary
+from workflows.ids import NEEDS_ATTENTION, order_attributes, order_workflow_id
+from workflows.order import OrderWorkflow
+
+
+@workflow.defn(name="BracketWorkflow")
+class BracketWorkflow:
+    """The durable life of a bracket."""
+
+    @workflow.init
+    def __init__(self, start: BracketStart) -> None:
+        self._state = start.carried or BracketState(plan=start.plan)
+        self._carried = start.carried is not None
+        self._kept = self._carried and self._state.status.is_terminal
+        self._news = False
+        self._leaving = False
+        self._looks_in_vain = 0
+        self._attention = workflow.info().typed_search_attributes.get(NEEDS_ATTENTION, False)
+        self._step: BracketStep = LookAtBracket()
+        workflow.set_current_details(bracket_describing.details(self._state, self._step))
+
+    @workflow.run
+    async def run(self, start: BracketStart) -> str:
+        """Drive the bracket to its end, and return that in words.
+
+        A cancellation request means "end the bracket": its orders are canceled first.
+        """
+        drive = asyncio.create_task(self._drive())
+        while True:
+            try:
+                return await asyncio.shield(drive)
+            except asyncio.CancelledError:
+                if drive.cancelled():
+                    raise
+                self._want_cancel()
+
+    async def _drive(self) -> str:
+        if not self._carried:
+            await self._take_up()
+        while not self._state.status.is_terminal:
+            if self._news:
+                self._news = False
+                self._state = bracket_steps.stale(self._state)
+            self._step = next_step(self._state, workflow.now())
+            self._show()
+            await self._do(self._step)
+        self._show()
+        await self._keep()
+        self._kept = True
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        return f"{self._state.status.value}: {self._state.reason}"
+
+    async def _do(self, step: BracketStep) -> None:
+        match step.kind:
+            case "enter":
+                await self._start(self._state.plan.entry)
+                self._state = bracket_steps.entered(self._state)
+            case "look":
+                await self._look()
+            case "place":
+                await self._place(step)
+            case "cancel":
+                await self._cancel(step)
+            case "await":
+                await self._await(step)
+                await self._continue_if_suggested()
+            case "finish":
+                self._finish(step)
+
+    # Steps
+
+    async def _take_up(self) -> None:
+        """Go on from what the store has, where an earlier run of this bracket died."""
+        kept = await self._keep()
+        if kept.status is not BracketStatus.REQUESTED:
+            self._state = bracket_steps.stale(kept)
+
+    async def _keep(self) -> BracketState:
+        kept: BracketState = await workflow.execute_local_activity_method(
+            BracketActivities.keep,
+            BracketTask(state=self._state),
+            start_to_close_timeout=policies.COMMAND_TIMEOUT,
+            retry_policy=policies.PATIENT,
+            cancellation_type=ActivityCancellationType.ABANDON,
+        )
+        return kept
+
+    async def _look(self) -> None:
+        before = self._state
+        try:
+            sight: BracketSight = await workflow.execute_activity_method(
+                BracketActivities.look,
+                BracketTask(state=self._state),
+                start_to_close_timeout=policies.LOOK_TIMEOUT,
+                retry_policy=policies.ONCE,
+                summary="how the orders stand",
+                cancellation_type=ActivityCancellationType.ABANDON,
+            )
+        except FailureError as error:
+            self._looks_in_vain += 1
+            pause = policies.pause(self._looks_in_vain, workflow.random().random())
+            answer = f"look failed: {error.cause or error}"
+            self._state = bracket_steps.delayed(self._state, workflow.now() + pause, answer)
+            return
+        self._looks_in_vain = 0
+        self._state = bracket_steps.after_look(self._state, sight)
+        if self._state.failures > before.failures:
+            # What the venue just refused it refuses again when asked at once.
+            pause = policies.pause(self._state.failures, workflow.random().random())
+            self._state = bracket_steps.delayed(
+                self._state, workflow.now() + pause, self._state.last_answer
+            )
+
+    async def _place(self, step: PlaceLeg) -> None:
+        instrument = self._state.instrument
+        if instrument is None:
+            return
+        order = bracket_steps.leg_order(
+            self._state.plan,
+            step,
+            instrument,
+            created_at=workflow.now(),
+            within=policies.CLOSING_ORDER_WITHIN,
+        )
+        self._state = bracket_steps.placing(self._state, step)
+        await self._start(order)
+
+    async def _start(self, order: Order) -> None:
+        # Started already: by the API for the entry, or by an earlier run of this bracket.
+        with contextlib.suppress(WorkflowAlreadyStartedError):
+            await workflow.start_child_workflow(
+                OrderWorkflow.run,
+                OrderStart(order=order),
+                id=order_workflow_id(order.order_id),
+                parent_close_policy=ParentClosePolicy.ABANDON,
+                task_timeout=policies.TASK_TIMEOUT,
+                search_attributes=order_attributes(order),
+                static_summary=summary(order, order.account_id),
+            )
+
+    async def _cancel(self, step: CancelOrders) -> None:
+        self._state = bracket_steps.canceling(self._state, step.order_ids)
+        for order_id in step.order_ids:
+            handle = workflow.get_external_workflow_handle(order_workflow_id(order_id))
+            # Whoever has ended cannot be canceled; the next look tells.
+            with contextlib.suppress(FailureError):
+                await handle.cancel()
+
+    async def _await(self, step: AwaitNews) -> None:
+        pause = policies.BRACKET_LOOK_EVERY
+        if step.until is not None:
+            pause = min(pause, max(step.until - workflow.now(), policies.FIRST_PAUSE))
+        try:
+            await workflow.wait_condition(
+                lambda: self._news, timeout=pause, timeout_summary="look anyway"
+            )
+        except TimeoutError:
+            self._state = bracket_steps.stale(self._state)
+
+    def _finish(self, step: FinishBracket) -> None:
+        self._state = bracket_steps.finished(self._state, step, workflow.now())
+
+    # What comes in
+
+    @workflow.signal(name="moved")
+    def moved(self, order_id: str) -> None:
+        """Hear that there is news of an order of this bracket."""
+        self._news = True
+
+    @workflow.update(name="end")
+    async def end(self, request: EndRequest) -> BracketReply:
+        """End the bracket: cancel entry and exits; return its state when nothing of it is live."""
+        self._want_cancel()
+        await workflow.wait_condition(lambda: self._leaving or self._kept)
+        return BracketReply(state=self._state, decided=self._kept)
+
+    @workflow.query(name="state")
+    def state(self) -> BracketState:
+        """Return the bracket as this workflow knows it."""
+        return self._state
+
+    def _want_cancel(self) -> None:
+        self._state = bracket_steps.want_cancel(self._state)
+        self._news = True
+
+    # Bookkeeping
+
+    def _show(self) -> None:
+        """Keep the details and the call for attention true."""
+        workflow.set_current_details(bracket_describing.details(self._state, self._step))
+        attention = self._state.needs_attention
+        if attention != self._attention:
+            self._attention = attention
+            workflow.upsert_search_attributes([NEEDS_ATTENTION.value_set(attention)])
+
+    async def _continue_if_suggested(self) -> None:
+        """Go on in a fresh history when this one is long, with no news left behind."""
+        if not workflow.info().is_continue_as_new_suggested():
+            return
+        self._leaving = True
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        carried = bracket_steps.stale(self._state)
+        workflow.continue_as_new(BracketStart(plan=self._state.plan, carried=carried))

@@ -1,0 +1,106 @@
+"""The door to the workflows of brackets: start, end, ask. Knows no venue and no SQL."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from temporalio.client import (
+    Client,
+    WorkflowHandle,
+    WorkflowQueryFailedError,
+    WorkflowQueryRejectedError,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError
+
+from domain.brackets import BracketPlan, BracketState
+from workflows import bracket_describing, ids, policies
+from workflows.bracket import BracketWorkflow
+from workflows.bracket_contracts import BracketReply, BracketStart, EndRequest
+from workflows.reaching import QUERY_TIMEOUT, SIGNAL_TIMEOUT, refusal_of, unreached
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BracketAnswer:
+    """What became of a request within the wait; `decided`: nothing of the bracket is live."""
+
+    state: BracketState | None
+    decided: bool
+
+
+class BracketWorkflows:
+    """Starts, ends and asks brackets."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def start(self, plan: BracketPlan) -> None:
+        """Start a bracket's workflow, unless one was ever started.
+
+        Raises:
+            Unavailable: Temporal does not answer; start it again with the same id.
+        """
+        try:
+            await self._client.start_workflow(
+                BracketWorkflow.run,
+                BracketStart(plan=plan),
+                id=ids.bracket_workflow_id(plan.bracket_id),
+                task_queue=ids.venue_queue(plan.entry.venue),
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                task_timeout=policies.TASK_TIMEOUT,
+                search_attributes=ids.order_attributes(plan.entry),
+                static_summary=bracket_describing.summary(plan),
+                rpc_timeout=SIGNAL_TIMEOUT,
+            )
+        except WorkflowAlreadyStartedError:
+            return
+        except (RPCError, RuntimeError) as error:
+            raise unreached(error) from None
+
+    async def end(self, bracket_id: str, request_id: str, *, wait_s: float) -> BracketAnswer:
+        """Cancel a bracket's entry and exits; what was entered stays open.
+
+        Raises:
+            Conflict: it has ended.
+            NotFound: no workflow of that bracket.
+            Unavailable: Temporal does not answer; whether the request arrived is unknown.
+        """
+        call = self._handle(bracket_id).execute_update(
+            "end", EndRequest(request_id=request_id), id=request_id, result_type=BracketReply
+        )
+        try:
+            async with asyncio.timeout(wait_s):
+                reply = await call
+        except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
+            return BracketAnswer(state=None, decided=False)
+        except WorkflowUpdateFailedError as error:
+            raise refusal_of(error) from None
+        except (RPCError, RuntimeError) as error:
+            raise unreached(error) from None
+        return BracketAnswer(state=reply.state, decided=reply.decided)
+
+    async def state(self, bracket_id: str) -> BracketState:
+        """Return a bracket as its workflow knows it.
+
+        Raises:
+            NotFound: no such workflow.
+            Unavailable: no worker answers in 3 s.
+        """
+        try:
+            return await self._handle(bracket_id).query(
+                BracketWorkflow.state, rpc_timeout=QUERY_TIMEOUT
+            )
+        except (RPCError, RuntimeError) as error:
+            raise unreached(error) from None
+        except (WorkflowQueryFailedError, WorkflowQueryRejectedError) as error:
+            raise unreached(RuntimeError(str(error))) from None
+
+    def _handle(self, bracket_id: str) -> WorkflowHandle[BracketWorkflow, str]:
+        return self._client.get_workflow_handle_for(
+            BracketWorkflow.run, ids.bracket_workflow_id(bracket_id)
+        )
