@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import storage.account_group_tables
 import storage.closing_tables
 import storage.halt_tables
 import storage.position_tables

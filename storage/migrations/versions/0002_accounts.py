@@ -15,7 +15,29 @@ depends_on = None
 
 def upgrade() -> None:
     """Add the tables and columns."""
+    op.create_table(
+        "account_group_members",
+        sa.Column("owner", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("account_id", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["owner"], ["principals.principal_id"], name=op.f("account_group_members_owner_fkey")
+        ),
+        sa.ForeignKeyConstraint(
+            ["account_id"],
+            ["accounts.account_id"],
+            name=op.f("account_group_members_account_id_fkey"),
+        ),
+        sa.PrimaryKeyConstraint(
+            "owner", "name", "account_id", name=op.f("account_group_members_pkey")
+        ),
+    )
+    op.create_index(
+        "account_group_members_account_idx", "account_group_members", ["account_id"], unique=False
+    )
 
 
 def downgrade() -> None:
     """Take them back."""
+    op.drop_index("account_group_members_account_idx", table_name="account_group_members")
+    op.drop_table("account_group_members")
