@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, case, select, union
+from sqlalchemy import Connection, Row, and_, bindparam, case, or_, select, union
 from sqlalchemy.exc import IntegrityError
 
 from domain.accounts import AccountState, Network
@@ -110,8 +110,7 @@ class SqlRiskStore:
         """Return every limit that an order would exceed now."""
 
         def read(connection: Connection) -> tuple[Violation, ...]:
-            own = self._in_force(connection, asked.account_id).limits
-            general = self._in_force(connection, ALL_ACCOUNTS).limits
+            own, general = self._both(connection, asked.account_id)
             if own.is_empty and general.is_empty:
                 return ()
             known = self._with_mark(connection, asked)
@@ -134,8 +133,9 @@ class SqlRiskStore:
 
         def read(connection: Connection) -> tuple[Violation, ...]:
             found = []
-            for scope in (account_id, ALL_ACCOUNTS):
-                limit = self._in_force(connection, scope).limits.max_leverage
+            own, general = self._both(connection, account_id)
+            for scope, limits in ((account_id, own), (ALL_ACCOUNTS, general)):
+                limit = limits.max_leverage
                 if limit is not None and leverage > limit:
                     found.append(
                         Violation(
@@ -219,6 +219,15 @@ class SqlRiskStore:
         row = connection.execute(_READ_LIMITS, {"a_scope": scope}).first()
         return _read_limits(scope, row)
 
+    def _both(self, connection: Connection, account_id: str) -> tuple[RiskLimits, RiskLimits]:
+        """Return the limits of an account, and those of everything."""
+        rows = connection.execute(_READ_BOTH, {"an_account_id": account_id})
+        bodies = {row.scope: row.body for row in rows}
+        return (
+            read_limits(bodies.get(account_id, NO_LIMITS)),
+            read_limits(bodies.get(ALL_ACCOUNTS, NO_LIMITS)),
+        )
+
     def _check_account(self, connection: Connection, account_id: str, *, locks: bool) -> None:
         query = _ACCOUNT.with_for_update() if locks else _ACCOUNT
         if connection.execute(query, {"an_account_id": account_id}).first() is None:
@@ -258,6 +267,9 @@ def _limit_values(replaced: LimitsInForce) -> dict[str, Any]:
 
 
 _READ_LIMITS = select(risk_limits).where(risk_limits.c.scope == bindparam("a_scope"))
+_READ_BOTH = select(risk_limits.c.scope, risk_limits.c.body).where(
+    or_(risk_limits.c.scope == bindparam("an_account_id"), risk_limits.c.scope == ALL_ACCOUNTS)
+)
 _LOCK_GENERAL = (
     select(risk_limits.c.scope).where(risk_limits.c.scope == ALL_ACCOUNTS).with_for_update()
 )

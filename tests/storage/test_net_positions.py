@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from sqlalchemy import create_engine, select
 
 from domain.errors import Conflict, NotFound
+from domain.exposure import open_price, open_quantity
 from domain.instruments import OrderSide
 from domain.net_positions import EXACT, NetPosition, signed
 from domain.order_fold import with_revision
@@ -76,6 +77,17 @@ async def counted(database: Database, account_id: str, symbol: str) -> Decimal:
         fill = read_fill(row)
         total = EXACT.add(total, signed(fill.side, fill.quantity))
     return total
+
+
+async def check_open_quantities(database: Database, symbol: str) -> None:
+    """Check that the narrow columns say of every order what its body does."""
+    rows = await database.fetch_all(select(tables.orders).where(tables.orders.c.symbol == symbol))
+    for row in rows:
+        order = codec.orders.decode(row.body)
+        left = signed(order.side, open_quantity(order))
+        assert (None if row.open_quantity is None else Decimal(row.open_quantity)) == (left or None)
+        price = open_price(order) if left else None
+        assert (None if row.open_price is None else Decimal(row.open_price)) == price
 
 
 async def test_a_report_and_its_fills_count_once(
@@ -224,10 +236,12 @@ async def test_the_migration_counts_what_had_filled_before(
         engine.dispose()
         upgrade(database_url)
 
+    await check_open_quantities(database, BTC)
     await database.close()
     await asyncio.to_thread(back_and_forth)
     reopened = open_database(database_url)
     after = await SqlNetPositions(reopened).of_account("acc")
+    await check_open_quantities(reopened, BTC)
     await reopened.close()
     assert [(p.symbol, p.quantity) for p in after] == [(p.symbol, p.quantity) for p in before]
 
@@ -359,3 +373,4 @@ async def test_at_every_moment_the_position_is_what_orders_and_fills_say(
         await getattr(life, action)(which, quantity, named)
         expected = await counted(database, "acc", life.symbol)
         assert await positions.quantity("acc", life.symbol) == expected
+        await check_open_quantities(database, life.symbol)
