@@ -40,11 +40,15 @@ class Nonces:
         """
         if draft.nonce is not None:
             return draft.nonce
-        row = _signer(draft.venue, draft.network, draft.signer, draft.lane)
         if draft.nonce_rule is NonceRule.TIME_MS:
-            values = row | {"last_nonce": milliseconds(self._now())}
-            taken: int = connection.execute(self._take_time, values).scalar_one()
-            return taken
+            return self.take_time(
+                connection,
+                venue=draft.venue,
+                network=draft.network,
+                signer=draft.signer,
+                lane=draft.lane,
+            )
+        row = _signer(draft.venue, draft.network, draft.signer, draft.lane)
         if draft.nonce_rule is NonceRule.SEQUENCE:
             named = {f"a_{name}": value for name, value in row.items()}
             counted: int | None = connection.execute(_TAKE_NEXT, named).scalar()
@@ -55,6 +59,14 @@ class Nonces:
                 )
             return counted
         return None
+
+    def take_time(
+        self, connection: Connection, *, venue: str, network: Network, signer: str, lane: str
+    ) -> int:
+        """Return the time in ms, or one more than the signer's last nonce if that is later."""
+        values = _signer(venue, network, signer, lane) | {"last_nonce": milliseconds(self._now())}
+        taken: int = connection.execute(self._take_time, values).scalar_one()
+        return taken
 
     def learn(
         self,

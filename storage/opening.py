@@ -40,6 +40,7 @@ from storage.positions import SqlPositionStore
 from storage.reconciliation_reads import SqlReconciliationLedger
 from storage.reconciliations import SqlReconciliations
 from storage.risk import SqlRiskStore
+from storage.signer_nonces import SqlSignerNonces
 from storage.url import default_url
 
 Listener = Callable[[str], None]
@@ -150,6 +151,7 @@ class Storage:
     brackets: SqlBracketStore
     net_positions: SqlNetPositions
     positions: SqlPositionStore
+    signer_nonces: SqlSignerNonces
     risk: SqlRiskStore
     reconciliations: SqlReconciliations
     reconciliation_ledger: SqlReconciliationLedger
@@ -199,6 +201,7 @@ async def open_storage(database_url: str, home: Path) -> Storage:
         closes=SqlCloseStore(database),
         brackets=SqlBracketStore(database),
         positions=SqlPositionStore(database),
+        signer_nonces=SqlSignerNonces(database),
         net_positions=SqlNetPositions(database),
         risk=SqlRiskStore(database),
         reconciliations=SqlReconciliations(database),
