@@ -181,6 +181,8 @@ class Lane:
         story.events.append(f"held {held}, opened {wanted}: {opened}")
 
     async def _events(self, story: Story, source: random.Random, key: str) -> None:
+        if source.random() < 0.8:
+            await self._begun(key)
         for number in range(source.randint(1, 4)):
             await asyncio.sleep(source.uniform(0.0, 0.8))
             name = source.choice(EVENTS)
@@ -189,6 +191,15 @@ class Lane:
             except (httpx2.HTTPError, OSError) as error:
                 said = repr(error)
             story.events.append(f"{number} {name}: {said}")
+
+    async def _begun(self, key: str) -> None:
+        """Wait until the close has looked a first time, so that it does not find nothing."""
+        close_id = order_id_for("local", key)
+        for _ in range(100):
+            answer = await self.ask("GET", f"/api/v1/closes/{close_id}")
+            if answer.status_code == 200 and answer.json()["status"] != "REQUESTED":
+                return
+            await asyncio.sleep(0.05)
 
     async def _event(self, name: str, source: random.Random, key: str) -> Any:
         held = await self.held()

@@ -12,8 +12,9 @@ from decimal import Decimal
 from typing import Any
 
 from domain.closing import ClosePlan, CloseState, CloseStatus
+from domain.orders import Verdict
 from tests.activities.floor import ACCOUNT_ID, now, until
-from tests.workflows.stage import Stage
+from tests.workflows.stage import Stage, a_report
 from venues.simulation import operations, trading
 from venues.simulation.records import Order, OrderStatus, Side, TimeInForce
 from venues.simulation.trading import OrderRequest, Placement
@@ -81,6 +82,29 @@ class Holding:
 
     def set_price(self, price: str) -> None:
         operations.set_price(self.exchange, BTC, Decimal(price))
+
+    def exchange_fill(self, order: Order, quantity: str) -> None:
+        """Have the house fill so much of a resting order."""
+        operations.fill_order(self.exchange, order, Decimal(quantity), None)
+
+    def cancel_at_venue(self, order: Order) -> None:
+        """Cancel an order at the venue's own page."""
+        with self.action("cancel"):
+            trading.cancel(self.exchange.tables, order)
+
+    async def tell_ends(self) -> None:
+        """Tell the workflows of what the exchange did to our orders, as streaming does."""
+        connector = await self.floor.connector()
+        account = (await self.floor.opened_access()).account
+        for seen in await connector.order_history(account):
+            match = await self.floor.storage.orders.match(
+                account.account_id,
+                client_order_id=seen.client_order_id,
+                venue_order_id=seen.venue_order_id,
+            )
+            order = None if match is None else await self.floor.storage.orders.get(match[0])
+            if order is not None and seen.verdict is Verdict.CANCELED and not order.is_terminal:
+                await self.stage.deliver(a_report(order, seen.verdict, reason=seen.reason))
 
     @property
     def held(self) -> Decimal:

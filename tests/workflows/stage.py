@@ -32,8 +32,8 @@ from workflows import ids
 from workflows.account import VerifyAccountWorkflow
 from workflows.account_halt import AccountHaltWorkflow
 from workflows.account_read import ReadAccountWorkflow
-from workflows.client import OrderWorkflows, Placement, connect
 from workflows.bracket import BracketWorkflow
+from workflows.client import OrderWorkflows, Placement, connect
 from workflows.close import CloseWorkflow
 from workflows.kill_switch import KillSwitchWorkflow
 from workflows.order import OrderWorkflow

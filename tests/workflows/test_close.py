@@ -11,10 +11,9 @@ import pytest
 from domain.accounts import PositionSide
 from domain.closing import CloseStatus, Escalation, Then
 from domain.errors import Conflict
-from domain.orders import Verdict
 from tests.activities.floor import until
 from tests.workflows.closing import Holding, a_plan
-from tests.workflows.stage import Stage, a_report
+from tests.workflows.stage import Stage
 from venues.simulation.faults import FaultKind
 
 
@@ -154,7 +153,7 @@ async def test_others_close_it_first(holding: Holding) -> None:
     plan = await holding.started(limit_price=Decimal(70_000))
 
     holding.sell("0.5")
-    await tell_of_ends(holding)
+    await holding.tell_ends()
 
     end = await holding.until_state(CloseStatus.FLAT)
     assert end.filled == 0
@@ -166,29 +165,11 @@ async def test_a_position_that_changed_sides_is_left_alone(holding: Holding) -> 
     await holding.started(limit_price=Decimal(70_000))
 
     holding.sell("0.8")
-    await tell_of_ends(holding)
+    await holding.tell_ends()
 
     end = await holding.until_state(CloseStatus.POSITION_CHANGED)
     assert "SHORT" in end.reason
     assert holding.held == Decimal("-0.3")
-
-
-async def tell_of_ends(holding: Holding) -> None:
-    """Tell the workflows of what the exchange did to our orders, as streaming does."""
-    connector = await holding.floor.connector()
-    account = (await holding.floor.opened_access()).account
-    for seen in await connector.order_history(account):
-        match = await holding.floor.storage.orders.match(
-            account.account_id,
-            client_order_id=seen.client_order_id,
-            venue_order_id=seen.venue_order_id,
-        )
-        if match is None or not seen.verdict.is_terminal:
-            continue
-        order = await holding.floor.storage.orders.get(match[0])
-        assert order is not None
-        assert seen.verdict is Verdict.CANCELED, seen
-        await holding.stage.deliver(a_report(order, seen.verdict, reason=seen.reason))
 
 
 async def test_a_request_for_cancellation_ends_it(holding: Holding) -> None:

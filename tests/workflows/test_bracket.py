@@ -1,0 +1,282 @@
+"""A bracket's life on the stage: entry, partial entry, target, stop, refusals, deaths."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from domain.brackets import (
+    BracketPlan,
+    BracketState,
+    BracketStatus,
+    ExitRule,
+    LegKind,
+    OnFailure,
+)
+from domain.instruments import OrderSide
+from domain.orders import Order
+from tests.activities.floor import MARKET, an_order, until
+from tests.workflows.closing import Holding
+from tests.workflows.stage import Stage
+from venues.simulation.faults import FaultKind
+from venues.simulation.records import Order as VenueRecord
+from venues.simulation.records import OrderStatus, Side
+from workflows import ids
+from workflows.bracket_client import BracketWorkflows
+
+TARGET, STOP = ExitRule(price=Decimal(70_000)), ExitRule(price=Decimal(55_000))
+
+
+class Desk(Holding):
+    """The floor's account with brackets on it."""
+
+    def __init__(self, stage: Stage) -> None:
+        super().__init__(stage)
+        self.brackets = BracketWorkflows(stage.client)
+        self.plan = BracketPlan(entry=an_order())
+
+    async def bracket(self, entry: Order, **rules: Any) -> BracketPlan:
+        """Start a bracket."""
+        entry = replace(entry, parent_id=entry.order_id)
+        asked = {"take_profit": TARGET, "stop_loss": STOP, **rules}
+        self.plan = BracketPlan(entry=entry, **asked)
+        self.stage.kept_ids.add(ids.bracket_workflow_id(entry.order_id))
+        await self.brackets.start(self.plan)
+        return self.plan
+
+    async def now(self) -> BracketState:
+        return await self.brackets.state(self.plan.bracket_id)
+
+    async def until_ended(self, status: BracketStatus) -> BracketState:
+        async def ended() -> BracketState | None:
+            state = await self.now()
+            return state if state.status.is_terminal else None
+
+        end: BracketState = await until(ended, what=f"a bracket that is {status}")
+        assert end.status is status, end
+        return end
+
+    def exits(self) -> list[VenueRecord]:
+        """Return the exits that wait at the exchange."""
+        return [
+            order
+            for order in self.floor.at_venue()
+            if order.reduce_only and order.trigger is not None and order.status.is_live
+        ]
+
+    async def until_protected(self, quantity: str, *, of_each: int = 1) -> None:
+        """Wait until target and stop of so much wait at the exchange, and nothing else does."""
+
+        def protected() -> bool:
+            waiting = self.exits()
+            targets = [o for o in waiting if o.trigger and o.trigger.is_take_profit]
+            stops = [o for o in waiting if o.trigger and not o.trigger.is_take_profit]
+            return all(
+                len(some) == of_each and sum(o.quantity for o in some) == Decimal(quantity)
+                for some in (targets, stops)
+            )
+
+        await until(protected, what=f"{quantity} protected")
+
+    async def hear(self) -> None:
+        """Tell the workflows of fills, as streaming does."""
+        await self.stage.deliver()
+
+
+@pytest.fixture
+def desk(stage: Stage) -> Iterator[Desk]:
+    yield Desk(stage)
+
+
+async def test_target_reached(desk: Desk) -> None:
+    await desk.bracket(an_order(**MARKET, quantity=Decimal("0.1")))
+    await desk.until_protected("0.1")
+
+    desk.set_price("70100")
+    await desk.hear()
+
+    end = await desk.until_ended(BracketStatus.DONE)
+    assert "TAKE_PROFIT 0.1" in end.reason
+    assert not desk.exits(), "the stop is canceled"
+    assert desk.held == 0
+    kept = await desk.floor.storage.brackets.get(desk.plan.bracket_id)
+    assert kept == end
+
+
+async def test_stop_reached_by_percent_of_a_short_entry(desk: Desk) -> None:
+    order = an_order(**MARKET, quantity=Decimal("0.1"), side=OrderSide.SELL)
+    await desk.bracket(
+        order,
+        take_profit=ExitRule(percent=Decimal(10)),
+        stop_loss=ExitRule(percent=Decimal(5)),
+    )
+    await desk.until_protected("0.1")
+    prices = sorted(order.trigger.price for order in desk.exits() if order.trigger)
+    assert prices == [Decimal(58_496), Decimal(68_245)]
+
+    desk.set_price("68400")
+    await desk.hear()
+
+    end = await desk.until_ended(BracketStatus.DONE)
+    assert "STOP_LOSS 0.1" in end.reason
+    assert desk.held == 0
+
+
+async def test_a_partial_entry_is_protected_too(desk: Desk) -> None:
+    await desk.bracket(an_order(quantity=Decimal("0.1"), price=Decimal(60_000)))
+    await until(lambda: resting(desk), what="the entry at the venue")
+    desk.floor.fill("0.04")
+    await desk.hear()
+    await desk.until_protected("0.04")
+
+    entry = await entry_of(desk)
+    desk.exchange_fill(entry, "0.06")
+    await desk.hear()
+    await desk.until_protected("0.1", of_each=2)
+
+    answer = await desk.brackets.end(desk.plan.bracket_id, "end", wait_s=20)
+    assert answer.decided
+    assert answer.state is not None
+    assert answer.state.status is BracketStatus.CANCELED
+    assert not desk.exits()
+    assert desk.held == Decimal("0.1"), "what was entered stays"
+
+
+def resting(desk: Desk) -> list[VenueRecord]:
+    return [order for order in desk.floor.at_venue() if order.status is OrderStatus.OPEN]
+
+
+async def entry_of(desk: Desk) -> VenueRecord:
+    (entry,) = [o for o in desk.floor.at_venue() if not o.reduce_only]
+    return entry
+
+
+async def test_the_rest_of_a_canceled_entry_stays_protected(desk: Desk) -> None:
+    await desk.bracket(an_order(quantity=Decimal("0.1"), price=Decimal(60_000)))
+    await until(lambda: resting(desk), what="the entry at the venue")
+    desk.floor.fill("0.04")
+    await desk.hear()
+    await desk.until_protected("0.04")
+
+    await desk.stage.workflows.cancel(desk.plan.bracket_id, "c1", wait_s=20)
+
+    async def protecting() -> bool:
+        return (await desk.now()).status is BracketStatus.PROTECTING
+
+    await until(protecting, what="a bracket whose entry has ended")
+    await desk.until_protected("0.04")
+    desk.set_price("54000")
+    await desk.hear()
+    end = await desk.until_ended(BracketStatus.DONE)
+    assert "STOP_LOSS 0.04" in end.reason
+
+
+async def test_an_entry_canceled_unfilled_ends_it(desk: Desk) -> None:
+    await desk.bracket(an_order(quantity=Decimal("0.1"), price=Decimal(60_000)))
+    await until(lambda: resting(desk), what="the entry at the venue")
+
+    await desk.stage.workflows.cancel(desk.plan.bracket_id, "c1", wait_s=20)
+
+    end = await desk.until_ended(BracketStatus.NOT_ENTERED)
+    assert end.reason.startswith("CANCELED")
+    assert not end.legs
+
+
+async def test_a_refused_entry_ends_it(desk: Desk) -> None:
+    await desk.bracket(an_order(quantity=Decimal(5_000)))
+
+    end = await desk.until_ended(BracketStatus.NOT_ENTERED)
+    assert end.reason.startswith("REJECTED")
+
+
+async def test_a_stop_that_is_refused_becomes_a_market_close(desk: Desk) -> None:
+    """The price is below the stop already: the venue takes no such trigger."""
+    await desk.bracket(
+        an_order(**MARKET, quantity=Decimal("0.1")),
+        take_profit=None,
+        stop_loss=ExitRule(price=Decimal(66_000)),
+    )
+
+    end = await desk.until_ended(BracketStatus.DONE)
+
+    assert "CLOSE 0.1" in end.reason
+    assert desk.held == 0
+    kinds = [leg.kind for leg in end.legs]
+    assert kinds == [LegKind.STOP_LOSS] * 3 + [LegKind.CLOSE]
+
+
+async def test_or_calls_for_an_operator(desk: Desk) -> None:
+    await desk.bracket(
+        an_order(**MARKET, quantity=Decimal("0.1")),
+        take_profit=None,
+        stop_loss=ExitRule(price=Decimal(66_000)),
+        on_failure=OnFailure.ALERT,
+    )
+
+    async def calls() -> bool:
+        return (await desk.now()).failures >= 3
+
+    await until(calls, what="three refusals")
+    handle = desk.stage.client.get_workflow_handle(ids.bracket_workflow_id(desk.plan.bracket_id))
+
+    async def marked() -> bool:
+        pairs = (await handle.describe()).typed_search_attributes
+        return {pair.key.name: pair.value for pair in pairs}.get("NeedsAttention") is True
+
+    await until(marked, what="a call for attention")
+    assert desk.held == Decimal("0.1")
+    await handle.cancel()
+    await desk.until_ended(BracketStatus.CANCELED)
+
+
+async def test_a_position_closed_by_hand_ends_it(desk: Desk) -> None:
+    await desk.bracket(an_order(**MARKET, quantity=Decimal("0.1")))
+    await desk.until_protected("0.1")
+
+    desk.trade(Side.SELL, "0.1")
+    for exit_order in desk.exits():
+        desk.cancel_at_venue(exit_order)
+    await desk.tell_ends()
+
+    end = await desk.until_ended(BracketStatus.POSITION_GONE)
+    assert "no position" in end.reason
+
+
+async def test_an_exit_canceled_at_the_venue_is_placed_again(desk: Desk) -> None:
+    await desk.bracket(an_order(**MARKET, quantity=Decimal("0.1")))
+    await desk.until_protected("0.1")
+
+    first = desk.exits()[0]
+    desk.cancel_at_venue(first)
+    await desk.tell_ends()
+
+    await desk.until_protected("0.1")
+    assert first not in desk.exits()
+    assert (await desk.now()).failures == 1
+    await desk.brackets.end(desk.plan.bracket_id, "end", wait_s=20)
+
+
+async def test_another_worker_goes_on(desk: Desk) -> None:
+    await desk.bracket(an_order(**MARKET, quantity=Decimal("0.1")))
+    await desk.until_protected("0.1")
+
+    await desk.stage.restart_worker()
+    desk.set_price("70100")
+    await desk.hear()
+
+    await desk.until_ended(BracketStatus.DONE)
+    assert desk.held == 0
+
+
+async def test_an_unsure_stop_is_found_out(desk: Desk) -> None:
+    desk.floor.fault(FaultKind.DROP_AFTER_APPLY, count=2)
+
+    await desk.bracket(an_order(**MARKET, quantity=Decimal("0.1")))
+
+    await desk.until_protected("0.1")
+    assert len([o for o in desk.floor.at_venue() if o.reduce_only]) == 2, "each placed once"
+    await desk.brackets.end(desk.plan.bracket_id, "end", wait_s=20)
