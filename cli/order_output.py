@@ -22,6 +22,7 @@ _COLUMNS: Final = (
     "price",
     "average",
     "status",
+    "origin",
     "reason",
 )
 _CSV_FIELDS: Final = (
@@ -44,6 +45,8 @@ _CSV_FIELDS: Final = (
     "status",
     "outcome",
     "reason",
+    "origin",
+    "parent_id",
 )
 
 
@@ -66,6 +69,7 @@ def print_order(order: Order, *, as_json: bool) -> None:
             ("account", f"{order.venue}/{order.account}"),
             ("status", order.status),
             ("outcome", order.outcome),
+            ("origin", order.origin),
             ("filled", _filled(order)),
             ("reason", order.reason),
             ("venue order id", order.venue_order_id),
@@ -140,7 +144,8 @@ def print_dry_run(dry: DryRun, *, as_json: bool) -> None:
         )
     )
     for problem in dry.problems:
-        print_fields(((problem.get("pointer", "input").lstrip("/"), problem.get("detail")),))
+        where = problem.get("pointer") or problem.get("limit") or "input"
+        print_fields(((where.lstrip("/"), problem.get("detail")),))
 
 
 def _row(order: Order) -> tuple[object, ...]:
@@ -156,6 +161,7 @@ def _row(order: Order) -> tuple[object, ...]:
         order.price,
         order.average_price,
         order.status,
+        order.origin,
         order.reason,
     )
 

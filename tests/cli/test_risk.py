@@ -116,3 +116,6 @@ async def test_a_refused_order_shows_limit_and_value(api: Api, desk: Terminal) -
         "4500",
     )
     assert api.desk.starts == []
+    dry = await desk(*buy, "--dry-run")
+    assert dry.code == ExitCode.USAGE
+    assert "max_order_notional  max_order_notional of this account: expected at most" in dry.out
