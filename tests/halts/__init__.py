@@ -1,0 +1,1 @@
+"""The kill switch against a venue that loses requests, with the worker killed on the way."""
