@@ -17,6 +17,7 @@ from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 
 from domain.orders import Order, OrderStatus, Verdict
 from tests.activities.floor import ABOVE, ACCOUNT_ID, MARKET, TAKING, an_order, place_task, until
+from tests.workflows import halt_scenarios
 from tests.workflows.stage import NAMESPACE, Stage, a_report
 from venues.simulation.faults import FaultKind
 from workflows import ids
@@ -290,6 +291,18 @@ async def account_read(stage: Stage) -> Kept:
     return Kept(ids.account_read_workflow_id(ACCOUNT_ID))
 
 
+async def kill_switch(stage: Stage) -> Kept:
+    return Kept(await halt_scenarios.kill_switch(stage))
+
+
+async def account_halted(stage: Stage) -> Kept:
+    return Kept(await halt_scenarios.account_halted(stage))
+
+
+async def account_halt_gone_on_as_new(stage: Stage) -> Kept:
+    return Kept(await halt_scenarios.account_halt_gone_on_as_new(stage))
+
+
 SCENARIOS: dict[str, Scenario] = {
     scenario.__name__: scenario
     for scenario in (
@@ -314,8 +327,11 @@ SCENARIOS: dict[str, Scenario] = {
         gone_on_as_new,
         account_verified,
         account_read,
+        kill_switch,
+        account_halted,
+        account_halt_gone_on_as_new,
     )
 }
 
-GO_ON_AS_NEW = frozenset({"goes_on_as_new", "gone_on_as_new"})
+GO_ON_AS_NEW = frozenset({"goes_on_as_new", "gone_on_as_new", "account_halt_gone_on_as_new"})
 """Those that need a server which suggests it."""
