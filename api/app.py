@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from api import (
     accounts,
+    brackets,
     closes,
     failures,
     halts,
@@ -18,6 +19,7 @@ from api import (
     operator,
     orders,
     positions,
+    reconciliations,
     reference,
     risk,
     temporal_ui,
@@ -63,11 +65,13 @@ def create_app(parts: ApiParts) -> FastAPI:
     failures.install(app)
     for module in (
         orders,
+        brackets,
         closes,
         positions,
         risk,
         halts,
         accounts,
+        reconciliations,
         markets,
         operator,
         health,

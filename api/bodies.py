@@ -22,6 +22,7 @@ from api.fields import (
     whole,
 )
 from domain.accounts import Network
+from domain.brackets import ExitRule, OnFailure
 from domain.identifiers import fingerprint
 from domain.instruments import OrderSide
 from domain.numbers import plain
@@ -43,6 +44,31 @@ class Body(BaseModel):
     """Common rules of all bodies."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class ExitBody(Body):
+    """Where an exit of a bracket is: at a price, or so many percent from the entry's price."""
+
+    price: PositiveDecimal | None = None
+    percent: PositiveDecimal | None = None
+
+    @property
+    def meant(self) -> ExitRule:
+        """The rule in the domain's words."""
+        return ExitRule(price=self.price, percent=self.percent)
+
+    @property
+    def spelled(self) -> str:
+        """The one spelling that makes the same rule the same request."""
+        if self.price is not None:
+            return plain(self.price)
+        return f"{_plain(self.percent)}%"
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Self:
+        if (self.price is None) == (self.percent is None):
+            raise refused("expected price or percent, one of both", field="price")
+        return self
 
 
 class PlaceOrderBody(Body):
@@ -75,7 +101,22 @@ class PlaceOrderBody(Body):
     place_within_s: Annotated[int, whole(1, PLACE_WITHIN_S_MAX)] = Field(
         PLACE_WITHIN_S, description="An order not sent by then is never sent."
     )
+    take_profit: ExitBody | None = Field(
+        None, description="Protect what fills: a reduce-only order at this profit."
+    )
+    stop_loss: ExitBody | None = Field(
+        None, description="Protect what fills: a reduce-only order at this loss."
+    )
+    on_protection_failure: OnFailure = Field(
+        OnFailure.CLOSE,
+        description="When the venue keeps no protective order: close at market, or alert only.",
+    )
     dry_run: Flag = Field(False, description="Check and show only; nothing is sent.")
+
+    @property
+    def is_bracket(self) -> bool:
+        """Whether what fills is to be protected."""
+        return self.take_profit is not None or self.stop_loss is not None
 
     @property
     def kind(self) -> OrderType:
@@ -112,6 +153,10 @@ class PlaceOrderBody(Body):
                 None if self.place_within_s == PLACE_WITHIN_S else self.place_within_s
             ),
         }
+        for name, rule in (("take_profit", self.take_profit), ("stop_loss", self.stop_loss)):
+            meant[name] = None if rule is None else rule.spelled
+        if self.is_bracket:
+            meant["on_protection_failure"] = self.on_protection_failure.value
         # What was not asked is left out, so that later fields do not change old fingerprints.
         present = {name: value for name, value in meant.items() if value is not None}
         return fingerprint(json.dumps(present, sort_keys=True, separators=(",", ":")))
@@ -140,6 +185,8 @@ class PlaceOrderBody(Body):
             raise refused(
                 f"a {kind} order rests until triggered, so it is GTC", field="time_in_force"
             )
+        if self.is_bracket and self.reduce_only:
+            raise refused("what only shrinks a position needs no exits", field="reduce_only")
         if self.post_only and (kind is not OrderType.LIMIT or lifetime is not TimeInForce.GTC):
             raise refused("only a LIMIT order with time_in_force GTC can be", field="post_only")
         return self

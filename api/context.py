@@ -17,12 +17,15 @@ from fastapi import Depends, Request
 
 from api.admission import Admission
 from api.authentication import Authenticator, OperatorSessions
+from api.bracket_ports import BracketDesk
 from api.close_ports import CloseDesk
 from api.halt_ports import HaltDesk
 from api.ports import BookSource, OrderDesk, PayloadCodec, Probe, Sealer
 from api.position_ports import AccountReader
 from api.problems import ProblemError, invalid_parameter
+from api.reconciliation_ports import ReconcileDesk
 from domain.accounts import Account, AccountState
+from domain.bracket_store import BracketStore
 from domain.close_store import CloseStore
 from domain.errors import InvalidInput, NotFound, Unavailable
 from domain.halt_store import HaltBoard, KillSwitchStore
@@ -32,6 +35,7 @@ from domain.orders import Order
 from domain.ports import AccountStore, AuditLog, AuditRecord, MarketStore, OrderStore
 from domain.position_store import PositionStore
 from domain.principals import Action, Principal, authorize
+from domain.reconciliation_store import ReconciliationGate, ReconciliationStore
 from domain.risk_store import RiskStore
 
 IN_USE: Final = (AccountState.ACTIVE, AccountState.PENDING)
@@ -81,6 +85,8 @@ class ApiParts:
     desk: OrderDesk
     closes: CloseStore
     close_desk: CloseDesk
+    brackets: BracketStore
+    bracket_desk: BracketDesk
     net_positions: NetPositions
     positions: PositionStore
     risk: RiskStore
@@ -88,6 +94,9 @@ class ApiParts:
     kill_switches: KillSwitchStore
     halt_desk: HaltDesk
     account_reader: AccountReader
+    reconciliations: ReconciliationStore
+    reconciliation_gate: ReconciliationGate
+    reconcile_desk: ReconcileDesk
     books: BookSource
     codec: PayloadCodec
     sealer: Sealer

@@ -38,10 +38,12 @@ from sealing.passphrase import load_passphrase
 from sealing.token import ensure_api_token
 from storage.opening import Storage, open_storage
 from workflows.account_read_client import AccountReads
+from workflows.bracket_client import BracketWorkflows
 from workflows.client import OrderWorkflows, connect
 from workflows.close_client import CloseWorkflows
 from workflows.halt_client import KillSwitchWorkflows
 from workflows.payloads import CodecService, PayloadKeys
+from workflows.reconciliation_client import ReconcileWorkflows
 
 EXIT_CONFIGURATION = 2
 
@@ -131,6 +133,8 @@ async def compose(
         desk=desk,
         closes=storage.closes,
         close_desk=CloseWorkflows(client),
+        brackets=storage.brackets,
+        bracket_desk=BracketWorkflows(client),
         net_positions=storage.net_positions,
         positions=storage.positions,
         risk=storage.risk,
@@ -138,6 +142,9 @@ async def compose(
         kill_switches=storage.kill_switches,
         halt_desk=KillSwitchWorkflows(client),
         account_reader=AccountReads(client),
+        reconciliations=storage.reconciliations,
+        reconciliation_gate=storage.reconciliations,
+        reconcile_desk=ReconcileWorkflows(client),
         books=MarketRequests(bus),
         codec=CodecService(keys),
         sealer=WorkerSealer(secrets),

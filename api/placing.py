@@ -17,6 +17,7 @@ from typing import Any, Final
 import structlog
 
 from api.bodies import PlaceOrderBody
+from api.bracketing import check_exits, plan_of, start_bracket, unclear
 from api.context import Context
 from api.problems import (
     NOT_SENT,
@@ -66,11 +67,13 @@ async def place(
     if kept is not None:
         return await _replay(context, principal, kept, body, wait_s)
     account = await account_for(context, principal, body)
-    check_market(body, await market_for(context, account, body.symbol))
+    market = await market_for(context, account, body.symbol)
+    check_market(body, market)
+    check_exits(body, market)
     order = _order(context, principal, account, body, key)
     await check_new(context, order)
     with context.placements.admit(account.account_id):
-        answer = await _start(context, order, account.label, wait_s)
+        answer = await _begin(context, body, order, account.label, wait_s)
     await context.audit(
         principal,
         "order.place",
@@ -79,6 +82,19 @@ async def place(
         detail={"account_id": account.account_id, "symbol": body.symbol, "side": body.side.value},
     )
     return answer
+
+
+async def _begin(
+    context: Context, body: PlaceOrderBody, order: Order, label: str, wait_s: float
+) -> Answer:
+    """Start the order's workflow; before it its bracket's, where it has exits."""
+    if not body.is_bracket:
+        return await _start(context, order, label, wait_s)
+    entry = await start_bracket(context, plan_of(body, order))
+    try:
+        return await _start(context, entry, label, wait_s)
+    except ProblemError as error:
+        raise unclear(error) from None
 
 
 def answer_for(order: Order, label: str, *, replayed: bool = False) -> Answer:

@@ -30,9 +30,11 @@ from domain.orders import Order, OrderType, TimeInForce
 from domain.timeline import EventKind, TimelineEvent
 from storage.opening import Storage, open_storage
 from tests.api.account_reader import ScriptedReader
+from tests.api.bracket_desk import ScriptedBrackets
 from tests.api.close_desk import ScriptedCloses
 from tests.api.desk import ScriptedDesk
 from tests.api.halt_desk import ScriptedHalts
+from tests.api.reconcile_desk import ScriptedReconciliations
 
 TOKEN = "t0ken-of-the-tests-" + "x" * 24
 UI_ORIGIN = "http://127.0.0.1:8233"
@@ -123,8 +125,10 @@ class Api:
     storage: Storage
     desk: ScriptedDesk
     closes: ScriptedCloses
+    brackets: ScriptedBrackets
     reader: ScriptedReader
     halts: ScriptedHalts
+    reconciliations: ScriptedReconciliations
     books: Books
     sealed: Sealed
     parts: ApiParts
@@ -214,8 +218,10 @@ async def serving(
     """Serve the API over `storage` until the block ends."""
     desk = desk or ScriptedDesk(storage)
     closes = ScriptedCloses(storage)
+    brackets = ScriptedBrackets(storage)
     reader = ScriptedReader(storage)
     halt_desk = ScriptedHalts()
+    reconcile_desk = ScriptedReconciliations(storage)
     books, sealed = Books(), Sealed()
     listener = listen("127.0.0.1", port)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -232,6 +238,8 @@ async def serving(
         desk=desk,
         closes=storage.closes,
         close_desk=closes,
+        brackets=storage.brackets,
+        bracket_desk=brackets,
         net_positions=storage.net_positions,
         positions=storage.positions,
         risk=storage.risk,
@@ -239,6 +247,9 @@ async def serving(
         kill_switches=storage.kill_switches,
         halt_desk=halt_desk,
         account_reader=reader,
+        reconciliations=storage.reconciliations,
+        reconciliation_gate=storage.reconciliations,
+        reconcile_desk=reconcile_desk,
         books=books,
         codec=Codec(),
         sealer=sealed,
@@ -272,8 +283,10 @@ async def serving(
                 storage=storage,
                 desk=desk,
                 closes=closes,
+                brackets=brackets,
                 reader=reader,
                 halts=halt_desk,
+                reconciliations=reconcile_desk,
                 books=books,
                 sealed=sealed,
                 parts=parts,

@@ -18,7 +18,7 @@ from tests.races.lane import Lane, Story
 from tests.races.run import race
 
 SEED = int(os.environ.get("RACES_SEED", "20261125"))
-ROUNDS = 16
+ROUNDS = 12
 
 
 @pytest.mark.timeout(300)

@@ -1,0 +1,192 @@
+"""Orders with exits over HTTP: begun once, read, listed, ended; bad exits do nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from domain.brackets import Leg, LegKind, OnFailure
+from tests.api.serving import Api
+
+EXITS: dict[str, Any] = {"take_profit": {"price": "50000"}, "stop_loss": {"percent": "2.50"}}
+
+
+async def test_an_order_with_exits_is_a_bracket(api: Api) -> None:
+    answer = await api.place(**EXITS, on_protection_failure="alert")
+
+    assert answer.status_code == 201, answer.text
+    order = answer.json()
+    assert order["parent_id"] == order["order_id"]
+    (plan,) = api.brackets.started
+    assert plan.bracket_id == order["order_id"]
+    assert plan.take_profit is not None
+    assert plan.take_profit.price == 50_000
+    assert plan.stop_loss is not None
+    assert plan.stop_loss.percent == Decimal("2.5")
+    assert plan.on_failure is OnFailure.ALERT
+    view = (await api.http.get(f"/api/v1/brackets/{order['order_id']}")).json()
+    assert view["status"] == "ENTERING"
+    assert view["entry"]["order_id"] == order["order_id"]
+    assert view["take_profit"] == {"price": "50000", "percent": None}
+    assert view["stop_loss"] == {"price": None, "percent": "2.5"}
+    assert view["workflow_id"] == f"bracket-{order['order_id']}"
+    assert view["exits"] == []
+    listed = (await api.http.get("/api/v1/brackets")).json()["brackets"]
+    assert listed == [view]
+
+
+async def test_an_order_without_exits_is_none(api: Api) -> None:
+    order = (await api.place()).json()
+
+    assert not api.brackets.started
+    assert (await api.http.get(f"/api/v1/brackets/{order['order_id']}")).status_code == 404
+
+
+async def test_the_same_key_begins_one(api: Api) -> None:
+    first = await api.place(**EXITS, client_key="k")
+    again = await api.place(**{**EXITS, "stop_loss": {"percent": "2.5"}}, client_key="k")
+    other = await api.place(take_profit={"price": "51000"}, client_key="k")
+
+    assert again.json() == first.json()
+    assert other.status_code == 422
+    assert other.json()["code"] == "idempotency_mismatch"
+    assert len(api.brackets.started) == 1
+
+
+async def test_a_key_whose_entry_never_came_to_the_database(api: Api) -> None:
+    api.desk.script = "silent"
+    first = await api.place(**EXITS, client_key="k")
+    assert first.status_code == 503
+    assert first.json()["outcome"] == "unknown"
+
+    other = await api.place(take_profit={"price": "51000"}, client_key="k")
+    assert other.status_code == 422
+    api.desk.script = "rest"
+    assert (await api.place(**EXITS, client_key="k")).status_code == 201
+
+
+async def test_a_bracket_that_cannot_start_sends_nothing(api: Api) -> None:
+    api.brackets.script = "away"
+
+    answer = await api.place(**EXITS)
+
+    assert answer.status_code == 503
+    assert answer.json()["outcome"] == "not_sent"
+    assert not api.desk.starts
+
+
+async def test_an_entry_refused_by_temporal_may_come_all_the_same(api: Api) -> None:
+    api.desk.script = "refuse_start"
+
+    answer = await api.place(**EXITS)
+
+    assert answer.status_code == 503
+    assert answer.json()["outcome"] == "unknown"
+    assert answer.json()["code"] == "start_unclear"
+
+
+BAD: dict[str, tuple[dict[str, Any], str]] = {
+    "neither": ({"take_profit": {}}, "/take_profit/price"),
+    "both": ({"take_profit": {"price": "1", "percent": "1"}}, "/take_profit/price"),
+    "a target below a buy": ({"take_profit": {"price": "44000"}}, "/take_profit/price"),
+    "a stop above a buy": ({"stop_loss": {"price": "46000"}}, "/stop_loss/price"),
+    "a stop of everything": ({"stop_loss": {"percent": "100"}}, "/stop_loss/percent"),
+    "a stop above a sell's target": (
+        {
+            "side": "SELL",
+            "price": None,
+            "take_profit": {"price": "50000"},
+            "stop_loss": {"price": "49000"},
+        },
+        "/stop_loss/price",
+    ),
+    "between ticks": ({"take_profit": {"price": "50000.05"}}, "/take_profit/price"),
+    "zero": ({"stop_loss": {"percent": "0"}}, "/stop_loss/percent"),
+    "of what only shrinks": (
+        {"stop_loss": {"percent": "1"}, "reduce_only": True},
+        "/reduce_only",
+    ),
+    "no such policy": (
+        {"stop_loss": {"percent": "1"}, "on_protection_failure": "pray"},
+        "/on_protection_failure",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+async def test_bad_exits_do_nothing(api: Api, case: str) -> None:
+    body, pointer = BAD[case]
+
+    answer = await api.place(**body)
+
+    assert answer.status_code == 422, answer.text
+    assert [error.get("pointer") for error in answer.json()["errors"]] == [pointer]
+    assert not api.brackets.started
+    assert not api.desk.starts
+
+
+async def test_ending_one(api: Api) -> None:
+    order = (await api.place(**EXITS)).json()
+    path = f"/api/v1/brackets/{order['order_id']}"
+
+    ended = await api.http.delete(path)
+
+    assert ended.status_code == 200
+    assert ended.json()["status"] == "CANCELED"
+    again = await api.http.delete(path)
+    assert again.status_code == 409
+    assert again.json()["code"] == "bracket_ended"
+    query = {"status": "closed", "account": "paper", "symbol": "BTC-PERP"}
+    assert len((await api.http.get("/api/v1/brackets", params=query)).json()["brackets"]) == 1
+    assert (await api.http.get("/api/v1/brackets", params={"status": "open"})).json() == {
+        "brackets": []
+    }
+
+
+@pytest.mark.parametrize(
+    ("script", "status", "code"),
+    [("hang", 202, None), ("missing", 409, "unmanaged"), ("ended", 409, "bracket_ended")],
+)
+async def test_an_end_that_is_not_answered(
+    api: Api, script: Any, status: int, code: str | None
+) -> None:
+    order = (await api.place(**EXITS)).json()
+    api.brackets.end_script = script
+
+    answer = await api.http.delete(f"/api/v1/brackets/{order['order_id']}")
+
+    assert (answer.status_code, answer.json().get("code")) == (status, code)
+
+
+@pytest.mark.parametrize("name", ["nothing", "33333333-3333-5333-8333-333333333333"])
+async def test_no_such_bracket(api: Api, name: str) -> None:
+    assert (await api.http.get(f"/api/v1/brackets/{name}")).status_code == 404
+
+
+async def test_its_exits_are_shown(api: Api) -> None:
+    order = (await api.place(**EXITS)).json()
+    state = await api.storage.brackets.get(order["order_id"])
+    assert state is not None
+    leg = Leg(
+        kind=LegKind.STOP_LOSS,
+        order_id="44444444-4444-5444-8444-444444444444",
+        quantity=Decimal("0.1"),
+        trigger_price=Decimal(44_000),
+    )
+    await api.storage.brackets.keep(replace(state, legs=(leg,)))
+
+    view = (await api.http.get(f"/api/v1/brackets/{order['order_id']}")).json()
+
+    assert view["exits"] == [
+        {
+            "order_id": leg.order_id,
+            "kind": "STOP_LOSS",
+            "quantity": "0.1",
+            "trigger_price": "44000",
+            "filled_quantity": "0",
+            "status": "PENDING",
+        }
+    ]
