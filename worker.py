@@ -256,12 +256,7 @@ async def run(settings: WorkerSettings, parts: Parts | None = None) -> None:
             for venue in venues
         ]
         workers.append(core_worker(settings, client, storage=storage))
-        reconciles = ReconcileSweep(
-            storage.accounts,
-            storage.reconciliations,
-            ReconcileWorkflows(client, every_s=settings.worker_reconcile_every_s),
-            venues,
-        )
+        reconciles = _reconcile_sweep(settings, client, storage, venues)
         # Before anything can be sent: what was not watched is compared with its venue first.
         await reconciles.say_seen()
         await _warm(settings, connectors, venues)
@@ -330,17 +325,7 @@ def venue_worker(
         connectors=connectors,
         now=_now,
     )
-    reconciling = ReconcileActivities(
-        injected,
-        ReconcileParts(
-            accounts=storage.accounts,
-            records=storage.reconciliations,
-            reads=storage.reconciliation_ledger,
-            net_positions=storage.net_positions,
-            audit=storage.audit,
-            memory=OrderWorkflows(client),
-        ),
-    )
+    reconciling = ReconcileActivities(injected, _reconcile_parts(storage, client))
     return Worker(
         client,
         task_queue=venue_queue(venue),
@@ -384,6 +369,24 @@ def venue_worker(
         sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
         graceful_shutdown_timeout=DRAIN,
     )
+
+
+def _reconcile_parts(storage: Storage, client: Client) -> ReconcileParts:
+    return ReconcileParts(
+        accounts=storage.accounts,
+        records=storage.reconciliations,
+        reads=storage.reconciliation_ledger,
+        net_positions=storage.net_positions,
+        audit=storage.audit,
+        memory=OrderWorkflows(client),
+    )
+
+
+def _reconcile_sweep(
+    settings: WorkerSettings, client: Client, storage: Storage, venues: frozenset[str]
+) -> ReconcileSweep:
+    workflows = ReconcileWorkflows(client, every_s=settings.worker_reconcile_every_s)
+    return ReconcileSweep(storage.accounts, storage.reconciliations, workflows, venues)
 
 
 def core_worker(settings: WorkerSettings, client: Client, *, storage: Storage) -> Worker:

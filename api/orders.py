@@ -251,6 +251,9 @@ async def cancel_order(
         raise await _ended(context, order)
     request_id = request_id_for(order.order_id, key_of(given_key, None))
     try:
+        if kept and not order.origin.is_ours and not order.is_terminal:
+            # Placed elsewhere, it has no workflow until somebody here wants something of it.
+            await context.ask(context.parts.desk.adopt(order, completed_too=True))
         answer = await context.ask(
             context.parts.desk.cancel(order.order_id, request_id, wait_s=wait_s)
         )
@@ -283,6 +286,12 @@ async def modify_order(
     order, kept = await context.order(caller, Action.TRADE, order_id)
     if kept and order.is_terminal and given_key is None:
         raise await _ended(context, order)
+    if not order.origin.is_ours:
+        raise Conflict(
+            f"expected an order placed through here, this one is {order.origin.value}; it can be "
+            "canceled here, and changed where it was placed",
+            code="not_ours",
+        )
     await _check_change(context, order, body)
     request_id = request_id_for(order.order_id, key_of(given_key, None))
     try:

@@ -88,6 +88,10 @@ class OrderDesk(Protocol):
         """Take an operator's word for an outcome that cannot be found out."""
         ...
 
+    async def adopt(self, order: Order, *, completed_too: bool = False) -> bool:
+        """Have a workflow take over an order that has none; False if one runs already."""
+        ...
+
     async def state(self, order_id: str) -> Order:
         """Ask the running workflow itself."""
         ...

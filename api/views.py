@@ -69,6 +69,8 @@ class OrderView(View):
     revision: int | None
     client_key: str
     source: str
+    origin: str
+    parent_id: str | None
 
 
 class OrderPageView(View):
@@ -255,6 +257,8 @@ def order_view(order: Order, label: str, *, source: str = "database") -> OrderVi
         revision=order.current.number if order.current else None,
         client_key=order.idempotency_key,
         source=source,
+        origin=order.origin.value,
+        parent_id=order.parent_id,
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli import reconciliation
 from cli.connection import ask
 from cli.exit_codes import ExitCode
 from cli.options import Json
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from perp_dex_client import Account
 
 app = typer.Typer(no_args_is_help=True, help="Register and look at accounts.")
+reconciliation.register(app)
 
 _KEY_BYTES_MAX = 4_096
 

@@ -6,10 +6,13 @@ venue and no storage.
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+
+_NAMESPACE = uuid.UUID("5d0f1a52-07d6-5b0c-9a3f-2c7e64c1b9d8")
 
 
 class FindingKind(StrEnum):
@@ -98,6 +101,11 @@ class ReconciliationReason(StrEnum):
     SCHEDULE = "schedule"
     DEMAND = "demand"
     DUE = "due"
+
+
+def reconciliation_id_for(account_id: str, key: str) -> str:
+    """Return the id of the reconciliation that a request's key asks for (a UUIDv5)."""
+    return str(uuid.uuid5(_NAMESPACE, f"{account_id}/{key}"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

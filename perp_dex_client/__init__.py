@@ -44,6 +44,13 @@ from perp_dex_client.positions import (
     Positions,
     PositionsApi,
 )
+from perp_dex_client.reconciliation import (
+    Finding,
+    Reconciliation,
+    ReconciliationCounts,
+    Reconciliations,
+    ReconciliationsApi,
+)
 from perp_dex_client.risk import LimitUse, Risk, RiskHalt, RiskScope
 from perp_dex_client.watching import OrderEvent, watch_orders
 
@@ -64,6 +71,7 @@ __all__ = [
     "Event",
     "Exposure",
     "Fill",
+    "Finding",
     "HaltAnswer",
     "Halts",
     "HaltsApi",
@@ -86,6 +94,10 @@ __all__ = [
     "Position",
     "Positions",
     "PositionsApi",
+    "Reconciliation",
+    "ReconciliationCounts",
+    "Reconciliations",
+    "ReconciliationsApi",
     "ResumeAnswer",
     "Risk",
     "RiskHalt",

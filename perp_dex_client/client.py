@@ -32,6 +32,7 @@ from perp_dex_client.models import (
 )
 from perp_dex_client.orders import OrderRequest
 from perp_dex_client.positions import PositionsApi
+from perp_dex_client.reconciliation import ReconciliationsApi
 from perp_dex_client.risk import RiskApi
 from perp_dex_client.transport import Transport
 
@@ -58,6 +59,8 @@ class PerpDexClient:
         self.closes = ClosesApi(self._transport)
         self.halts = HaltsApi(self._transport)
         self.risk = RiskApi(self._transport)
+        #: Comparisons of accounts with their venues.
+        self.reconciliations = ReconciliationsApi(self._transport)
 
     async def __aenter__(self) -> Self:
         await self._transport.__aenter__()

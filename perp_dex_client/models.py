@@ -52,6 +52,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     revision: int | None = None
     client_key: str | None = None
     source: str = "database"
+    origin: str = "USER"
+    parent_id: str | None = None
 
     @property
     def is_terminal(self) -> bool:

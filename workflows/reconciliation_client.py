@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -46,13 +45,6 @@ SWEEP_EVERY_S = 10.0
 """How often accounts are looked for that nobody reconciles."""
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReconcileAnswer:
-    """What a request led to within the wait; None: it is under way."""
-
-    reconciliation: Reconciliation | None
 
 
 class ReconcileWorkflows:
@@ -101,9 +93,15 @@ class ReconcileWorkflows:
                 raise reason from None
 
     async def reconcile(
-        self, account: Account, request: ReconcileRequest, *, wait_s: float
-    ) -> ReconcileAnswer:
-        """Have an account reconciled now, and wait for the result at most `wait_s`.
+        self,
+        account: Account,
+        request_id: str,
+        *,
+        requested_by: str,
+        full: bool = False,
+        wait_s: float,
+    ) -> Reconciliation | None:
+        """Have an account reconciled now; None while it is under way after `wait_s`.
 
         Raises:
             Conflict: the account is not active (code `account_not_active`).
@@ -115,6 +113,7 @@ class ReconcileWorkflows:
             **self._options(account),
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
         )
+        request = ReconcileRequest(request_id=request_id, requested_by=requested_by, full=full)
         hearing = asyncio.create_task(_hear(start))
         try:
             async with asyncio.timeout(wait_s):
@@ -126,7 +125,7 @@ class ReconcileWorkflows:
                     result_type=ReconcileReply,
                 )
         except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
-            return ReconcileAnswer(reconciliation=None)
+            return None
         except WorkflowUpdateFailedError as error:
             raise refusal_of(error) from None
         except (RPCError, RuntimeError) as error:
@@ -135,7 +134,8 @@ class ReconcileWorkflows:
             hearing.cancel()
         if reply.refusal is not None:
             raise Conflict(reply.refusal, code="account_not_active")
-        return ReconcileAnswer(reconciliation=reply.reconciliation)
+        done: Reconciliation | None = reply.reconciliation
+        return done
 
     async def state(self, account_id: str) -> ReconcileState:
         """Return what an account's workflow is doing.

@@ -62,6 +62,7 @@ class ScriptedDesk:
     requests: list[tuple[str, str, str]] = field(default_factory=list)
     started: dict[str, Order] = field(default_factory=dict)
     answers: dict[str, RequestAnswer] = field(default_factory=dict)
+    adopted: list[str] = field(default_factory=list)
     answering: bool = True
     hold_s: float = 0.0
 
@@ -232,6 +233,10 @@ class ScriptedDesk:
         if not self.answering:
             raise Unavailable("Temporal does not answer")
         return self.started.get(order_id)
+
+    async def adopt(self, order: Order, *, completed_too: bool = False) -> bool:
+        self.adopted.append(order.order_id)
+        return True
 
     async def verify_account(self, account_id: str, venue: str, *, wait_s: float) -> Account | None:
         if not self.answering:
