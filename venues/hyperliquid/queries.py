@@ -246,7 +246,8 @@ class Queries:
         start_ms = max(since_ms, 0)
         rows: dict[object, R] = {}
         for _ in range(_PAGES_MAX):
-            page = await self._rest.info({**body, "startTime": start_ms}, kind)
+            asked = {**body, "startTime": start_ms}
+            page = await self._rest.info(asked, kind, further=bool(rows))
             known = len(rows)
             rows.update((key(row), row) for row in page)
             if len(page) < page_size:

@@ -29,6 +29,8 @@ COMMAND_TIMEOUT_S: Final = 2.0
 QUERY_TIMEOUT_S: Final = 5.0
 #: How long a query may wait for our own rate budget.
 _BUDGET_WAIT_MAX_S: Final = 3.0
+#: How long a further page may: whoever has begun to read shall not have to begin anew.
+_PAGE_WAIT_MAX_S: Final = 70.0
 _INFO_SIZE_MAX: Final = 32 * 1024 * 1024
 _EXCHANGE_SIZE_MAX: Final = 1024 * 1024
 
@@ -57,15 +59,15 @@ class Rest:
         """Close the session."""
         await self._transport.close()
 
-    async def info(self, body: dict[str, Any], kind: type[T]) -> T:
-        """Ask one question.
+    async def info(self, body: dict[str, Any], kind: type[T], *, further: bool = False) -> T:
+        """Ask one question; a `further` page of an answer waits longer for our rate budget.
 
         Raises:
             VenueUnavailable: no answer, one that cannot be read, or our own budget is used up.
             VenueRefused: the venue refuses the question.
         """
         question = str(body["type"])
-        await self._admit(question)
+        await self._admit(question, _PAGE_WAIT_MAX_S if further else _BUDGET_WAIT_MAX_S)
         result = await self._transport.post(
             "/info",
             msgspec.json.encode(body),
@@ -113,9 +115,9 @@ class Rest:
         """Tell whether an account is over the venue's limit for it."""
         return self._budget.account_is_paused(address, self._monotonic())
 
-    async def _admit(self, question: str) -> None:
+    async def _admit(self, question: str, wait_max_s: float) -> None:
         weight = info_weight(question)
-        deadline = self._monotonic() + _BUDGET_WAIT_MAX_S
+        deadline = self._monotonic() + wait_max_s
         while not self._budget.take(weight, Purpose.QUERY, self._monotonic()):
             now = self._monotonic()
             wait = self._budget.wait_s(weight, Purpose.QUERY, now)
