@@ -140,9 +140,11 @@ Reservation = Inserted | Found
 class JournaledCommand:
     """A command that went out while the ledger could not be written, as the journal holds it.
 
-    `result` None: its bytes may be out, and nothing is known of them.
+    `result` None: its bytes may be out, and nothing is known of them. `order` is what the store is
+    to be told where it does not know the order: a placement's, or one that somebody else placed.
     """
 
     entry_id: str
     row: CommandRow
     result: SendResult | None = None
+    order: Order | None = None

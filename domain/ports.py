@@ -104,16 +104,20 @@ class IntentLedger(Protocol):
         """
         ...
 
-    async def absorb(self, row: CommandRow, result: SendResult | None) -> Order:
+    async def absorb(
+        self, row: CommandRow, result: SendResult | None, order: Order | None = None
+    ) -> Order:
         """Take in a command that was sent while the ledger did not answer; return its order.
 
         Inserts the row if it is not there, folds its outcome into the order and remembers its
         nonce, in one transaction. Another command may have taken the key meanwhile: the row then
-        gets the next free one. Doing it again changes nothing; without `result` the row is
-        undecided.
+        gets the next free one; but a placement's row of that key stands for it, since both name the
+        same venue order. Where the store has no such order it is the one that bears its ids there,
+        or else `order` itself, which is written. Doing it again changes nothing; without `result`
+        the row is undecided.
 
         Raises:
-            NotFound: there is no such order.
+            NotFound: there is no such order, and none was given.
             Unavailable: the database does not answer; absorb it again later.
         """
         ...

@@ -18,6 +18,7 @@ from pathlib import Path
 from domain.accounts import Network
 from domain.errors import CorruptState, Unavailable
 from domain.ledger import CommandKey, CommandRow, JournaledCommand
+from domain.orders import Order
 from domain.outcomes import SendResult
 from storage import codec
 
@@ -44,6 +45,7 @@ class _Intent:
     message: str
     inserted_at: datetime
     send_by: datetime
+    order: Order | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +70,7 @@ class _Line:
 
 
 _lines = codec.Codec(_Line)
+_ROW_FIELDS = tuple(name for name in _Intent.__dataclass_fields__ if name != "order")
 
 
 @dataclass(slots=True)
@@ -93,10 +96,10 @@ class FileCommandJournal:
         self._path = directory / JOURNAL_NAME
         self._nothing_pending_at = 0
 
-    async def begin(self, row: CommandRow) -> str:
+    async def begin(self, row: CommandRow, order: Order | None = None) -> str:
         """Append a command, on disk when this returns; see the port."""
         entry_id = secrets.token_hex(8)
-        intent = _Intent(**{name: getattr(row, name) for name in _Intent.__dataclass_fields__})
+        intent = _Intent(**{name: getattr(row, name) for name in _ROW_FIELDS}, order=order)
         await self._append(_Line(entry=entry_id, intent=intent))
         return entry_id
 
@@ -177,8 +180,8 @@ class FileCommandJournal:
 
 
 def _command(entry_id: str, intent: _Intent) -> JournaledCommand:
-    fields = {name: getattr(intent, name) for name in _Intent.__dataclass_fields__}
-    return JournaledCommand(entry_id=entry_id, row=CommandRow(**fields))
+    row = CommandRow(**{name: getattr(intent, name) for name in _ROW_FIELDS})
+    return JournaledCommand(entry_id=entry_id, row=row, order=intent.order)
 
 
 def _send_result(spelled: _Result) -> SendResult:

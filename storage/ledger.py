@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, func, select, update
 
 from domain.accounts import Network
+from domain.commands import CommandKind
 from domain.errors import CorruptState, NotFound
 from domain.ledger import CommandDraft, CommandKey, CommandRow, CommandSlot, Reservation
 from domain.order_fold import apply
@@ -164,21 +165,34 @@ class SqlIntentLedger:
         self._writer.append(connection, after, events)
         return after
 
-    async def absorb(self, row: CommandRow, result: SendResult | None) -> Order:
+    async def absorb(
+        self, row: CommandRow, result: SendResult | None, order: Order | None = None
+    ) -> Order:
         """Take in a command that was sent while the database did not answer; see the port.
 
         Raises:
-            NotFound: there is no such order.
+            NotFound: there is no such order, and none was given.
             Unavailable: the database does not answer; absorbing again is safe.
         """
-        return await self._database.write(lambda connection: self._absorb(connection, row, result))
+        return await self._database.write(
+            lambda connection: self._absorb(connection, row, result, order)
+        )
 
-    def _absorb(self, connection: Connection, row: CommandRow, result: SendResult | None) -> Order:
-        row, before = self._absorbing.run(connection, row)
+    def _absorb(
+        self,
+        connection: Connection,
+        row: CommandRow,
+        result: SendResult | None,
+        order: Order | None,
+    ) -> Order:
+        row, before = self._absorbing.run(connection, row, order)
         if result is None:
             return before
-        canceling = before.concern is Concern.PENDING_CANCEL
-        concern = Concern.NONE if canceling and is_definite(result.outcome) else None
+        concern: Concern | None = None
+        if row.key.command is CommandKind.PLACE:
+            concern = Concern.NONE if is_definite(result.outcome) else Concern.UNKNOWN
+        elif before.concern is Concern.PENDING_CANCEL and is_definite(result.outcome):
+            concern = Concern.NONE
         after = self._decide(connection, row.key, result, concern)
         report = _report_in(result)
         if report is not None and not row.is_decided:

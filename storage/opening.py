@@ -92,11 +92,13 @@ class TellingLedger(SqlIntentLedger):
         self._listeners.tell(order.account_id)
         return order
 
-    async def absorb(self, row: CommandRow, result: SendResult | None) -> Order:
+    async def absorb(
+        self, row: CommandRow, result: SendResult | None, order: Order | None = None
+    ) -> Order:
         """Absorb, then tell. See the port."""
-        order = await super().absorb(row, result)
-        self._listeners.tell(order.account_id)
-        return order
+        absorbed = await super().absorb(row, result, order)
+        self._listeners.tell(absorbed.account_id)
+        return absorbed
 
 
 class TellingOrders(SqlOrderStore):
