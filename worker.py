@@ -28,8 +28,15 @@ from activities.account_reading import AccountReading
 from activities.accounts import AccountActivities
 from activities.brackets import BracketActivities
 from activities.closing import CloseActivities
-from activities.emergency_journal import CachedAccess, EmergencyCancels, absorb_journal
+from activities.credentials import CredentialActivities, ExpiryWatch
+from activities.emergency_journal import (
+    CachedAccess,
+    CredentialSource,
+    EmergencyCancels,
+    absorb_journal,
+)
 from activities.halting import AccountHaltActivities, KillSwitchActivities
+from activities.leverage import LeverageActivities
 from activities.mark_prices import MarkPrices
 from activities.orders import OrderActivities
 from activities.reconciliation_contracts import ReconcileParts
@@ -63,16 +70,20 @@ from workflows.close import CloseWorkflow
 from workflows.halt_client import HaltSweep, KillSwitchWorkflows
 from workflows.ids import core_queue, venue_queue
 from workflows.kill_switch import KillSwitchWorkflow
+from workflows.leverage import SetLeverageWorkflow
 from workflows.order import OrderWorkflow
 from workflows.orphans import OrphanSweep
 from workflows.payloads import PayloadKeys
 from workflows.reconcile import ReconcileWorkflow
 from workflows.reconciliation_client import SWEEP_EVERY_S, ReconcileSweep, ReconcileWorkflows
+from workflows.rotation import RotateCredentialWorkflow
 
 log = structlog.get_logger()
 
 MARKETS_EVERY_S = 600.0
 CLOCK_EVERY_S = 60.0
+EXPIRY_EVERY_S = 6 * 3600.0
+CREDENTIALS_EVERY_S = 3600.0
 SEAL_EVERY_S = 5.0
 RISK_EVERY_S = 15.0
 HALT_SWEEP_EVERY_S = 3.0
@@ -139,7 +150,7 @@ class Reserve:
 
     @classmethod
     def beside(
-        cls, storage: Storage, source: TradingAccessSource, home: Path, checkpoints: Checkpoints
+        cls, storage: Storage, source: CredentialSource, home: Path, checkpoints: Checkpoints
     ) -> Reserve:
         """Return the reserve whose files are in `home`."""
         journal = FileCommandJournal(home / "journal")
@@ -263,7 +274,7 @@ async def run(settings: WorkerSettings, parts: Parts | None = None) -> None:
         for worker in workers:
             await stack.enter_async_context(worker)
         chores = (
-            *_chores(settings, client, storage, connectors),
+            *_chores(settings, client, storage, connectors, reserve.access),
             _chore("reconcile", SWEEP_EVERY_S, reconciles.run),
             *reserve.chores(),
         )
@@ -279,7 +290,11 @@ async def run(settings: WorkerSettings, parts: Parts | None = None) -> None:
 
 
 def _chores(
-    settings: WorkerSettings, client: Client, storage: Storage, connectors: Connectors
+    settings: WorkerSettings,
+    client: Client,
+    storage: Storage,
+    connectors: Connectors,
+    access: TradingAccessSource,
 ) -> tuple[Coroutine[Any, Any, None], ...]:
     """Return what is to be done again and again beside serving."""
     sweep = _sweeper(storage, OrderWorkflows(client))
@@ -290,6 +305,20 @@ def _chores(
         _chore("clock", CLOCK_EVERY_S, lambda: _measure(storage, connectors)),
         _chore("audit", SEAL_EVERY_S, storage.audit.seal),
         _chore("risk", RISK_EVERY_S, _risk_readings(storage, connectors).read),
+        _chore("expiry", EXPIRY_EVERY_S, _expiry_watch(storage, connectors, access).run),
+        _chore("credentials", CREDENTIALS_EVERY_S, storage.accounts.destroy_unneeded_credentials),
+    )
+
+
+def _expiry_watch(
+    storage: Storage, connectors: Connectors, access: TradingAccessSource
+) -> ExpiryWatch:
+    return ExpiryWatch(
+        accounts=storage.accounts,
+        access=access,
+        connectors=connectors,
+        audit=storage.audit,
+        now=_now,
     )
 
 
@@ -299,7 +328,7 @@ def venue_worker(
     venue: str,
     *,
     storage: Storage,
-    access: TradingAccessSource,
+    access: CredentialSource,
     connectors: Connectors,
     parts: Parts,
     emergency: EmergencyCancels | None = None,
@@ -319,6 +348,19 @@ def venue_worker(
     brackets = BracketActivities(injected, storage.brackets)
     halting = AccountHaltActivities(injected, orders, storage.closes)
     accounts = AccountActivities(accounts=storage.accounts, access=access, connectors=connectors)
+    credentials = CredentialActivities(
+        accounts=storage.accounts,
+        rotation=storage.rotation,
+        candidates=access,
+        connectors=connectors,
+    )
+    leverage = LeverageActivities(
+        access=access,
+        connectors=connectors,
+        nonces=storage.signer_nonces,
+        risk=storage.risk,
+        now=_now,
+    )
     reading = AccountReading(
         accounts=storage.accounts,
         positions=storage.positions,
@@ -333,6 +375,8 @@ def venue_worker(
             OrderWorkflow,
             VerifyAccountWorkflow,
             ReadAccountWorkflow,
+            RotateCredentialWorkflow,
+            SetLeverageWorkflow,
             CloseWorkflow,
             BracketWorkflow,
             AccountHaltWorkflow,
@@ -349,6 +393,9 @@ def venue_worker(
             resolution.resolve,
             accounts.verify,
             reading.read,
+            credentials.check,
+            leverage.ask,
+            leverage.look,
             closing.look,
             closing.keep,
             brackets.look,

@@ -1,4 +1,4 @@
-"""Account activities: what a credential is and whose, before it may trade.
+"""Account activities: what a credential is and whose, before it may trade, and while it does.
 
 Knows no venue; the connector derives and asks, this writes down.
 """
@@ -9,9 +9,10 @@ from temporalio import activity
 
 from activities.access import ConnectorSource
 from activities.contracts import AccountTask
-from domain.accounts import Account, AccountState
+from domain.accounts import Account, AccountState, SignerFacts
 from domain.errors import InvalidInput, NotFound
 from domain.ports import AccountStore, TradingAccessSource
+from venues.connector import SignerCheck
 
 
 class AccountActivities:
@@ -46,5 +47,21 @@ class AccountActivities:
             )
         state = AccountState.ACTIVE if check.refusal is None else AccountState.REFUSED
         return await self._accounts.set_state(
-            task.account_id, state, reason=check.refusal or check.power, signer=check.signer
+            task.account_id,
+            state,
+            reason=check.refusal or check.power,
+            signer=check.signer,
+            facts=facts_of(account, check) if check.refusal is None else None,
         )
+
+
+def facts_of(account: Account, check: SignerCheck) -> SignerFacts:
+    """Return what a check found out, as it is kept with the account."""
+    owner = check.owner_address
+    is_own = owner is None or owner.lower() == account.address.lower()
+    return SignerFacts(
+        signer=check.signer,
+        master_address=None if is_own else owner,
+        power=check.power,
+        expires_at=check.expires_at,
+    )

@@ -16,6 +16,7 @@ from activities.access import Checkpoints
 from activities.commands import Refine, describe
 from activities.contracts import CommandResult
 from domain.accounts import Account, AccountState, Network, TradingAccess
+from domain.credential_rotation import CandidateAccess
 from domain.errors import NotFound, PerpDexError, Unavailable
 from domain.ledger import (
     CommandDraft,
@@ -76,6 +77,10 @@ class CommandJournal(Protocol):
         ...
 
 
+class CredentialSource(TradingAccessSource, CandidateAccess, Protocol):
+    """Opens current credentials, those rotated out, and candidates."""
+
+
 class CachedAccess:
     """Opens credentials as its source does, and remembers the last one opened of each account.
 
@@ -83,7 +88,7 @@ class CachedAccess:
     the ledger's transaction in any case, and a rotated-out key stays good that long.
     """
 
-    def __init__(self, source: TradingAccessSource, *, fresh_s: float = FRESH_S) -> None:
+    def __init__(self, source: CredentialSource, *, fresh_s: float = FRESH_S) -> None:
         self._source = source
         self._fresh_s = fresh_s
         self._last: dict[str, TradingAccess] = {}
@@ -104,6 +109,14 @@ class CachedAccess:
         self._last[account_id] = access
         self._opened_at[account_id] = time.monotonic()
         return access
+
+    def forget(self, account_id: str) -> None:
+        """Open the account's credential anew next time: it has been changed."""
+        self._opened_at.pop(account_id, None)
+
+    async def open_candidate(self, account_id: str) -> TradingAccess | None:
+        """Open the account's candidate; not remembered. See `CandidateAccess`."""
+        return await self._source.open_candidate(account_id)
 
     async def open_signer(self, account_id: str, signer: str) -> TradingAccess:
         """Open the credential of a given signer; not remembered. See `TradingAccessSource`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
@@ -40,12 +40,38 @@ class MarginMode(StrEnum):
     ISOLATED = "ISOLATED"
 
 
+EXPIRY_WARNING = timedelta(days=14)
+"""So long before it expires a credential is announced to do so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignerFacts:
+    """What a credential turned out to be: whose key, with which power, and until when.
+
+    `master_address` is the owner of the account where that is another (a sub-account's master).
+    """
+
+    signer: str
+    master_address: str | None
+    power: str
+    expires_at: datetime | None
+
+    def has_expired(self, now: datetime) -> bool:
+        """Tell whether the venue takes nothing of it any more."""
+        return self.expires_at is not None and now >= self.expires_at
+
+    def expires_soon(self, now: datetime) -> bool:
+        """Tell whether it is time to replace it."""
+        return self.expires_at is not None and now >= self.expires_at - EXPIRY_WARNING
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
     """One trading account of a principal at one venue.
 
     `address` is the account itself at the venue (never a secret), `signer` the public identity of
-    the key that signs for it. `halted` refuses whatever raises exposure.
+    the key that signs for it, `facts` what its check found out of that key. `halted` refuses
+    whatever raises exposure.
     """
 
     account_id: str
@@ -60,6 +86,7 @@ class Account:
     is_default: bool = False
     halted: bool = False
     state_reason: str | None = None
+    facts: SignerFacts | None = None
 
 
 class SecretText:
@@ -123,6 +150,15 @@ class AccountSummary:
     maintenance_margin: Decimal
     positions: tuple[Position, ...]
     event_time: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeverageSetting:
+    """How an account's positions in one market are margined."""
+
+    symbol: str
+    leverage: int
+    mode: MarginMode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from domain.accounts import Account, AccountState, Network, TradingAccess
+from domain.accounts import Account, AccountState, Network, SignerFacts, TradingAccess
 from domain.fills import Fill, FillTotal
 from domain.instruments import Instrument
 from domain.ledger import CommandDraft, CommandKey, CommandRow, CommandSlot, Reservation
@@ -253,9 +253,26 @@ class AccountStore(Protocol):
         ...
 
     async def set_state(
-        self, account_id: str, state: AccountState, *, reason: str | None, signer: str | None
+        self,
+        account_id: str,
+        state: AccountState,
+        *,
+        reason: str | None,
+        signer: str | None,
+        facts: SignerFacts | None = None,
     ) -> Account:
-        """Change an account's state after its check; REFUSED destroys the sealed credential."""
+        """Change an account's state after its check; REFUSED destroys the sealed credential.
+
+        `facts` is what is known of the credential.
+        """
+        ...
+
+    async def note_facts(self, account_id: str, facts: SignerFacts) -> Account:
+        """Write down what is known of an account's current credential now.
+
+        Raises:
+            NotFound: there is no such account.
+        """
         ...
 
 

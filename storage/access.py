@@ -9,6 +9,7 @@ from domain.errors import NotFound
 from sealing.box import BoxLabel, CredentialPart, unseal
 from sealing.keys import PrivateKey
 from storage.accounts import SqlAccountStore
+from storage.credential_rotation import read_candidate
 from storage.credentials import read_sealed
 from storage.engine import Database
 
@@ -51,6 +52,20 @@ class SealedTradingAccess:
         if sealed is None:
             raise NotFound(f"account {account.label!r} has no credential of signer {signer!r}")
         return self._opened(replace(account, signer=signer), sealed)
+
+    async def open_candidate(self, account_id: str) -> TradingAccess | None:
+        """Return the account with its candidate opened, or None when it has none.
+
+        Raises:
+            NotFound: no such account.
+            UnsealError: the credential was not sealed for this process and account.
+        """
+        account = await self._account(account_id)
+        sealed = await read_candidate(self._database, account_id)
+        return None if sealed is None else self._opened(account, sealed)
+
+    def forget(self, account_id: str) -> None:
+        """Nothing is remembered here. See `domain.credential_rotation.CandidateAccess`."""
 
     async def _account(self, account_id: str) -> Account:
         account = await self._accounts.get(account_id)

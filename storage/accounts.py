@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, bindparam, exists, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from domain.accounts import Account, AccountState, Network
+from domain.accounts import Account, AccountState, Network, SignerFacts
 from domain.errors import Conflict, NotFound
 from sealing.box import CredentialPart
 from storage.clock import Clock, utc_now
@@ -55,33 +55,6 @@ class SqlAccountStore:
 
         return await self._database.write(work, repeat=False)
 
-    async def rotate(
-        self, account_id: str, *, signer: str, trading: bytes, feed: bytes | None
-    ) -> Account:
-        """Replace an account's credential; the old one stays for resolving what it signed.
-
-        The account is PENDING until the new credential is checked.
-
-        Raises:
-            NotFound: there is no such account.
-            Conflict: the account is not in use any more.
-        """
-        parts = {CredentialPart.TRADING: trading}
-        if feed is not None:
-            parts[CredentialPart.FEED] = feed
-
-        def work(connection: Connection) -> Account:
-            account = self._locked(connection, account_id)
-            if account.state not in (AccountState.PENDING, AccountState.ACTIVE):
-                raise Conflict(f"account {account.label!r} is {account.state}; add it again")
-            self._credentials.retire(connection, account_id)
-            self._credentials.keep(connection, account_id, signer, parts)
-            changes = {"state": AccountState.PENDING.value, "state_reason": None, "signer": signer}
-            connection.execute(_update(account_id).values(**changes))
-            return self._locked(connection, account_id)
-
-        return await self._database.write(work, repeat=False)
-
     async def get(self, account_id: str) -> Account | None:
         """Return the account, or None."""
         found = await self._database.fetch_one(_READ_ONE, {"an_account_id": account_id})
@@ -99,29 +72,53 @@ class SqlAccountStore:
         return tuple(_read_account(row) for row in await self._database.fetch_all(query))
 
     async def set_state(
-        self, account_id: str, state: AccountState, *, reason: str | None, signer: str | None
+        self,
+        account_id: str,
+        state: AccountState,
+        *,
+        reason: str | None,
+        signer: str | None,
+        facts: SignerFacts | None = None,
     ) -> Account:
         """Change an account's state after its check; REFUSED destroys the sealed credential.
 
-        `signer`, where given, is the identity the credential turned out to have. REMOVED retires
-        the credential: it goes once no undecided command names it.
+        `signer`, where given, is the identity the credential turned out to have, `facts` what else
+        is known of it. REMOVED retires the credential: it goes once no undecided command names it.
 
         Raises:
             NotFound: there is no such account.
         """
 
         def work(connection: Connection) -> Account:
-            self._locked(connection, account_id)
+            self.locked(connection, account_id)
             changes: dict[str, Any] = {"state": state.value, "state_reason": reason}
             if signer is not None:
                 changes["signer"] = signer
                 self._credentials.name(connection, account_id, signer)
+            if facts is not None:
+                changes |= facts_values(facts)
             connection.execute(_update(account_id).values(**changes))
             if state is AccountState.REFUSED:
                 self._credentials.destroy(connection, account_id)
             elif state is AccountState.REMOVED:
                 self._credentials.retire(connection, account_id)
-            return self._locked(connection, account_id)
+            return self.locked(connection, account_id)
+
+        return await self._database.write(work)
+
+    async def note_facts(self, account_id: str, facts: SignerFacts) -> Account:
+        """Write down what is known of the account's credential now, if it is still the current one.
+
+        Raises:
+            NotFound: there is no such account.
+        """
+
+        def work(connection: Connection) -> Account:
+            account = self.locked(connection, account_id)
+            if account.signer != facts.signer:
+                return account
+            connection.execute(_update(account_id).values(**facts_values(facts)))
+            return self.locked(connection, account_id)
 
         return await self._database.write(work)
 
@@ -147,7 +144,8 @@ class SqlAccountStore:
         found = await self._database.fetch_one(count)
         return found is not None and found[0] == 0
 
-    def _locked(self, connection: Connection, account_id: str) -> Account:
+    def locked(self, connection: Connection, account_id: str) -> Account:
+        """Return the account, to be changed in this transaction only. Raises NotFound."""
         if not self._database.is_sqlite:
             connection.execute(_LOCK, {"an_account_id": account_id})
         found = connection.execute(_READ_ONE, {"an_account_id": account_id}).first()
@@ -185,6 +183,26 @@ def _account_values(account: Account) -> dict[str, Any]:
     }
 
 
+def facts_values(facts: SignerFacts) -> dict[str, Any]:
+    """Return what is known of a credential as the values of its account's row."""
+    return {
+        "master_address": facts.master_address,
+        "power": facts.power,
+        "credential_expires_at": facts.expires_at,
+    }
+
+
+def _read_facts(row: Row[Any]) -> SignerFacts | None:
+    if row.power is None:
+        return None
+    return SignerFacts(
+        signer=row.signer,
+        master_address=row.master_address,
+        power=row.power,
+        expires_at=row.credential_expires_at,
+    )
+
+
 def _read_account(row: Row[Any]) -> Account:
     return Account(
         account_id=row.account_id,
@@ -199,6 +217,7 @@ def _read_account(row: Row[Any]) -> Account:
         is_default=row.is_default,
         halted=bool(row.halted),
         state_reason=row.state_reason,
+        facts=_read_facts(row),
     )
 
 

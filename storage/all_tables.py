@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import storage.account_group_tables
 import storage.closing_tables
+import storage.condition_tables
+import storage.credential_tables
 import storage.halt_tables
 import storage.position_tables
 import storage.reconciliation_tables

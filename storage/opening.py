@@ -29,6 +29,8 @@ from storage.accounts import SqlAccountStore
 from storage.audit import SqlAuditLog
 from storage.brackets import SqlBracketStore
 from storage.closes import SqlCloseStore
+from storage.conditions import SqlConditionStore
+from storage.credential_rotation import SqlCredentialRotation
 from storage.engine import Database, open_database
 from storage.halts import HaltStore
 from storage.kill_switches import SqlKillSwitchStore
@@ -151,9 +153,11 @@ class Storage:
     kill_switches: SqlKillSwitchStore
     closes: SqlCloseStore
     brackets: SqlBracketStore
+    conditions: SqlConditionStore
     net_positions: SqlNetPositions
     positions: SqlPositionStore
     signer_nonces: SqlSignerNonces
+    rotation: SqlCredentialRotation
     risk: SqlRiskStore
     reconciliations: SqlReconciliations
     reconciliation_ledger: SqlReconciliationLedger
@@ -202,8 +206,10 @@ async def open_storage(database_url: str, home: Path) -> Storage:
         kill_switches=SqlKillSwitchStore(database),
         closes=SqlCloseStore(database),
         brackets=SqlBracketStore(database),
+        conditions=SqlConditionStore(database),
         positions=SqlPositionStore(database),
         signer_nonces=SqlSignerNonces(database),
+        rotation=SqlCredentialRotation(database),
         net_positions=SqlNetPositions(database),
         risk=SqlRiskStore(database),
         reconciliations=SqlReconciliations(database),

@@ -115,7 +115,7 @@ class Reserving:
                 f"{now.isoformat()}; nothing was sent",
                 code="too_late",
             )
-        limits = self._check_halts(connection, draft) if draft.raises_exposure else None
+        limits = self._check_halts(connection, draft, now) if draft.raises_exposure else None
         stored = self._writer.read(connection, draft.key.order_id)
         if stored is None:
             if draft.order is None or not places:
@@ -138,7 +138,7 @@ class Reserving:
             return draft.order, True
         return stored, False
 
-    def _check_halts(self, connection: Connection, draft: CommandDraft) -> Row[Any]:
+    def _check_halts(self, connection: Connection, draft: CommandDraft, now: datetime) -> Row[Any]:
         """Refuse what a halt or block forbids; return the row with the limits in force."""
         key = {
             "an_account_id": draft.account_id,
@@ -154,6 +154,12 @@ class Reserving:
             raise RiskRefused(f"the account is halted: {limits.account_reason}")
         if limits.state != AccountState.ACTIVE.value:
             raise RiskRefused(f"expected an ACTIVE account, this one is {limits.state}")
+        expires_at = limits.credential_expires_at
+        if expires_at is not None and expires_at <= now:
+            raise RiskRefused(
+                f"the account's credential expired at {expires_at.isoformat()}; replace it by "
+                "`perp-dex account rotate`"
+            )
         if limits.blocked is not None:
             raise RiskRefused(f"{draft.symbol} is blocked on this account: {limits.blocked}")
         if limits.reconcile_due is not None:
@@ -317,6 +323,7 @@ def _limits(*, locks: bool) -> Select[Any]:
         select(
             accounts.c.state,
             accounts.c.reconcile_due,
+            accounts.c.credential_expires_at,
             all_halts.c.halted.label("all_halted"),
             all_halts.c.reason.label("all_reason"),
             venue_halt.c.halted.label("venue_halted"),

@@ -55,6 +55,9 @@ accounts = Table(
     Column("state_reason", Text()),
     Column("is_default", Boolean(), nullable=False),
     Column("created_at", UtcTime(), nullable=False),
+    Column("master_address", Text()),
+    Column("power", Text()),
+    Column("credential_expires_at", UtcTime()),
     # Since when no new exposure is taken before the account is reconciled; NULL: it is.
     Column("reconcile_due", UtcTime()),
 )

@@ -17,6 +17,7 @@ from domain.accounts import (
     AccountSummary,
     FeeRates,
     FundingPayment,
+    LeverageSetting,
     MarginMode,
     Network,
     SecretText,
@@ -267,6 +268,10 @@ class Connector(Protocol):
         self, access: TradingAccess, symbol: str, leverage: int, mode: MarginMode, nonce: int
     ) -> SendResult:
         """Set leverage and margin mode of one market."""
+        ...
+
+    async def leverage_of(self, account: Account, symbol: str) -> LeverageSetting:
+        """Return an account's leverage and margin mode in one market."""
         ...
 
     async def schedule_cancel(

@@ -39,6 +39,16 @@ def account_workflow_id(account_id: str) -> str:
     return f"verify-account-{account_id}"
 
 
+def rotation_workflow_id(account_id: str) -> str:
+    """Return the id of the workflow that changes an account's credential."""
+    return f"rotate-{account_id}"
+
+
+def leverage_workflow_id(account_id: str, symbol: str) -> str:
+    """Return the id of the workflow that sets a market's leverage: one at a time."""
+    return f"leverage-{account_id}-{symbol}"
+
+
 def account_read_workflow_id(account_id: str) -> str:
     """Return the id of the workflow that looks at an account at its venue."""
     return f"read-account-{account_id}"

@@ -12,6 +12,7 @@ import pytest
 
 from activities.contracts import ResolveTask
 from activities.resolution import ResolutionActivities
+from domain.accounts import SignerFacts
 from domain.commands import BurnNonce, CommandKind
 from domain.errors import CorruptState
 from domain.ledger import CommandKey, CommandRow, CommandSlot, Found
@@ -333,7 +334,9 @@ async def test_the_rows_own_signer_resolves_after_a_rotation(floor: Floor) -> No
     order = await unknown(floor, NEVER_CAME)
     label = BoxLabel(account_id=ACCOUNT_ID, venue="hyperliquid", part=CredentialPart.TRADING)
     other = seal(b"0x" + b"7" * 64, floor.key.public, label)
-    await floor.storage.accounts.rotate(ACCOUNT_ID, signer="0xother", trading=other, feed=None)
+    facts = SignerFacts(signer="0xother", master_address=None, power="agent", expires_at=None)
+    await floor.storage.rotation.propose(ACCOUNT_ID, trading=other, feed=None)
+    await floor.storage.rotation.promote(ACCOUNT_ID, facts)
 
     result = await floor.resolve(order)
 

@@ -9,7 +9,6 @@ import pytest
 
 from domain.accounts import AccountState, Network
 from domain.errors import Conflict, NotFound
-from domain.outcomes import NotSent, SendResult
 from sealing.box import BoxLabel, CredentialPart, seal
 from sealing.errors import UnsealError
 from sealing.keys import PrivateKey
@@ -18,8 +17,7 @@ from storage.accounts import SqlAccountStore
 from storage.credentials import read_sealed
 from storage.engine import Database
 from storage.halts import HaltStore
-from storage.ledger import SqlIntentLedger
-from tests.storage.builders import CREATED_AT, a_placement, an_account, an_order, reserve
+from tests.storage.builders import CREATED_AT, an_account
 from tests.storage.conftest import Clock
 
 KEY = PrivateKey.generate()
@@ -131,35 +129,6 @@ async def test_credentials_open_for_their_account_and_key_only(
         await access.open("two")
 
 
-async def test_a_rotated_credential_stays_until_nothing_undecided_names_it(
-    store: SqlAccountStore, ledger: SqlIntentLedger, access: SealedTradingAccess
-) -> None:
-    key = (await reserve(ledger, a_placement(an_order()))).row.key
-    rotated = await store.rotate("acc", signer="new", trading=sealed("second"), feed=b"f")
-    assert (rotated.signer, rotated.state) == ("new", AccountState.PENDING)
-    assert (await access.open("acc")).credential.reveal() == "second"
-    assert await store.destroy_unneeded_credentials() == 0
-    with pytest.raises(UnsealError):
-        await access.open_signer("acc", "signer-acc")
-    absent = NotSent(reason="late", proof="send_by")
-    await ledger.decide(key, SendResult(outcome=absent))
-    assert await store.destroy_unneeded_credentials() == 1
-    assert await store.destroy_unneeded_credentials() == 0
-    with pytest.raises(NotFound):
-        await access.open_signer("acc", "signer-acc")
-    resigned = await access.open_signer("acc", "new")
-    assert resigned.account.signer == "new"
-
-
-async def test_a_rotated_out_signer_signs_as_itself(
-    store: SqlAccountStore, access: SealedTradingAccess
-) -> None:
-    await store.add(an_account(signer="one"), trading=sealed("first"), feed=None)
-    await store.rotate("acc", signer="two", trading=sealed("second"), feed=None)
-    old = await access.open_signer("acc", "one")
-    assert (old.account.signer, old.credential.reveal()) == ("one", "first")
-
-
 async def test_removal_retires_the_credential(
     store: SqlAccountStore, access: SealedTradingAccess
 ) -> None:
@@ -168,10 +137,6 @@ async def test_removal_retires_the_credential(
     with pytest.raises(NotFound, match="it is REMOVED"):
         await access.open("acc")
     assert (await access.open_signer("acc", "signer-acc")).credential.reveal() == "key"
-    with pytest.raises(Conflict, match="REMOVED"):
-        await store.rotate("acc", signer="x", trading=b"t", feed=None)
-    with pytest.raises(NotFound):
-        await store.rotate("none", signer="x", trading=b"t", feed=None)
 
 
 async def test_only_paper_looks_at_accounts_in_use(store: SqlAccountStore) -> None:

@@ -36,8 +36,10 @@ from workflows.bracket import BracketWorkflow
 from workflows.client import OrderWorkflows, Placement, connect
 from workflows.close import CloseWorkflow
 from workflows.kill_switch import KillSwitchWorkflow
+from workflows.leverage import SetLeverageWorkflow
 from workflows.order import OrderWorkflow
 from workflows.payloads import PayloadKeys, data_converter
+from workflows.rotation import RotateCredentialWorkflow
 
 KEYS = PayloadKeys("test", {"test": b"the key of the recorded history"[:31] + b"."})
 NAMESPACE = "default"
@@ -206,6 +208,8 @@ def replayer_of(keys: PayloadKeys) -> Replayer:
             OrderWorkflow,
             VerifyAccountWorkflow,
             ReadAccountWorkflow,
+            RotateCredentialWorkflow,
+            SetLeverageWorkflow,
             CloseWorkflow,
             BracketWorkflow,
             AccountHaltWorkflow,

@@ -17,6 +17,7 @@ from domain.accounts import (
     AccountSummary,
     FeeRates,
     FundingPayment,
+    LeverageSetting,
     MarginMode,
     Network,
     SecretText,
@@ -284,6 +285,11 @@ class HyperliquidConnector:
         return await self._send_plain(
             access, actions.leverage_action(instrument, leverage, mode), nonce
         )
+
+    async def leverage_of(self, account: Account, symbol: str) -> LeverageSetting:
+        """Return an account's leverage and margin mode in one market, from `activeAssetData`."""
+        market = await self.instrument(symbol)
+        return await self._queries.leverage(account, market.symbol)
 
     async def schedule_cancel(
         self, access: TradingAccess, at: datetime | None, nonce: int

@@ -10,7 +10,13 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, Protocol, TypeVar
 
-from domain.accounts import Account, AccountSummary, FeeRates, FundingPayment
+from domain.accounts import (
+    Account,
+    AccountSummary,
+    FeeRates,
+    FundingPayment,
+    LeverageSetting,
+)
 from domain.errors import InvalidInput, VenueUnavailable
 from domain.fills import Fill, total
 from domain.market_data import Candle, FundingRate, OrderBook, Ticker, Trade
@@ -141,6 +147,16 @@ class Queries:
     async def account_summary(self, account: Account) -> AccountSummary:
         """Return balances, margin and positions."""
         return translate.account_summary(account, await self._state(account))
+
+    async def leverage(self, account: Account, symbol: str) -> LeverageSetting:
+        """Return leverage and margin mode of one market, whether or not there is a position."""
+        body = {
+            "type": "activeAssetData",
+            "user": account.address.lower(),
+            "coin": coin_of(symbol),
+        }
+        found = await self._rest.info(body, wire.ActiveAsset)
+        return translate.leverage_setting(found)
 
     async def fee_rates(self, account: Account) -> FeeRates:
         """Return the account's present rates."""

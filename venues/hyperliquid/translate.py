@@ -15,6 +15,7 @@ from domain.accounts import (
     Account,
     AccountSummary,
     FundingPayment,
+    LeverageSetting,
     MarginMode,
     Position,
     PositionSide,
@@ -211,9 +212,22 @@ def _position(account: Account, row: wire.PositionRow) -> Position:
         unrealized_pnl=row.unrealizedPnl,
         liquidation_price=row.liquidationPx,
         leverage=row.leverage.value,
-        margin_mode=(MarginMode.ISOLATED if row.leverage.type == "isolated" else MarginMode.CROSS),
+        margin_mode=_margin_mode(row.leverage),
         initial_margin=row.marginUsed,
     )
+
+
+def leverage_setting(row: wire.ActiveAsset) -> LeverageSetting:
+    """Return an account's setting in one market."""
+    return LeverageSetting(
+        symbol=symbol_of(row.coin),
+        leverage=int(row.leverage.value),
+        mode=_margin_mode(row.leverage),
+    )
+
+
+def _margin_mode(leverage: wire.Leverage) -> MarginMode:
+    return MarginMode.ISOLATED if leverage.type == "isolated" else MarginMode.CROSS
 
 
 def funding_payment(account_id: str, row: wire.FundingRow) -> FundingPayment:

@@ -316,6 +316,13 @@ class ClearinghouseState(Wire, frozen=True):
     time: int
 
 
+class ActiveAsset(Wire, frozen=True):
+    """`activeAssetData`: an account's setting in one market."""
+
+    coin: str
+    leverage: Leverage
+
+
 class UserFees(Wire, frozen=True):
     """`userFees`: present rates of the account."""
 

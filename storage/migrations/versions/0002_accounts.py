@@ -32,6 +32,25 @@ def upgrade() -> None:
             "owner", "name", "account_id", name=op.f("account_group_members_pkey")
         ),
     )
+    for name, kind in (
+        ("master_address", sa.Text()),
+        ("power", sa.Text()),
+        ("credential_expires_at", sa.DateTime(timezone=True)),
+    ):
+        op.add_column("accounts", sa.Column(name, kind, nullable=True))
+    op.create_table(
+        "credential_candidates",
+        sa.Column("account_id", sa.Text(), nullable=False),
+        sa.Column("trading", sa.LargeBinary(), nullable=False),
+        sa.Column("feed", sa.LargeBinary(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["account_id"],
+            ["accounts.account_id"],
+            name=op.f("credential_candidates_account_id_fkey"),
+        ),
+        sa.PrimaryKeyConstraint("account_id", name=op.f("credential_candidates_pkey")),
+    )
     op.create_index(
         "account_group_members_account_idx", "account_group_members", ["account_id"], unique=False
     )
@@ -39,5 +58,9 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Take them back."""
+    op.drop_table("credential_candidates")
+    with op.batch_alter_table("accounts") as batch:
+        for name in ("credential_expires_at", "power", "master_address"):
+            batch.drop_column(name)
     op.drop_index("account_group_members_account_idx", table_name="account_group_members")
     op.drop_table("account_group_members")
