@@ -126,5 +126,5 @@ _DROP = _DROP_ALL.where(members.c.account_id.in_(bindparam("account_ids", expand
 _LOCK = (
     select(principals.c.principal_id)
     .where(principals.c.principal_id == bindparam("an_owner"))
-    .with_for_update()
+    .with_for_update(key_share=True)
 )

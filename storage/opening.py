@@ -25,6 +25,8 @@ from domain.ports import Folded
 from domain.timeline import TimelineEvent
 from sealing.keys import PrivateKey
 from storage.access import SealedTradingAccess
+from storage.account_changes import SqlAccountChanges
+from storage.account_groups import SqlAccountGroupStore
 from storage.accounts import SqlAccountStore
 from storage.audit import SqlAuditLog
 from storage.brackets import SqlBracketStore
@@ -147,6 +149,8 @@ class Storage:
     ledger: SqlIntentLedger
     orders: SqlOrderStore
     accounts: SqlAccountStore
+    account_changes: SqlAccountChanges
+    account_groups: SqlAccountGroupStore
     markets: SqlMarketStore
     audit: SqlAuditLog
     halts: HaltStore
@@ -200,6 +204,8 @@ async def open_storage(database_url: str, home: Path) -> Storage:
         ledger=TellingLedger(database, listeners),
         orders=TellingOrders(database, listeners),
         accounts=SqlAccountStore(database),
+        account_changes=SqlAccountChanges(database),
+        account_groups=SqlAccountGroupStore(database),
         markets=SqlMarketStore(database),
         audit=SqlAuditLog(database),
         halts=HaltStore(database),
