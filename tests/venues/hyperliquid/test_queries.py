@@ -15,7 +15,7 @@ from domain.instruments import MarketState, OrderSide
 from domain.orders import Verdict
 from tests.venues.hyperliquid.building import ADDRESS, CLOID, NOW, account, venue_and_connector
 from tests.venues.raw_server import answering, serving
-from venues.hyperliquid.rate_budget import RateBudget
+from venues.hyperliquid.rate_budget import Purpose, RateBudget
 from venues.hyperliquid.rest import Rest
 from venues.hyperliquid.translate import at_ms, to_ms
 from venues.transport import Transport
@@ -458,4 +458,20 @@ async def test_query_waits_a_little_for_our_own_budget() -> None:
         budget.charge(50_000, rest._monotonic())
         assert await rest.info({"type": "meta"}, dict) == {}
         assert len(server.requests) == 2
+        await rest.close()
+
+
+async def test_a_further_page_waits_where_a_first_one_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("venues.hyperliquid.rest._BUDGET_WAIT_MAX_S", 0.0)
+    async with serving(answering(b"{}")) as server:
+        budget = RateBudget(per_minute=60_000)
+        rest = Rest(Transport(server.url), budget)
+        await rest.start()
+        budget.take(0, Purpose.QUERY, rest._monotonic())
+        budget.charge(50_200, rest._monotonic())
+        with pytest.raises(VenueUnavailable, match="our own rate budget"):
+            await rest.info({"type": "meta"}, dict)
+        assert await rest.info({"type": "meta"}, dict, further=True) == {}
         await rest.close()
