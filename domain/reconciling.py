@@ -265,7 +265,7 @@ class _Work:
         moving = {fill.symbol for fill in self._ledger.unbooked}
         moving |= self._folded_symbols()
         moving |= {one.listed.symbol for one in self._adoptions}
-        for symbol in sorted({*self._venue.positions, *self._ledger.net_positions}):
+        for symbol in sorted({*self._venue.positions, *self._ledger.net_positions, *moving}):
             theirs = self._venue.positions.get(symbol, Decimal(0))
             ours = self._ledger.net_positions.get(symbol, Decimal(0))
             if theirs == ours and symbol not in moving:
