@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli import brackets
+from cli.brackets import OnFailure, StopLoss, TakeProfit
 from cli.connection import ask
 from cli.exit_codes import ExitCode
 from cli.options import Account, Json, Key, OrderId, Symbol, Timeout, Venue
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from perp_dex_client import Order, PerpDexClient
 
 app = typer.Typer(no_args_is_help=True, help="Place, change and look at orders.")
+brackets.register(app)
 
 _ORDERS_MAX = 10_000
 
@@ -36,13 +39,9 @@ Tif = Annotated[
 ]
 PostOnly = Annotated[bool, typer.Option("--post-only", help="Only rest, never take.")]
 ReduceOnly = Annotated[bool, typer.Option("--reduce-only", help="Only shrink a position.")]
-Trigger = Annotated[
-    str | None, typer.Option("--trigger-price", help="With --stop or --take-profit.")
-]
+Trigger = Annotated[str | None, typer.Option("--trigger-price", help="With --stop or --target.")]
 Stop = Annotated[bool, typer.Option("--stop", help="A stop order at --trigger-price.")]
-TakeProfit = Annotated[
-    bool, typer.Option("--take-profit", help="A take-profit order at --trigger-price.")
-]
+Target = Annotated[bool, typer.Option("--target", help="A take-profit order at --trigger-price.")]
 WaitFill = Annotated[bool, typer.Option("--wait-fill", help="Wait until the order has ended.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", "-n", help="Check and show; send nothing.")]
 
@@ -61,7 +60,10 @@ def _command_for(side: str) -> Callable[..., int]:
         reduce_only: ReduceOnly = False,
         trigger_price: Trigger = None,
         stop: Stop = False,
-        take_profit: TakeProfit = False,
+        target: Target = False,
+        take_profit: TakeProfit = None,
+        stop_loss: StopLoss = None,
+        on_protection_failure: OnFailure = None,
         account: Account = None,
         venue: Venue = None,
         wait_fill: WaitFill = False,
@@ -81,7 +83,10 @@ def _command_for(side: str) -> Callable[..., int]:
             reduce_only=reduce_only,
             trigger_price=trigger_price,
             stop=stop,
+            target=target,
             take_profit=take_profit,
+            stop_loss=stop_loss,
+            on_protection_failure=on_protection_failure,
             account=account,
             venue=venue,
             key=key,

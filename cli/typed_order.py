@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from cli.brackets import exit_of, policy_of
 from cli.usage import one_of, optional_positive, positive, slippage_bps
 
 if TYPE_CHECKING:
@@ -28,7 +29,10 @@ class Typed:
     reduce_only: bool
     trigger_price: str | None
     stop: bool
-    take_profit: bool
+    target: bool
+    take_profit: str | None
+    stop_loss: str | None
+    on_protection_failure: str | None
     account: str | None
     venue: str | None
     key: str | None
@@ -54,27 +58,31 @@ class Typed:
             max_slippage_bps=slippage_bps(self.max_slippage),
             account=self.account,
             venue=self.venue,
+            take_profit=exit_of("--take-profit", self.take_profit),
+            stop_loss=exit_of("--stop-loss", self.stop_loss),
+            on_protection_failure=policy_of(
+                self.on_protection_failure,
+                has_exits=self.take_profit is not None or self.stop_loss is not None,
+            ),
             key=self.key if self.key is not None else str(uuid.uuid4()),
         )
 
     @property
     def _is_trigger(self) -> bool:
-        return self.stop or self.take_profit
+        return self.stop or self.target
 
     def _check(self) -> None:
         if self.market and self.price is not None:
             raise typer.BadParameter("expected --market or --price, found both")
         if not self.market and self.price is None and not self._is_trigger:
             raise typer.BadParameter("expected --price or --market, found neither")
-        if self.stop and self.take_profit:
-            raise typer.BadParameter("expected --stop or --take-profit, found both")
+        if self.stop and self.target:
+            raise typer.BadParameter("expected --stop or --target, found both")
         if self._is_trigger != (self.trigger_price is not None):
-            raise typer.BadParameter(
-                "--trigger-price: expected together with --stop or --take-profit"
-            )
+            raise typer.BadParameter("--trigger-price: expected together with --stop or --target")
 
     def _kind(self) -> str:
         end = "MARKET" if self.price is None else "LIMIT"
         if self.stop:
             return f"STOP_{end}"
-        return f"TAKE_PROFIT_{end}" if self.take_profit else end
+        return f"TAKE_PROFIT_{end}" if self.target else end

@@ -3,6 +3,7 @@
 Knows the wire of our own API and nothing behind it: no venue, no Temporal, no database.
 """
 
+from perp_dex_client.brackets import Bracket, BracketExit, BracketsApi, Exit
 from perp_dex_client.client import PerpDexClient
 from perp_dex_client.closing import Close, CloseRequest, ClosesApi, ClosingOrder
 from perp_dex_client.errors import (
@@ -62,6 +63,9 @@ __all__ = [
     "Batch",
     "BatchAnswer",
     "Book",
+    "Bracket",
+    "BracketExit",
+    "BracketsApi",
     "Close",
     "CloseRequest",
     "ClosesApi",
@@ -69,6 +73,7 @@ __all__ = [
     "DryRun",
     "Endpoints",
     "Event",
+    "Exit",
     "Exposure",
     "Fill",
     "Finding",

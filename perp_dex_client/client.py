@@ -15,6 +15,7 @@ from urllib.parse import quote
 import msgspec
 
 from domain.numbers import plain
+from perp_dex_client.brackets import BracketsApi
 from perp_dex_client.closing import ClosesApi
 from perp_dex_client.errors import ServiceBusy, Unreachable, UnreadableAnswer
 from perp_dex_client.halts import HaltsApi
@@ -55,6 +56,8 @@ class PerpDexClient:
         self._transport = Transport(base_url, token, retry_within_s=retry_within_s)
         #: Positions, profit and balances.
         self.positions = PositionsApi(self._transport)
+        #: Entries with a target and a stop.
+        self.brackets = BracketsApi(self._transport)
         #: Closing positions.
         self.closes = ClosesApi(self._transport)
         self.halts = HaltsApi(self._transport)

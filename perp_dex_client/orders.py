@@ -7,14 +7,16 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from domain.numbers import plain
+from perp_dex_client.brackets import Exit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderRequest:
     """What to place. Quantities are in base units; nothing is rounded.
 
-    `key` names the intent: the same key never makes a second order, whatever is repeated. None of
-    the optional fields has to be given; the API says what it takes instead.
+    With `take_profit` or `stop_loss` what fills is protected by reduce-only exits: a bracket, which
+    has the order's id. `key` names the intent: the same key never makes a second order, whatever is
+    repeated. None of the optional fields has to be given; the API says what it takes instead.
     """
 
     symbol: str
@@ -31,6 +33,9 @@ class OrderRequest:
     account: str | None = None
     venue: str | None = None
     place_within_s: int | None = None
+    take_profit: Exit | None = None
+    stop_loss: Exit | None = None
+    on_protection_failure: str = "close"
     key: str = field(default_factory=lambda: str(uuid.uuid4()))
 
     def body(self) -> dict[str, object]:
@@ -50,7 +55,11 @@ class OrderRequest:
             "account": self.account,
             "venue": self.venue,
             "place_within_s": self.place_within_s,
+            "take_profit": None if self.take_profit is None else self.take_profit.body(),
+            "stop_loss": None if self.stop_loss is None else self.stop_loss.body(),
         }
+        if self.take_profit is not None or self.stop_loss is not None:
+            members["on_protection_failure"] = self.on_protection_failure
         return {name: value for name, value in members.items() if value is not None}
 
 

@@ -206,7 +206,7 @@ async def test_a_wrong_token_is_exit_3(desk: Terminal, token_file: Any) -> None:
         (("BTC-PERP", "0.1", "--price", "1", "--market"), "found both"),
         (("BTC-PERP", "0.1", "--stop"), "--trigger-price"),
         (("BTC-PERP", "0.1", "--price", "1", "--trigger-price", "1"), "--trigger-price"),
-        (("BTC-PERP", "0.1", "--stop", "--take-profit", "--trigger-price", "1"), "found both"),
+        (("BTC-PERP", "0.1", "--stop", "--target", "--trigger-price", "1"), "found both"),
         (("BTC-PERP", "NaN", "--market"), "QUANTITY"),
         (("BTC-PERP", "0", "--market"), "above zero"),
         (("BTC-PERP", "１", "--market"), "decimal number"),
@@ -260,7 +260,7 @@ async def test_usage_errors_are_json_with_json(desk: Terminal) -> None:
             {"order_type": "STOP_MARKET", "trigger_price": "44000"},
         ),
         (
-            ("--take-profit", "--trigger-price", "46000", "--price", "46000", "--reduce-only"),
+            ("--target", "--trigger-price", "46000", "--price", "46000", "--reduce-only"),
             {"order_type": "TAKE_PROFIT_LIMIT", "reduce_only": True},
         ),
     ],
