@@ -20,7 +20,6 @@ from venues.simulation.records import Order, OrderStatus, Side, TimeInForce
 from venues.simulation.trading import OrderRequest, Placement
 from workflows import ids
 from workflows.close_client import CloseAnswer, CloseWorkflows
-from workflows.close_contracts import CloseResult
 
 BTC = "BTC"
 """As the exchange names it."""
@@ -148,14 +147,13 @@ class Holding:
         found: CloseState = await until(reached, what=f"a close that is {status}")
         return found
 
-    async def result(self) -> CloseResult:
-        handle = self.stage.client.get_workflow_handle_for(
-            "CloseWorkflow", ids.close_workflow_id(ACCOUNT_ID, "BTC-PERP")
-        )
-        result: CloseResult = await handle.result()
-        return result
-
     async def kept(self, plan: ClosePlan) -> CloseState:
         kept = await self.floor.storage.closes.get(plan.close_id)
         assert kept is not None
         return kept
+
+    async def runs(self, workflow_id: str | None = None) -> set[str]:
+        """Return the ids of all runs of the close (or of another workflow)."""
+        wanted = workflow_id or ids.close_workflow_id(ACCOUNT_ID, "BTC-PERP")
+        found = self.stage.client.list_workflows(f"WorkflowId = '{wanted}'")
+        return {execution.run_id async for execution in found}

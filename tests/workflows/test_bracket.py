@@ -3,88 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from decimal import Decimal
-from typing import Any
 
 import pytest
 
 from domain.brackets import (
-    BracketPlan,
-    BracketState,
     BracketStatus,
     ExitRule,
     LegKind,
     OnFailure,
 )
 from domain.instruments import OrderSide
-from domain.orders import Order
 from tests.activities.floor import MARKET, an_order, until
-from tests.workflows.closing import Holding
+from tests.workflows.bracketing import Desk
 from tests.workflows.stage import Stage
 from venues.simulation.faults import FaultKind
-from venues.simulation.records import Order as VenueRecord
-from venues.simulation.records import OrderStatus, Side
+from venues.simulation.records import Side
 from workflows import ids
-from workflows.bracket_client import BracketWorkflows
-
-TARGET, STOP = ExitRule(price=Decimal(70_000)), ExitRule(price=Decimal(55_000))
-
-
-class Desk(Holding):
-    """The floor's account with brackets on it."""
-
-    def __init__(self, stage: Stage) -> None:
-        super().__init__(stage)
-        self.brackets = BracketWorkflows(stage.client)
-        self.plan = BracketPlan(entry=an_order())
-
-    async def bracket(self, entry: Order, **rules: Any) -> BracketPlan:
-        """Start a bracket."""
-        entry = replace(entry, parent_id=entry.order_id)
-        asked = {"take_profit": TARGET, "stop_loss": STOP, **rules}
-        self.plan = BracketPlan(entry=entry, **asked)
-        self.stage.kept_ids.add(ids.bracket_workflow_id(entry.order_id))
-        await self.brackets.start(self.plan)
-        return self.plan
-
-    async def now(self) -> BracketState:
-        return await self.brackets.state(self.plan.bracket_id)
-
-    async def until_ended(self, status: BracketStatus) -> BracketState:
-        async def ended() -> BracketState | None:
-            state = await self.now()
-            return state if state.status.is_terminal else None
-
-        end: BracketState = await until(ended, what=f"a bracket that is {status}")
-        assert end.status is status, end
-        return end
-
-    def exits(self) -> list[VenueRecord]:
-        """Return the exits that wait at the exchange."""
-        return [
-            order
-            for order in self.floor.at_venue()
-            if order.reduce_only and order.trigger is not None and order.status.is_live
-        ]
-
-    async def until_protected(self, quantity: str, *, of_each: int = 1) -> None:
-        """Wait until target and stop of so much wait at the exchange, and nothing else does."""
-
-        def protected() -> bool:
-            waiting = self.exits()
-            targets = [o for o in waiting if o.trigger and o.trigger.is_take_profit]
-            stops = [o for o in waiting if o.trigger and not o.trigger.is_take_profit]
-            return all(
-                len(some) == of_each and sum(o.quantity for o in some) == Decimal(quantity)
-                for some in (targets, stops)
-            )
-
-        await until(protected, what=f"{quantity} protected")
-
-    async def hear(self) -> None:
-        """Tell the workflows of fills, as streaming does."""
-        await self.stage.deliver()
 
 
 @pytest.fixture
@@ -128,13 +63,12 @@ async def test_stop_reached_by_percent_of_a_short_entry(desk: Desk) -> None:
 
 async def test_a_partial_entry_is_protected_too(desk: Desk) -> None:
     await desk.bracket(an_order(quantity=Decimal("0.1"), price=Decimal(60_000)))
-    await until(lambda: resting(desk), what="the entry at the venue")
+    await until(desk.resting, what="the entry at the venue")
     desk.floor.fill("0.04")
     await desk.hear()
     await desk.until_protected("0.04")
 
-    entry = await entry_of(desk)
-    desk.exchange_fill(entry, "0.06")
+    desk.exchange_fill(desk.entry(), "0.06")
     await desk.hear()
     await desk.until_protected("0.1", of_each=2)
 
@@ -146,18 +80,9 @@ async def test_a_partial_entry_is_protected_too(desk: Desk) -> None:
     assert desk.held == Decimal("0.1"), "what was entered stays"
 
 
-def resting(desk: Desk) -> list[VenueRecord]:
-    return [order for order in desk.floor.at_venue() if order.status is OrderStatus.OPEN]
-
-
-async def entry_of(desk: Desk) -> VenueRecord:
-    (entry,) = [o for o in desk.floor.at_venue() if not o.reduce_only]
-    return entry
-
-
 async def test_the_rest_of_a_canceled_entry_stays_protected(desk: Desk) -> None:
     await desk.bracket(an_order(quantity=Decimal("0.1"), price=Decimal(60_000)))
-    await until(lambda: resting(desk), what="the entry at the venue")
+    await until(desk.resting, what="the entry at the venue")
     desk.floor.fill("0.04")
     await desk.hear()
     await desk.until_protected("0.04")
@@ -177,7 +102,7 @@ async def test_the_rest_of_a_canceled_entry_stays_protected(desk: Desk) -> None:
 
 async def test_an_entry_canceled_unfilled_ends_it(desk: Desk) -> None:
     await desk.bracket(an_order(quantity=Decimal("0.1"), price=Decimal(60_000)))
-    await until(lambda: resting(desk), what="the entry at the venue")
+    await until(desk.resting, what="the entry at the venue")
 
     await desk.stage.workflows.cancel(desk.plan.bracket_id, "c1", wait_s=20)
 

@@ -1,0 +1,155 @@
+"""Lives of closes and brackets that are recorded; each returns the id of the workflow kept."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+
+from domain.brackets import BracketStatus, ExitRule
+from domain.closing import CloseStatus, Escalation, Then
+from tests.activities.floor import ACCOUNT_ID, MARKET, an_order, until
+from tests.workflows.bracketing import Desk
+from tests.workflows.closing import Holding, a_plan
+from tests.workflows.stage import Stage
+from venues.simulation.faults import FaultKind
+from workflows import ids
+
+CLOSE = ids.close_workflow_id(ACCOUNT_ID, "BTC-PERP")
+FAR = Decimal(70_000)
+
+
+async def close_at_market(stage: Stage) -> str:
+    holding = Holding(stage)
+    holding.buy("0.5")
+    assert (await holding.close(percent=Decimal(50))).status is CloseStatus.DONE
+    return CLOSE
+
+
+async def close_of_nothing(stage: Stage) -> str:
+    assert (await Holding(stage).close()).status is CloseStatus.REFUSED
+    return CLOSE
+
+
+async def close_escalated(stage: Stage) -> str:
+    holding = Holding(stage)
+    holding.sell("0.5")
+    timetable = Escalation(reprice_every_s=1, reprices=1, then=Then.MARKET)
+    end = await holding.close(limit_price=Decimal(55_000), escalation=timetable)
+    assert end.status is CloseStatus.DONE
+    return CLOSE
+
+
+async def close_partly_filled_and_stopped(stage: Stage) -> str:
+    holding = Holding(stage)
+    holding.buy("0.5")
+    plan = await holding.started(limit_price=FAR)
+    await stage.fill("0.2")
+    await holding.closes.stop(ACCOUNT_ID, "BTC-PERP", plan.close_id, "stop", wait_s=20)
+    return CLOSE
+
+
+async def close_with_a_lost_answer(stage: Stage) -> str:
+    holding = Holding(stage)
+    holding.buy("0.5")
+    stage.floor.fault(FaultKind.DROP_AFTER_APPLY)
+    stage.floor.fault(FaultKind.ERROR_BEFORE_APPLY, "clearinghouseState", count=2)
+    assert (await holding.close()).status is CloseStatus.DONE
+    return CLOSE
+
+
+async def close_after_a_termination(stage: Stage) -> str:
+    """A second run of the same close cancels what the first one left."""
+    holding = Holding(stage)
+    holding.buy("0.5")
+    timetable = Escalation(reprice_every_s=3, reprices=0, then=Then.MARKET)
+    plan = await holding.started(limit_price=FAR, escalation=timetable)
+    await stage.client.get_workflow_handle(CLOSE).terminate("recorded")
+    assert (await holding.begin(plan)).decided
+    return CLOSE
+
+
+async def close_goes_on_as_new(stage: Stage) -> str:
+    """The newest of several runs; each goes on where the last one was."""
+    holding = Holding(stage)
+    holding.buy("0.5")
+    timetable = Escalation(reprice_every_s=1, reprices=3, then=Then.MARKET)
+    plan = a_plan(limit_price=FAR, escalation=timetable)
+    first = await holding.begin(plan, wait_s=1)
+    assert not first.decided
+    end = await holding.until_state(CloseStatus.DONE)
+    assert end.plan == plan
+    assert end.rung == 4
+    assert holding.held == 0
+    assert len(await holding.runs()) > 1, "expected a fresh history"
+    return CLOSE
+
+
+async def bracket_target(stage: Stage) -> str:
+    desk = Desk(stage)
+    await desk.bracket(an_order(**MARKET, quantity=Decimal("0.1")))
+    await desk.until_protected("0.1")
+    desk.set_price("70100")
+    await desk.hear()
+    await desk.until_ended(BracketStatus.DONE)
+    return ids.bracket_workflow_id(desk.plan.bracket_id)
+
+
+async def bracket_partial_entry(stage: Stage) -> str:
+    desk = Desk(stage)
+    await desk.bracket(an_order(quantity=Decimal("0.1"), price=Decimal(60_000)))
+    await until(desk.resting, what="the entry at the venue")
+    desk.exchange_fill(desk.entry(), "0.04")
+    await desk.hear()
+    await desk.until_protected("0.04")
+    desk.exchange_fill(desk.entry(), "0.06")
+    await desk.hear()
+    await desk.until_protected("0.1", of_each=2)
+    await desk.brackets.end(desk.plan.bracket_id, "end", wait_s=20)
+    return ids.bracket_workflow_id(desk.plan.bracket_id)
+
+
+async def bracket_refused_stop(stage: Stage) -> str:
+    desk = Desk(stage)
+    await desk.bracket(
+        an_order(**MARKET, quantity=Decimal("0.1")),
+        take_profit=None,
+        stop_loss=ExitRule(price=Decimal(66_000)),
+    )
+    await desk.until_ended(BracketStatus.DONE)
+    return ids.bracket_workflow_id(desk.plan.bracket_id)
+
+
+async def bracket_goes_on_as_new(stage: Stage) -> str:
+    """The newest of several runs of a bracket whose entry fills bit by bit."""
+    desk = Desk(stage)
+    await desk.bracket(an_order(quantity=Decimal("0.1"), price=Decimal(60_000)))
+    await until(desk.resting, what="the entry at the venue")
+    for number in range(1, 5):
+        desk.exchange_fill(desk.entry(), "0.01")
+        await desk.hear()
+        await desk.until_protected(f"0.0{number}", of_each=number)
+        # A fresh history begins between two steps.
+        await asyncio.sleep(0.3)
+    workflow_id = ids.bracket_workflow_id(desk.plan.bracket_id)
+    assert len(await desk.runs(workflow_id)) > 1, "expected a fresh history"
+    desk.set_price("54000")
+    await desk.hear()
+    await desk.until_ended(BracketStatus.DONE)
+    return workflow_id
+
+
+ALL: tuple[Callable[[Stage], Awaitable[str]], ...] = (
+    close_at_market,
+    close_of_nothing,
+    close_escalated,
+    close_partly_filled_and_stopped,
+    close_with_a_lost_answer,
+    close_after_a_termination,
+    close_goes_on_as_new,
+    bracket_target,
+    bracket_partial_entry,
+    bracket_refused_stop,
+    bracket_goes_on_as_new,
+)
+GO_ON_AS_NEW = frozenset({"close_goes_on_as_new", "bracket_goes_on_as_new"})
