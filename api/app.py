@@ -9,6 +9,8 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
 from api import (
+    account_changes,
+    account_groups,
     accounts,
     brackets,
     closes,
@@ -23,6 +25,7 @@ from api import (
     reference,
     risk,
     temporal_ui,
+    trading_setup,
 )
 from api.context import ApiParts, Context
 from api.edge import OPEN_PATHS, Edge, EdgeRules
@@ -71,11 +74,14 @@ def create_app(parts: ApiParts) -> FastAPI:
         risk,
         halts,
         accounts,
+        account_changes,
+        account_groups,
         reconciliations,
         markets,
         operator,
         health,
         reference,
+        trading_setup,
     ):
         app.include_router(module.router)
     app.include_router(operator.codec_router)

@@ -6,6 +6,7 @@ Holds no logic but `authorize` and looking things up by it.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -24,9 +25,13 @@ from api.ports import BookSource, OrderDesk, PayloadCodec, Probe, Sealer
 from api.position_ports import AccountReader
 from api.problems import ProblemError, invalid_parameter
 from api.reconciliation_ports import ReconcileDesk
+from api.trading_setup_ports import LeverageDesk, RotationDesk
+from domain.account_changes import AccountChanges
+from domain.account_groups import AccountGroupStore
 from domain.accounts import Account, AccountState
 from domain.bracket_store import BracketStore
 from domain.close_store import CloseStore
+from domain.credential_rotation import CredentialRotation
 from domain.errors import InvalidInput, NotFound, Unavailable
 from domain.halt_store import HaltBoard, KillSwitchStore
 from domain.identifiers import check_order_id
@@ -41,6 +46,7 @@ from domain.risk_store import RiskStore
 IN_USE: Final = (AccountState.ACTIVE, AccountState.PENDING)
 WAIT_S: Final = 5.0
 WAIT_S_MAX: Final = 30.0
+LABEL_KEPT_S: Final = 5.0
 
 _log = structlog.get_logger("api")
 
@@ -80,6 +86,8 @@ class ApiParts:
 
     orders: OrderStore
     accounts: AccountStore
+    account_changes: AccountChanges
+    account_groups: AccountGroupStore
     markets: MarketStore
     audit: AuditLog
     desk: OrderDesk
@@ -94,6 +102,9 @@ class ApiParts:
     kill_switches: KillSwitchStore
     halt_desk: HaltDesk
     account_reader: AccountReader
+    rotation: CredentialRotation
+    rotation_desk: RotationDesk
+    leverage_desk: LeverageDesk
     reconciliations: ReconciliationStore
     reconciliation_gate: ReconciliationGate
     reconcile_desk: ReconcileDesk
@@ -129,7 +140,7 @@ class Context:
         )
         #: Set when the process is asked to stop: long polls answer with what they have.
         self.draining = asyncio.Event()
-        self._labels: dict[str, str] = {}
+        self._labels: dict[str, tuple[str, float]] = {}
 
     async def ask(self, answer: Awaitable[T]) -> T:
         """Await an answer of the workflows.
@@ -144,17 +155,26 @@ class Context:
             raise Unavailable("Temporal does not answer") from error
 
     async def label_of(self, account_id: str) -> str:
-        """Return an account's label, which never changes; its id while the database is away."""
-        label = self._labels.get(account_id)
-        if label is None:
-            try:
-                account = await self.parts.accounts.get(account_id)
-            except Unavailable:
-                return account_id
-            label = account.label if account is not None else account_id
-            if account is not None:
-                self._labels[account_id] = label
-        return label
+        """Return an account's label; its id while the database is away.
+
+        Another process may have changed it up to `LABEL_KEPT_S` ago.
+        """
+        now = time.monotonic()
+        label, kept_until = self._labels.get(account_id, ("", 0.0))
+        if now < kept_until:
+            return label
+        try:
+            account = await self.parts.accounts.get(account_id)
+        except Unavailable:
+            return label or account_id
+        if account is None:
+            return account_id
+        self._labels[account_id] = (account.label, now + LABEL_KEPT_S)
+        return account.label
+
+    def forget_label(self, account_id: str) -> None:
+        """Read an account's label anew when it is asked for next."""
+        self._labels.pop(account_id, None)
 
     async def order(self, principal: Principal, action: Action, text: str) -> tuple[Order, bool]:
         """Return an order of the caller, and whether SQL has it (else only its workflow).

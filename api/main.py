@@ -42,8 +42,10 @@ from workflows.bracket_client import BracketWorkflows
 from workflows.client import OrderWorkflows, connect
 from workflows.close_client import CloseWorkflows
 from workflows.halt_client import KillSwitchWorkflows
+from workflows.leverage_client import Leverages
 from workflows.payloads import CodecService, PayloadKeys
 from workflows.reconciliation_client import ReconcileWorkflows
+from workflows.rotation_client import Rotations
 
 EXIT_CONFIGURATION = 2
 
@@ -128,6 +130,8 @@ async def compose(
     return ApiParts(
         orders=storage.orders,
         accounts=storage.accounts,
+        account_changes=storage.account_changes,
+        account_groups=storage.account_groups,
         markets=storage.markets,
         audit=storage.audit,
         desk=desk,
@@ -142,6 +146,9 @@ async def compose(
         kill_switches=storage.kill_switches,
         halt_desk=KillSwitchWorkflows(client),
         account_reader=AccountReads(client),
+        rotation=storage.rotation,
+        rotation_desk=Rotations(client),
+        leverage_desk=Leverages(client),
         reconciliations=storage.reconciliations,
         reconciliation_gate=storage.reconciliations,
         reconcile_desk=ReconcileWorkflows(client),

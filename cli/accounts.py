@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli import reconciliation
+from cli import reconciliation, trading_setup
 from cli.connection import ask
 from cli.exit_codes import ExitCode
+from cli.key_input import read_key
 from cli.options import Json
 from cli.output import print_fields, print_json, print_table, say
 from cli.usage import one_of
@@ -19,9 +18,8 @@ if TYPE_CHECKING:
     from perp_dex_client import Account
 
 app = typer.Typer(no_args_is_help=True, help="Register and look at accounts.")
+trading_setup.register(app)
 reconciliation.register(app)
-
-_KEY_BYTES_MAX = 4_096
 
 VenueName = Annotated[str, typer.Option("--venue", "--dex", help="Name of the exchange.")]
 
@@ -98,7 +96,7 @@ def add(
     if network is None:
         raise typer.BadParameter("--network: expected mainnet, testnet or paper")
     one_of("--network", network, ("mainnet", "testnet", "paper"))
-    return _register(venue, label or "main", network, address, _read_key(key_file), as_json=as_json)
+    return _register(venue, label or "main", network, address, read_key(key_file), as_json=as_json)
 
 
 def _add_paper(venue: str, label: str, *, as_json: bool) -> int:
@@ -126,36 +124,6 @@ def _register(
         return ExitCode.DONE
     say(f"the credential is still being checked; see `perp-dex account info {account.label}`")
     return ExitCode.STILL_LIVE
-
-
-def _read_key(key_file: str | None) -> str:
-    if key_file == "-":
-        text = sys.stdin.read(_KEY_BYTES_MAX + 1)
-    elif key_file is not None:
-        path = Path(key_file)
-        try:
-            with path.open(encoding="utf-8") as file:
-                text = file.read(_KEY_BYTES_MAX + 1)
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not text"
-            raise typer.BadParameter(
-                f"--key-file: expected a readable file, found {key_file!r}: {reason}"
-            ) from None
-    elif sys.stdin.isatty():
-        import getpass
-
-        text = getpass.getpass("Signing key (hidden): ")
-    else:
-        raise typer.BadParameter(
-            "expected --key-file PATH, or --key-file - with the key on stdin; there is no "
-            "terminal to ask on"
-        )
-    key = text.strip()
-    if not key or len(key) > _KEY_BYTES_MAX:
-        raise typer.BadParameter(
-            f"the signing key: expected 1 to {_KEY_BYTES_MAX} characters, found {len(key)}"
-        )
-    return key
 
 
 def _print(account: Account, *, as_json: bool) -> None:

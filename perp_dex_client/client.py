@@ -35,6 +35,7 @@ from perp_dex_client.orders import OrderRequest
 from perp_dex_client.positions import PositionsApi
 from perp_dex_client.reconciliation import ReconciliationsApi
 from perp_dex_client.risk import RiskApi
+from perp_dex_client.trading_setup import TradingSetupApi
 from perp_dex_client.transport import Transport
 
 WaitFor = Literal["decided", "fill", "terminal"]
@@ -58,6 +59,8 @@ class PerpDexClient:
         self.positions = PositionsApi(self._transport)
         #: Entries with a target and a stop.
         self.brackets = BracketsApi(self._transport)
+        #: Credentials and leverage.
+        self.setup = TradingSetupApi(self._transport)
         #: Closing positions.
         self.closes = ClosesApi(self._transport)
         self.halts = HaltsApi(self._transport)

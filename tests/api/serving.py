@@ -35,6 +35,7 @@ from tests.api.close_desk import ScriptedCloses
 from tests.api.desk import ScriptedDesk
 from tests.api.halt_desk import ScriptedHalts
 from tests.api.reconcile_desk import ScriptedReconciliations
+from tests.api.setup_desk import ScriptedLeverages, ScriptedRotations
 
 TOKEN = "t0ken-of-the-tests-" + "x" * 24
 UI_ORIGIN = "http://127.0.0.1:8233"
@@ -127,6 +128,8 @@ class Api:
     closes: ScriptedCloses
     brackets: ScriptedBrackets
     reader: ScriptedReader
+    rotations: ScriptedRotations
+    leverages: ScriptedLeverages
     halts: ScriptedHalts
     reconciliations: ScriptedReconciliations
     books: Books
@@ -220,6 +223,7 @@ async def serving(
     closes = ScriptedCloses(storage)
     brackets = ScriptedBrackets(storage)
     reader = ScriptedReader(storage)
+    rotations, leverages = ScriptedRotations(storage), ScriptedLeverages()
     halt_desk = ScriptedHalts()
     reconcile_desk = ScriptedReconciliations(storage)
     books, sealed = Books(), Sealed()
@@ -233,6 +237,8 @@ async def serving(
     parts = ApiParts(
         orders=storage.orders,
         accounts=storage.accounts,
+        account_changes=storage.account_changes,
+        account_groups=storage.account_groups,
         markets=storage.markets,
         audit=storage.audit,
         desk=desk,
@@ -247,6 +253,9 @@ async def serving(
         kill_switches=storage.kill_switches,
         halt_desk=halt_desk,
         account_reader=reader,
+        rotation=storage.rotation,
+        rotation_desk=rotations,
+        leverage_desk=leverages,
         reconciliations=storage.reconciliations,
         reconciliation_gate=storage.reconciliations,
         reconcile_desk=reconcile_desk,
@@ -285,6 +294,8 @@ async def serving(
                 closes=closes,
                 brackets=brackets,
                 reader=reader,
+                rotations=rotations,
+                leverages=leverages,
                 halts=halt_desk,
                 reconciliations=reconcile_desk,
                 books=books,
