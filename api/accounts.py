@@ -8,6 +8,8 @@ from http import HTTPStatus
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
+from api.account_bodies import GroupName
+from api.account_groups import group_named
 from api.bodies import AddAccountBody
 from api.context import IN_USE, Caller, Ctx, Wait
 from api.failures import respond
@@ -24,18 +26,18 @@ router = APIRouter(prefix="/api/v1/accounts", tags=["accounts"], route_class=Str
 
 
 @router.get("", operation_id="list_accounts", response_model=AccountsView)
-async def list_accounts(context: Ctx, caller: Caller) -> JSONResponse:
-    """List the caller's accounts, oldest first."""
+async def list_accounts(
+    context: Ctx, caller: Caller, venue: str | None = None, group: GroupName | None = None
+) -> JSONResponse:
+    """List the caller's accounts, oldest first; of a venue, or a group."""
     await context.authorize(caller, Action.READ_ACCOUNT, None, "account:list")
-    accounts = await context.parts.accounts.of_owner(caller.principal_id)
+    members = None if group is None else (await group_named(context, caller, group)).account_ids
+    accounts = [
+        each
+        for each in await context.parts.accounts.of_owner(caller.principal_id)
+        if venue in (None, each.venue) and (members is None or each.account_id in members)
+    ]
     return JSONResponse({"accounts": [account_view(each).json_ready() for each in accounts]})
-
-
-@router.get("/{account_id}", operation_id="get_account", response_model=AccountView)
-async def get_account(account_id: str, context: Ctx, caller: Caller) -> JSONResponse:
-    """Read an account, by id or label."""
-    account = await context.account(caller, Action.READ_ACCOUNT, account_id)
-    return JSONResponse(account_view(account).json_ready())
 
 
 @router.post(

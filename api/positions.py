@@ -14,6 +14,8 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 
+from api.account_bodies import GroupName
+from api.account_groups import group_named
 from api.context import Caller, Context, Ctx, bounded
 from api.position_views import (
     BalanceView,
@@ -46,11 +48,12 @@ async def list_positions(
     caller: Caller,
     venue: str | None = None,
     account: str | None = None,
+    group: GroupName | None = None,
     symbol: str | None = None,
     live: Live = False,
 ) -> JSONResponse:
     """List open positions of all accounts, with exposure by symbol, venue and account."""
-    accounts = await _accounts(context, caller, account, venue)
+    accounts = await _accounts(context, caller, account, venue, group)
     if symbol is not None:
         _check_symbol("symbol", symbol)
     return await _answer(context, accounts, symbol, live=live)
@@ -79,6 +82,7 @@ async def get_pnl(
     caller: Caller,
     account: str | None = None,
     venue: str | None = None,
+    group: GroupName | None = None,
     symbol: str | None = None,
     days: Annotated[str | None, Query(description="The last so many days; all if left out")] = None,
 ) -> JSONResponse:
@@ -89,7 +93,7 @@ async def get_pnl(
     count = None
     if days is not None:
         count = bounded("days", days, default=1, least=1, greatest=DAYS_MAX)
-    accounts = await _accounts(context, caller, account, venue)
+    accounts = await _accounts(context, caller, account, venue, group)
     if symbol is not None:
         _check_symbol("symbol", symbol)
     since = None if count is None else context.parts.now() - timedelta(days=count)
@@ -124,16 +128,26 @@ async def get_balance(
 
 
 async def _accounts(
-    context: Context, caller: Principal, name: str | None, venue: str | None
+    context: Context,
+    caller: Principal,
+    name: str | None,
+    venue: str | None,
+    group: str | None = None,
 ) -> list[Account]:
+    members = None if group is None else (await group_named(context, caller, group)).account_ids
     if name is not None:
-        found = await context.account(caller, Action.READ_ACCOUNT, name)
-        return [found] if venue in (None, found.venue) else []
-    await context.authorize(caller, Action.READ_ACCOUNT, None, "position:list")
+        found = [await context.account(caller, Action.READ_ACCOUNT, name)]
+    else:
+        await context.authorize(caller, Action.READ_ACCOUNT, None, "position:list")
+        found = [
+            each
+            for each in await context.parts.accounts.of_owner(caller.principal_id)
+            if each.state in _SHOWN
+        ]
     return [
         each
-        for each in await context.parts.accounts.of_owner(caller.principal_id)
-        if each.state in _SHOWN and venue in (None, each.venue)
+        for each in found
+        if venue in (None, each.venue) and (members is None or each.account_id in members)
     ]
 
 

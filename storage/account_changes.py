@@ -9,7 +9,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
 from domain.account_changes import HeldPosition, Holdings, Removal
@@ -21,6 +21,7 @@ from storage.accounts import SqlAccountStore
 from storage.clock import Clock, utc_now
 from storage.closing_tables import brackets, closes
 from storage.codec import Codec
+from storage.credential_tables import credential_candidates
 from storage.credentials import Credentials
 from storage.engine import Database
 from storage.position_tables import account_summaries
@@ -99,6 +100,7 @@ class SqlAccountChanges:
             }
             connection.execute(_CHANGE, _key(account_id) | changes)
             self._credentials.retire(connection, account_id)
+            connection.execute(_DROP_CANDIDATE, _key(account_id))
             removed = self._accounts.locked(connection, account_id)
             return Removal(account=removed, left_open=held, is_done=True)
 
@@ -152,6 +154,9 @@ def _key(account_id: str) -> dict[str, Any]:
 
 
 _CHANGE = update(accounts).where(accounts.c.account_id == bindparam("an_account_id"))
+_DROP_CANDIDATE = delete(credential_candidates).where(
+    credential_candidates.c.account_id == bindparam("an_account_id")
+)
 _NO_DEFAULT = (
     update(accounts)
     .where(accounts.c.owner == bindparam("an_owner"), accounts.c.is_default)

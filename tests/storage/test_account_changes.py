@@ -16,6 +16,7 @@ from sealing.box import CredentialPart
 from storage.account_changes import SqlAccountChanges
 from storage.accounts import SqlAccountStore
 from storage.closes import SqlCloseStore
+from storage.credential_rotation import SqlCredentialRotation, read_candidate
 from storage.credentials import read_sealed
 from storage.engine import Database
 from storage.ledger import SqlIntentLedger
@@ -103,6 +104,7 @@ async def test_an_account_with_nothing_open_leaves_use(
     database: Database, accounts: SqlAccountStore, changes: SqlAccountChanges
 ) -> None:
     await changes.make_default("acc")
+    await SqlCredentialRotation(database).propose("acc", trading=b"new", feed=None)
     removal = await changes.remove("acc", force=False, by="local")
     assert removal.is_done
     assert removal.left_open.is_empty
@@ -110,6 +112,7 @@ async def test_an_account_with_nothing_open_leaves_use(
     assert removal.account.state_reason == "removed by local with nothing open"
     assert not removal.account.is_default
     assert await read_sealed(database, "acc", CredentialPart.TRADING) is None
+    assert await read_candidate(database, "acc") is None
     assert await accounts.all_active() == ()
     again = await changes.remove("acc", force=True, by="local")
     assert again == removal, "doing it again changes nothing"
