@@ -32,7 +32,7 @@ from activities.credentials import CredentialActivities, ExpiryWatch
 from activities.emergency_journal import (
     CachedAccess,
     CredentialSource,
-    EmergencyCancels,
+    EmergencyCommands,
     absorb_journal,
 )
 from activities.halting import AccountHaltActivities, KillSwitchActivities
@@ -60,6 +60,7 @@ from sealing.passphrase import load_passphrase
 from storage.journal import FileCommandJournal
 from storage.ledger_mark import LedgerGuard, LedgerMark
 from storage.opening import Storage, open_storage
+from storage.shared_nonces import FileSharedNonces
 from venues.started import Connectors
 from workflows.account import VerifyAccountWorkflow
 from workflows.account_halt import AccountHaltWorkflow
@@ -145,7 +146,7 @@ class Reserve:
     storage: Storage
     access: CachedAccess
     journal: FileCommandJournal
-    emergency: EmergencyCancels
+    emergency: EmergencyCommands
     guard: LedgerGuard
 
     @classmethod
@@ -159,8 +160,12 @@ class Reserve:
             storage=storage,
             access=access,
             journal=journal,
-            emergency=EmergencyCancels(
-                journal=journal, access=access, checkpoints=checkpoints, now=_now
+            emergency=EmergencyCommands(
+                journal=journal,
+                access=access,
+                nonces=FileSharedNonces(home / "journal"),
+                checkpoints=checkpoints,
+                now=_now,
             ),
             guard=LedgerGuard(mark, storage.ledger, storage.halts, storage.reconciliations),
         )
@@ -331,7 +336,7 @@ def venue_worker(
     access: CredentialSource,
     connectors: Connectors,
     parts: Parts,
-    emergency: EmergencyCancels | None = None,
+    emergency: EmergencyCommands | None = None,
 ) -> Worker:
     """Return the worker of a venue's task queue, not yet running."""
     injected = CommandParts(

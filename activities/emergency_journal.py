@@ -1,7 +1,7 @@
-"""Cancels with the database away: journaled to a local file, sent, and absorbed into the ledger.
+"""Commands with the database away: journaled to a local file, sent, and absorbed into the ledger.
 
-Only a cancel goes this way: it can raise no exposure, and sent twice it does what it does once.
-Knows the journal by its port; no SQL and no venue.
+Only what can raise no exposure goes this way: cancels, and reduce-only placements. Knows the
+journal by its port; no SQL and no venue.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from activities.access import Checkpoints
 from activities.commands import Refine, describe
 from activities.contracts import CommandResult
 from domain.accounts import Account, AccountState, Network, TradingAccess
+from domain.commands import CommandKind, PlaceOrder
 from domain.credential_rotation import CandidateAccess
 from domain.errors import NotFound, PerpDexError, Unavailable
 from domain.ledger import (
@@ -26,7 +27,8 @@ from domain.ledger import (
     JournaledCommand,
     NonceRule,
 )
-from domain.orders import Concern, Order
+from domain.order_fold import with_revision
+from domain.orders import Concern, Order, Revision
 from domain.outcomes import SendResult, is_definite
 from domain.ports import IntentLedger, TradingAccessSource
 from domain.settlement import settle
@@ -44,8 +46,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class CommandJournal(Protocol):
     """An append-only local file of the commands that the ledger does not know yet."""
 
-    async def begin(self, row: CommandRow) -> str:
+    async def begin(self, row: CommandRow, order: Order | None = None) -> str:
         """Append a command, on disk when this returns; return the entry's id.
+
+        `order` is written to the store when the entry is absorbed, if the store has none of it.
 
         Raises:
             Unavailable: it could not be written; nothing may be sent.
@@ -143,12 +147,33 @@ class CachedAccess:
             del self._last[account_id]
 
 
+class SharedNonces(Protocol):
+    """The last nonces taken without the database, shared by all processes of an installation."""
+
+    def take(self, signer: str, at_least: int) -> int:
+        """Return a nonce that nobody has taken from here, `at_least` or the next one.
+
+        Raises:
+            Unavailable: the last one can be neither read nor written.
+        """
+        ...
+
+
+class LastAccess(Protocol):
+    """Opened credentials, for when storage does not answer."""
+
+    def last(self, account_id: str) -> TradingAccess:
+        """Return what was opened last. Raises Unavailable."""
+        ...
+
+
 @dataclass(slots=True, kw_only=True)
-class EmergencyCancels:
-    """Sends cancels that the ledger cannot take, each once, after the journal has them."""
+class EmergencyCommands:
+    """Sends what the ledger cannot take, each command once, after the journal has it."""
 
     journal: CommandJournal
-    access: CachedAccess
+    access: LastAccess
+    nonces: SharedNonces
     checkpoints: Checkpoints
     now: Callable[[], datetime]
     _nonces: dict[tuple[str, Network, str], int] = field(default_factory=dict)
@@ -171,7 +196,8 @@ class EmergencyCancels:
     ) -> CommandResult:
         """Journal a cancel, send it once, journal its outcome; return `order` with it folded in.
 
-        A key that this process has journaled before is not sent again.
+        A key that this process has journaled before is not sent again. An order that is not ours is
+        journaled along, since nobody else may know of it.
 
         Raises:
             Unavailable: the journal cannot be written, or the venue's nonces are counted by the
@@ -180,36 +206,96 @@ class EmergencyCancels:
         compose = await connector.compose(draft.command)
         if draft.key in self._sent:
             return _answer(order, self._sent[draft.key])
-        row = self._row(draft, order, compose)
-        entry = self._sent[row.key] = JournaledCommand(entry_id="", row=row)
+        revision = next(r for r in order.revisions if r.number == draft.target_revision)
+        row = self._row(draft, revision.client_order_id, compose)
+        given = None if order.origin.is_ours else order
+        entry = await self._send(row, given, connector, access, refine=refine)
+        return _answer(order, entry)
+
+    async def place(
+        self, draft: CommandDraft, order: Order, connector: Connector, access: TradingAccess
+    ) -> CommandResult:
+        """Journal a reduce-only placement with its order, send it once, journal its outcome.
+
+        Raises:
+            Unavailable: as `carry_out`; nothing was sent.
+            InvalidInput: the venue would refuse it for its form.
+        """
+        command = draft.command
+        if not isinstance(command, PlaceOrder) or draft.raises_exposure:
+            raise Unavailable(
+                "the database does not answer, and only what reduces a position goes without it"
+            )
+        compose = await connector.compose(command)
+        spelled = connector.client_order_id(order.order_id, draft.key.revision, 0)
+        row = self._row(draft, spelled, compose)
+        placed = with_revision(
+            order,
+            Revision(
+                number=draft.key.revision,
+                client_order_id=spelled,
+                quantity=command.quantity,
+                price=command.price,
+            ),
+        )
+        return _answer(placed, await self._send(row, placed, connector, access))
+
+    async def journaled(self, key: CommandKey) -> CommandResult | None:
+        """Return what is known of a placement that the journal has and the ledger lacks, or None.
+
+        Whoever finds it there must not send it again.
+
+        Raises:
+            Unavailable, CorruptState: the journal cannot be read; nothing may be sent.
+        """
+        pending = {entry.row.key: entry for entry in await self.journal.pending()}
+        entry = pending.get(key)
+        sent = self._sent.get(key)
+        if sent is not None and not sent.entry_id:
+            entry = sent  # Its line is being written, by another execution in this process.
+        return None if entry is None or entry.order is None else _answer(entry.order, entry)
+
+    async def _send(
+        self,
+        row: CommandRow,
+        given: Order | None,
+        connector: Connector,
+        access: TradingAccess,
+        *,
+        refine: Refine | None = None,
+    ) -> JournaledCommand:
+        kind = row.key.command
+        entry = self._sent[row.key] = JournaledCommand(entry_id="", row=row, order=given)
         try:
-            entry = replace(entry, entry_id=await self.journal.begin(row))
+            entry = replace(entry, entry_id=await self.journal.begin(row, given))
         except BaseException:
             # Not sent, and not to be: the next attempt has a line of its own.
             del self._sent[row.key]
             raise
-        self.checkpoints.reached("cancel.journaled")
+        self._sent[row.key] = entry
+        self.checkpoints.reached(f"{kind}.journaled")
         result = await connector.send(row, access)
-        self.checkpoints.reached("cancel.answer_read")
+        self.checkpoints.reached(f"{kind}.answer_read")
         entry = await self._note(entry, result)
-        if is_definite(result.outcome):
+        if refine is not None and is_definite(result.outcome):
             refined = await refine(row, result)
             if refined != result:
                 entry = await self._note(entry, refined)
-        self.checkpoints.reached("cancel.outcome_journaled")
-        return _answer(order, entry)
+        self.checkpoints.reached(f"{kind}.outcome_journaled")
+        return entry
 
     async def _note(self, entry: JournaledCommand, result: SendResult) -> JournaledCommand:
         entry = self._sent[entry.row.key] = replace(entry, result=result)
         await self.journal.note(entry.entry_id, result)
         return entry
 
-    def _row(self, draft: CommandDraft, order: Order, compose: MessageComposer) -> CommandRow:
+    def _row(
+        self, draft: CommandDraft, client_order_id: str, compose: MessageComposer
+    ) -> CommandRow:
         now = self.now()
-        revision = next(r for r in order.revisions if r.number == draft.target_revision)
         window_s = draft.admission_window_s
         slot = CommandSlot(
-            client_order_id=revision.client_order_id,
+            client_order_id=client_order_id,
             nonce=self._nonce(draft, now),
             admitted_until=None if window_s is None else now + timedelta(seconds=window_s),
         )
@@ -238,10 +324,11 @@ class EmergencyCancels:
         if draft.nonce_rule is NonceRule.SEQUENCE:
             raise Unavailable(
                 f"the nonces of {draft.venue} are counted in the ledger, which does not answer; "
-                "the cancel waits for the database"
+                "the command waits for the database"
             )
         last = self._nonces.get((draft.venue, draft.network, draft.signer), 0)
-        return max((now - _EPOCH) // timedelta(milliseconds=1), last + 1)
+        at_least = max((now - _EPOCH) // timedelta(milliseconds=1), last + 1)
+        return self.nonces.take(f"{draft.venue}/{draft.network}/{draft.signer}", at_least)
 
 
 async def absorb_journal(journal: CommandJournal, ledger: IntentLedger, now: datetime) -> int:
@@ -259,7 +346,7 @@ async def absorb_journal(journal: CommandJournal, ledger: IntentLedger, now: dat
         if entry.result is None and now - entry.row.inserted_at < IN_FLIGHT:
             continue
         try:
-            await ledger.absorb(entry.row, entry.result)
+            await ledger.absorb(entry.row, entry.result, entry.order)
         except Unavailable:
             raise
         except PerpDexError as error:
@@ -278,7 +365,10 @@ def _answer(order: Order, entry: JournaledCommand) -> CommandResult:
     said = "it may have been sent before"
     if outcome is not None:
         order, said = settle(order, entry.row, outcome), describe(outcome)
-    order = replace(order, concern=Concern.NONE if definite else Concern.PENDING_CANCEL)
+    open_concern = Concern.PENDING_CANCEL
+    if entry.row.key.command is CommandKind.PLACE:
+        open_concern = Concern.UNKNOWN
+    order = replace(order, concern=Concern.NONE if definite else open_concern)
     return CommandResult(
         order=order, definite=definite, answer=f"{said} (journaled: the database does not answer)"
     )

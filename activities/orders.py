@@ -25,7 +25,8 @@ from activities.contracts import (
     RequestNote,
     Settlement,
 )
-from activities.emergency_journal import EmergencyCancels
+from activities.emergency_journal import EmergencyCommands
+from activities.final_state import final_state
 from activities.mark_prices import MarkPrices, reserve_measured
 from domain.accounts import Network, TradingAccess
 from domain.commands import CancelOrder, CommandKind, PlaceOrder
@@ -36,15 +37,14 @@ from domain.errors import (
     NotFound,
     RiskRefused,
     Unavailable,
-    VenueRefused,
     VenueUnavailable,
 )
-from domain.ledger import CommandDraft, CommandKey, CommandRow
+from domain.ledger import CommandDraft, CommandKey, CommandRow, Reservation
 from domain.order_fold import with_closure
-from domain.orders import Closure, Concern, Order, OrderReport, Revision, Verdict
-from domain.outcomes import Accepted, NotSent, Rejected, SendResult, Unknown
+from domain.orders import Closure, Concern, Order, Revision, Verdict
+from domain.outcomes import Accepted, NotSent, SendResult
 from domain.timeline import EventKind, TimelineEvent
-from venues.connector import Connector, VenueOrder
+from venues.connector import Connector, MessageComposer
 
 SEND_WITHIN_S = 1.0
 LEDGER_WITHIN_S = 1.5
@@ -55,7 +55,7 @@ FILL_OVERLAP = timedelta(minutes=1)
 class OrderActivities:
     """The activities of `OrderWorkflow` that act at once."""
 
-    def __init__(self, parts: CommandParts, emergency: EmergencyCancels | None = None) -> None:
+    def __init__(self, parts: CommandParts, emergency: EmergencyCommands | None = None) -> None:
         """Take the parts; without `emergency` cancels wait for the database."""
         self._ledger = parts.ledger
         self._orders = parts.orders
@@ -70,11 +70,18 @@ class OrderActivities:
     async def place(self, task: PlaceTask) -> CommandResult:
         """Reserve one revision in the ledger, send it once if it was not there, commit the outcome.
 
-        Whatever may not be sent is denied with our reason, and nothing of it is in the ledger.
+        Whatever may not be sent is denied with our reason, and nothing of it is in the ledger. With
+        the database away only what reduces a position is sent, journaled: see
+        `activities.emergency_journal`.
         """
         order = task.order
+        emergency = self._emergency if order.reduce_only else None
+        if emergency is not None:
+            journaled = await emergency.journaled(_key(task))
+            if journaled is not None:
+                return journaled
         try:
-            access = await self._access.open(order.account_id)
+            access, is_away = await self._access_or_last(order.account_id, emergency)
             connector = await self._connectors.connector(order.venue, access.account.network)
             command = await self._placement(connector, task, access.account.network)
             composer = await connector.compose(command)
@@ -98,23 +105,67 @@ class OrderActivities:
             not_after=task.not_after,
         )
         try:
-            reservation = await reserve_measured(
-                self._ledger,
-                self._marks,
-                connector,
-                draft,
-                spell_client_order_id=lambda collision: connector.client_order_id(
-                    order.order_id, task.revision, collision
-                ),
-                compose=composer,
+            reservation = (
+                None
+                if is_away
+                else await self._reserve(draft, connector, composer, waits=emergency is None)
             )
         except RiskRefused as error:
             return await self._denied(task, error)
         except Conflict as error:
             stored = await self._orders.get(order.order_id)
             return CommandResult(order=stored or order, definite=True, answer=str(error))
+        if reservation is None and emergency is not None:
+            return await emergency.place(draft, _as_asked(task, command), connector, access)
+        assert reservation is not None  # noqa: S101 - without it only an emergency goes on
         self._saw(reservation.row)
         return await self._carrier.carry_out(reservation, connector, access)
+
+    async def _access_or_last(
+        self, account_id: str, emergency: EmergencyCommands | None
+    ) -> tuple[TradingAccess, bool]:
+        """Return access to an account, and whether the database is away; then it is the last one.
+
+        Only what may go out without the database gets that.
+        """
+        if emergency is None:
+            return await self._access.open(account_id), False
+        try:
+            async with asyncio.timeout(LEDGER_WITHIN_S):
+                return await self._access.open(account_id), False
+        except (Unavailable, TimeoutError):
+            return emergency.access.last(account_id), True
+
+    async def _reserve(
+        self,
+        draft: CommandDraft,
+        connector: Connector,
+        composer: MessageComposer,
+        *,
+        waits: bool,
+    ) -> Reservation | None:
+        """Reserve a placement; None when it does not wait for the database, and that is away."""
+        if not waits and draft.not_after is not None:
+            # What is given up here must not come into the ledger behind our back.
+            give_up_at = self._now() + timedelta(seconds=LEDGER_WITHIN_S)
+            draft = replace(draft, not_after=min(draft.not_after, give_up_at))
+        key = draft.key
+        try:
+            async with asyncio.timeout(None if waits else LEDGER_WITHIN_S):
+                return await reserve_measured(
+                    self._ledger,
+                    self._marks,
+                    connector,
+                    draft,
+                    spell_client_order_id=lambda collision: connector.client_order_id(
+                        key.order_id, key.revision, collision
+                    ),
+                    compose=composer,
+                )
+        except (Unavailable, TimeoutError) as error:
+            if waits or isinstance(error, VenueUnavailable):
+                raise
+            return None
 
     async def _placement(
         self, connector: Connector, task: PlaceTask, network: Network
@@ -169,7 +220,7 @@ class OrderActivities:
         give_up_at = self._now() + timedelta(seconds=LEDGER_WITHIN_S)
         try:
             async with asyncio.timeout(None if emergency is None else LEDGER_WITHIN_S):
-                order = await self._carrier.stored(task.order_id)
+                order = await self._stored(task)
                 access = await self._access.open(order.account_id)
                 connector = await self._connectors.connector(order.venue, access.account.network)
                 draft = _cancel_draft(task, order, access, connector)
@@ -192,7 +243,7 @@ class OrderActivities:
             connector,
             access,
             settled_concern=Concern.PENDING_MODIFY if replacing else Concern.NONE,
-            refine=lambda row, result: self._final_state(
+            refine=lambda row, result: final_state(
                 connector,
                 access,
                 order,
@@ -202,8 +253,18 @@ class OrderActivities:
             ),
         )
 
+    async def _stored(self, task: CancelTask) -> Order:
+        """Return the order of a cancel; one that somebody else placed may not be stored yet."""
+        seen = task.order
+        if seen is None or seen.origin.is_ours:
+            return await self._carrier.stored(task.order_id)
+        order = await self._orders.get(task.order_id)
+        if order is None:
+            raise Unavailable(f"order {task.order_id} could not be written down yet")
+        return order
+
     async def _cancel_unledgered(
-        self, emergency: EmergencyCancels, task: CancelTask, order: Order
+        self, emergency: EmergencyCommands, task: CancelTask, order: Order
     ) -> CommandResult:
         access = emergency.access.last(order.account_id)
         connector = await self._connectors.connector(order.venue, access.account.network)
@@ -212,7 +273,7 @@ class OrderActivities:
             order,
             connector,
             access,
-            refine=lambda row, result: self._final_state(
+            refine=lambda row, result: final_state(
                 connector,
                 access,
                 order,
@@ -225,57 +286,6 @@ class OrderActivities:
     def _saw(self, row: CommandRow) -> None:
         if self._emergency is not None:
             self._emergency.saw(row)
-
-    async def _final_state(
-        self,
-        connector: Connector,
-        access: TradingAccess,
-        order: Order,
-        row: CommandRow,
-        result: SendResult,
-        *,
-        replacing: bool,
-    ) -> SendResult:
-        """Add to a cancel's answer what the venue says of the order now."""
-        outcome = result.outcome
-        if not isinstance(outcome, Accepted | Rejected):
-            return result
-        if isinstance(outcome, Rejected) and outcome.code != "no_such_order":
-            return result
-        revision = next(r for r in order.revisions if r.number == row.target_revision)
-        try:
-            lookup = await connector.find_order(
-                access.account,
-                symbol=order.symbol,
-                client_order_id=revision.client_order_id,
-                venue_order_id=revision.venue_order_id,
-            )
-        except (VenueUnavailable, VenueRefused):
-            lookup = None
-        seen = lookup.order if lookup is not None else None
-        report = None if seen is None else report_of(row, seen, "look-up after cancel")
-        if isinstance(outcome, Accepted):
-            if report is None or not report.verdict.is_terminal:
-                if replacing:
-                    # The rest is computed from the final fills, so they have to be seen first.
-                    reason = "canceled, and its final fills are not seen yet"
-                    return replace(result, outcome=Unknown(reason=reason))
-                report = replace(
-                    report
-                    or OrderReport(
-                        order_id=row.key.order_id,
-                        revision=row.target_revision,
-                        verdict=Verdict.CANCELED,
-                        source="cancel answer",
-                    ),
-                    verdict=Verdict.CANCELED,
-                )
-            return replace(result, outcome=replace(outcome, report=report))
-        if report is not None and report.verdict.is_terminal:
-            return replace(result, outcome=replace(outcome, report=report))
-        return replace(
-            result, outcome=Unknown(reason=f"{outcome.reason}, and no look-up shows its end")
-        )
 
     @activity.defn(name="close_order")
     async def close(self, task: CloseTask) -> Adoption:
@@ -381,21 +391,6 @@ class OrderActivities:
 
     def _event(self, order_id: str, kind: EventKind, text: str) -> TimelineEvent:
         return TimelineEvent(order_id=order_id, kind=kind, text=text, at=self._now())
-
-
-def report_of(row: CommandRow, seen: VenueOrder, source: str) -> OrderReport:
-    """Return what a venue's description of an order says about the revision a row concerns."""
-    return OrderReport(
-        order_id=row.key.order_id,
-        revision=row.target_revision,
-        verdict=seen.verdict,
-        filled_quantity=seen.filled_quantity,
-        average_price=seen.average_price,
-        venue_order_id=seen.venue_order_id,
-        reason=seen.reason,
-        event_time=seen.event_time,
-        source=source,
-    )
 
 
 def _key(task: PlaceTask) -> CommandKey:

@@ -15,7 +15,8 @@ from temporalio import activity
 from activities.access import CommandParts
 from activities.commands import CommandCarrier, describe
 from activities.contracts import CommandResult, ResolveTask
-from activities.orders import SEND_WITHIN_S, report_of
+from activities.final_state import report_of
+from activities.orders import SEND_WITHIN_S
 from domain.accounts import TradingAccess
 from domain.commands import BurnNonce, CommandKind
 from domain.errors import CorruptState, VenueRefused, VenueUnavailable

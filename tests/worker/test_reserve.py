@@ -13,7 +13,7 @@ from domain.commands import CommandKind
 from domain.errors import CorruptState, Unavailable
 from storage.ledger_mark import SET_BY, LedgerMark
 from tests.activities.floor import ACCOUNT_ID, Floor, add_account, an_order
-from tests.activities.test_emergency import Away, locked
+from tests.activities.away import Away, locked
 from worker import Reserve
 
 

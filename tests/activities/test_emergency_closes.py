@@ -1,0 +1,196 @@
+"""Reduce-only placements, and cancels of orders we did not place, with the database away.
+
+The database is a real SQLite file that another connection holds locked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from activities.contracts import CommandResult
+from domain.commands import CommandKind
+from domain.errors import Unavailable
+from domain.external_orders import external_order
+from domain.instruments import OrderSide
+from domain.orders import Order, OrderStatus, Origin, TimeInForce
+from tests.activities.away import Away, Killed, away, locked, short_waits
+from tests.activities.floor import ABOVE, ACCOUNT_ID, MARKET, Floor, an_order, now, place_task
+from venues.simulation import trading
+from venues.simulation.records import Side
+from venues.simulation.records import TimeInForce as VenueTimeInForce
+from venues.simulation.trading import OrderRequest
+
+__all__ = ["away", "short_waits"]
+
+
+async def closing(away: Away, floor: Floor, **changes: Any) -> Order:
+    """Open a position, and return the order that closes it, not yet placed."""
+    opening = an_order(price=ABOVE, time_in_force=TimeInForce.IOC)
+    await floor.place(opening)
+    await away.access.open(ACCOUNT_ID)
+    return an_order(side=OrderSide.SELL, reduce_only=True, **{**MARKET, **changes})
+
+
+async def place(away: Away, order: Order, **changes: Any) -> CommandResult:
+    return await away.floor.environment.run(away.orders.place, place_task(order, **changes))
+
+
+async def test_a_close_goes_out_and_the_ledger_learns_of_it_once(away: Away, floor: Floor) -> None:
+    order = await closing(away, floor)
+
+    with locked(away.home):
+        result = await place(away, order)
+
+        assert result.definite
+        assert result.order.status is OrderStatus.FILLED
+        assert "journaled" in result.answer
+        assert await floor.storage.orders.get(order.order_id) is None
+        assert [o.filled for o in floor.at_venue()] == [Decimal("0.01"), Decimal("0.01")]
+        # Whoever tries again finds it in the journal.
+        again = await place(away, order)
+        assert again.order.status is OrderStatus.FILLED
+    assert len(floor.at_venue()) == 2
+    assert await away.absorb() == 1
+    assert await away.absorb() == 0
+
+    stored = await floor.stored(order)
+    assert stored.status is OrderStatus.FILLED
+    [row] = await floor.storage.ledger.of_order(order.order_id)
+    assert (row.key.command, row.is_decided) == (CommandKind.PLACE, True)
+    assert await floor.storage.net_positions.quantity(ACCOUNT_ID, "BTC-PERP") == 0
+    found = await place(away, order)
+    assert (found.definite, found.order.status) == (True, OrderStatus.FILLED)
+    assert len(floor.at_venue()) == 2
+    await floor.book_fills()
+    assert (await floor.storage.orders.fill_total(order.order_id)).quantity == Decimal("0.01")
+
+
+async def test_what_may_raise_exposure_waits_for_the_database(away: Away, floor: Floor) -> None:
+    await away.access.open(ACCOUNT_ID)
+    with locked(away.home), pytest.raises(Unavailable):
+        await place(away, an_order())
+    assert floor.at_venue() == []
+    assert not (away.home / "journal").exists()
+
+
+async def test_another_process_finds_it_in_the_journal(away: Away, floor: Floor) -> None:
+    order = await closing(away, floor)
+    with locked(away.home):
+        await place(away, order)
+    other = Away(floor, away.home)
+
+    found = await place(other, order)
+
+    assert found.order.status is OrderStatus.FILLED
+    assert len(floor.at_venue()) == 2
+    assert await other.absorb() == 1
+
+
+async def test_killed_before_the_answer_it_is_resolved_and_never_sent_again(
+    away: Away, floor: Floor
+) -> None:
+    order = await closing(away, floor)
+
+    def kill() -> None:
+        raise Killed
+
+    floor.points.actions["place.answer_read"] = [kill]
+    with locked(away.home), pytest.raises(Killed):
+        await place(away, order)
+    other = Away(floor, away.home)
+
+    waiting = await place(other, order)
+    assert not waiting.definite
+    assert waiting.order.status is OrderStatus.UNKNOWN
+    assert await other.absorb() == 0
+    assert await other.absorb(later_s=11) == 1
+    [row] = await floor.storage.ledger.of_order(order.order_id)
+    assert not row.is_decided
+    resolved = await floor.resolve(order)
+    assert resolved.order.status is OrderStatus.FILLED
+    assert len(floor.at_venue()) == 2
+
+
+async def test_a_row_that_the_database_took_all_the_same_stands_for_it(
+    away: Away, floor: Floor
+) -> None:
+    """The commit's answer was lost: the ledger has the command, and nobody may send that one."""
+    order = await closing(away, floor)
+    with locked(away.home):
+        await place(away, order)
+    [entry] = await away.journal.pending()
+    assert entry.order is not None
+    ledger = floor.storage.ledger
+    draft_row = replace(entry.row, nonce=(entry.row.nonce or 0) - 5, inserted_at=now())
+    await ledger.absorb(draft_row, None, entry.order)
+
+    assert await away.absorb() == 1
+
+    [row] = await ledger.of_order(order.order_id)
+    assert row.nonce == draft_row.nonce
+    assert row.is_decided
+    assert (await floor.stored(order)).status is OrderStatus.FILLED
+
+
+async def test_a_close_that_the_venue_refuses_is_rejected(away: Away, floor: Floor) -> None:
+    await away.access.open(ACCOUNT_ID)
+    order = an_order(side=OrderSide.SELL, reduce_only=True, price=Decimal(60_000))
+    with locked(away.home):
+        result = await place(away, order)
+        assert result.order.status is OrderStatus.REJECTED
+    await away.absorb()
+    assert (await floor.stored(order)).status is OrderStatus.REJECTED
+
+
+async def test_a_cancel_of_an_unknown_order_finds_ours_by_its_ids(away: Away, floor: Floor) -> None:
+    order = await away.resting()
+    account = (await floor.opened_access()).account
+    connector = await floor.connector()
+    [seen] = await connector.open_orders(account)
+    unknown = external_order(account, seen, now())
+
+    with locked(away.home):
+        result = await away.cancel(unknown)
+        assert result.order.status is OrderStatus.CANCELED
+    assert await away.absorb() == 1
+
+    assert (await floor.stored(order)).status is OrderStatus.CANCELED
+    assert await floor.storage.orders.get(unknown.order_id) is None
+    [cancel] = await away.cancels(order)
+    assert cancel.is_decided
+
+
+async def test_a_cancel_of_somebody_elses_order_is_kept_as_external(
+    away: Away, floor: Floor
+) -> None:
+    await away.access.open(ACCOUNT_ID)
+    by_hand(floor)
+    account = (await floor.opened_access()).account
+    [seen] = await (await floor.connector()).open_orders(account)
+    unknown = external_order(account, seen, now())
+
+    with locked(away.home):
+        await away.cancel(unknown)
+    assert await away.absorb() == 1
+    assert await away.absorb() == 0
+
+    kept = await floor.stored(unknown)
+    assert (kept.origin, kept.status) == (Origin.EXTERNAL, OrderStatus.CANCELED)
+
+
+def by_hand(floor: Floor) -> None:
+    """Have somebody else place a resting order of the account."""
+    exchange = floor.venue.exchange
+    request = OrderRequest(
+        symbol="BTC",
+        side=Side.BUY,
+        price=Decimal(40_000),
+        quantity=Decimal("0.02"),
+        time_in_force=VenueTimeInForce.GTC,
+    )
+    with exchange.action("order"):
+        trading.place(exchange.tables, exchange.switches, floor.opened["address"], request)
