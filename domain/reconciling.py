@@ -264,7 +264,7 @@ class _Work:
         """Compare positions; what holds over two looks is corrected."""
         moving = {fill.symbol for fill in self._ledger.unbooked}
         moving |= self._folded_symbols()
-        moving |= {one.listed.symbol for one in self._adoptions}
+        moving |= {one.listed.symbol for one in self._adoptions if one.listed.filled_quantity}
         for symbol in sorted({*self._venue.positions, *self._ledger.net_positions, *moving}):
             theirs = self._venue.positions.get(symbol, Decimal(0))
             ours = self._ledger.net_positions.get(symbol, Decimal(0))

@@ -294,6 +294,8 @@ class OrderWorkflow:
         self._reconsider = False
         try:
             await self._adopt()
+            status = self._life.order.status.value
+            self._life = replace(self._life, last_answer=f"looked into the ledger: {status}")
         except FailureError as error:
             # Whoever asked was wrong: the ledger has nothing of this order yet.
             self._life = replace(self._life, last_answer=f"nothing known: {error.cause or error}")
@@ -399,7 +401,9 @@ class OrderWorkflow:
         )
         self._life = lifecycle.request(self._life, request.request_id, "resolve")
         self._life = lifecycle.answered(self._life, request.request_id, None)
-        self._life = replace(self._life, unresolved=())
+        word = f"operator {request.by}: {request.verdict}, {request.reason}"
+        waits = "; the venue's word outranks it, by the feed or the next reconciliation"
+        self._life = replace(self._life, unresolved=(), last_answer=word + waits)
         self._life = lifecycle.after_report(self._life, adoption.order)
         self._touched = True
         return await self._reply(request.request_id)

@@ -17,7 +17,7 @@ from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 
 from domain.orders import Order, OrderStatus, Verdict
 from tests.activities.floor import ABOVE, ACCOUNT_ID, MARKET, TAKING, an_order, place_task, until
-from tests.workflows import closing_scenarios, halt_scenarios
+from tests.workflows import closing_scenarios, halt_scenarios, reconcile_scenarios
 from tests.workflows.stage import NAMESPACE, Stage, a_report
 from venues.simulation.faults import FaultKind
 from workflows import ids
@@ -341,10 +341,13 @@ def _of(live: Callable[[Stage], Awaitable[str]]) -> Scenario:
     return scenario
 
 
-SCENARIOS |= {each.__name__: _of(each) for each in closing_scenarios.ALL}
+SCENARIOS |= {
+    each.__name__: _of(each) for each in (*closing_scenarios.ALL, *reconcile_scenarios.ALL)
+}
 
 GO_ON_AS_NEW = (
     frozenset({"goes_on_as_new", "gone_on_as_new", "account_halt_gone_on_as_new"})
     | closing_scenarios.GO_ON_AS_NEW
+    | reconcile_scenarios.GO_ON_AS_NEW
 )
 """Those that need a server which suggests it."""

@@ -39,6 +39,7 @@ from workflows.kill_switch import KillSwitchWorkflow
 from workflows.leverage import SetLeverageWorkflow
 from workflows.order import OrderWorkflow
 from workflows.payloads import PayloadKeys, data_converter
+from workflows.reconcile import ReconcileWorkflow
 from workflows.rotation import RotateCredentialWorkflow
 
 KEYS = PayloadKeys("test", {"test": b"the key of the recorded history"[:31] + b"."})
@@ -214,6 +215,7 @@ def replayer_of(keys: PayloadKeys) -> Replayer:
             BracketWorkflow,
             AccountHaltWorkflow,
             KillSwitchWorkflow,
+            ReconcileWorkflow,
         ],
         data_converter=data_converter(keys),
         namespace=NAMESPACE,
