@@ -68,6 +68,7 @@ from workflows.account_read import ReadAccountWorkflow
 from workflows.bracket import BracketWorkflow
 from workflows.client import OrderWorkflows, connect
 from workflows.close import CloseWorkflow
+from workflows.closing_sweep import ClosingSweep
 from workflows.halt_client import HaltSweep, KillSwitchWorkflows
 from workflows.ids import core_queue, venue_queue
 from workflows.kill_switch import KillSwitchWorkflow
@@ -303,8 +304,10 @@ def _chores(
 ) -> tuple[Coroutine[Any, Any, None], ...]:
     """Return what is to be done again and again beside serving."""
     sweep = _sweeper(storage, OrderWorkflows(client))
+    closes = ClosingSweep.over(client, storage.closes, storage.brackets, _now)
     return (
         _chore("sweep", settings.worker_sweep_every_s, sweep),
+        _chore("closes", settings.worker_sweep_every_s, closes.run),
         _chore("halts", HALT_SWEEP_EVERY_S, _halt_sweeper(storage, client)),
         _chore("markets", MARKETS_EVERY_S, lambda: _save_markets(storage, connectors)),
         _chore("clock", CLOCK_EVERY_S, lambda: _measure(storage, connectors)),

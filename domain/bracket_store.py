@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from domain.brackets import BracketState
@@ -34,6 +35,10 @@ class BracketStore(Protocol):
 
     async def get(self, bracket_id: str) -> BracketState | None:
         """Return a bracket, or None."""
+        ...
+
+    async def unfinished(self, *, before: datetime) -> tuple[BracketState, ...]:
+        """Return those of all owners that have not ended and were last written before a time."""
         ...
 
     async def page(self, wanted: BracketFilter) -> tuple[BracketState, ...]:

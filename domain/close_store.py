@@ -7,6 +7,7 @@ Each method is one transaction, and what it returned is committed. Errors are th
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from domain.closing import ClosePlan, CloseState
@@ -49,6 +50,10 @@ class CloseStore(Protocol):
 
     async def plan(self, close_id: str) -> ClosePlan | None:
         """Return what was asked under this id itself, joined or not, or None."""
+        ...
+
+    async def unfinished(self, *, before: datetime) -> tuple[CloseState, ...]:
+        """Return those of all owners that have not ended and were last written before a time."""
         ...
 
     async def page(self, wanted: CloseFilter) -> tuple[CloseState, ...]:

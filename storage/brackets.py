@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, select, update
@@ -70,6 +71,16 @@ class SqlBracketStore:
         """Return a bracket, or None."""
         found = await self._database.fetch_one(_READ, {"a_bracket_id": bracket_id})
         return None if found is None else _states.decode(found.body)
+
+    async def unfinished(self, *, before: datetime) -> tuple[BracketState, ...]:
+        """Return those of all owners that have not ended and were last written before a time."""
+        query = (
+            select(brackets.c.body)
+            .where(~brackets.c.ended, brackets.c.updated_at < before)
+            .order_by(brackets.c.created_at, brackets.c.bracket_id)
+        )
+        rows = await self._database.fetch_all(query)
+        return tuple(_states.decode(row.body) for row in rows)
 
     async def page(self, wanted: BracketFilter) -> tuple[BracketState, ...]:
         """Return brackets, newest first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, select, update
@@ -100,6 +101,16 @@ class SqlCloseStore:
         """Return what was asked under this id itself, joined or not, or None."""
         found = await self._database.fetch_one(_READ, _key(close_id))
         return None if found is None else _plans.decode(found.plan)
+
+    async def unfinished(self, *, before: datetime) -> tuple[CloseState, ...]:
+        """Return those of all owners that have not ended and were last written before a time."""
+        query = (
+            select(closes.c.body)
+            .where(~closes.c.ended, closes.c.updated_at < before)
+            .order_by(closes.c.created_at, closes.c.close_id)
+        )
+        rows = await self._database.fetch_all(query)
+        return tuple(_states.decode(row.body) for row in rows)
 
     async def page(self, wanted: CloseFilter) -> tuple[CloseState, ...]:
         """Return closes, newest first; those that joined another are not told twice."""

@@ -13,7 +13,7 @@ from temporalio.client import (
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
-from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
@@ -44,23 +44,34 @@ class BracketWorkflows:
         Raises:
             Unavailable: Temporal does not answer; start it again with the same id.
         """
+        await self._start(plan, WorkflowIDReusePolicy.REJECT_DUPLICATE)
+
+    async def adopt(self, plan: BracketPlan) -> bool:
+        """Start a workflow for a bracket that nobody drives; False if one does, or it completed.
+
+        Raises:
+            Unavailable: Temporal does not answer.
+        """
+        return await self._start(plan, WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY)
+
+    async def _start(self, plan: BracketPlan, reuse: WorkflowIDReusePolicy) -> bool:
         try:
             await self._client.start_workflow(
                 BracketWorkflow.run,
                 BracketStart(plan=plan),
                 id=ids.bracket_workflow_id(plan.bracket_id),
                 task_queue=ids.venue_queue(plan.entry.venue),
-                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                id_reuse_policy=reuse,
                 task_timeout=policies.TASK_TIMEOUT,
                 search_attributes=ids.order_attributes(plan.entry),
                 static_summary=bracket_describing.summary(plan),
                 rpc_timeout=SIGNAL_TIMEOUT,
             )
         except WorkflowAlreadyStartedError:
-            return
+            return False
         except (RPCError, RuntimeError) as error:
             raise unreached(error) from None
+        return True
 
     async def end(self, bracket_id: str, request_id: str, *, wait_s: float) -> BracketAnswer:
         """Cancel a bracket's entry and exits; what was entered stays open.

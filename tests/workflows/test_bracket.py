@@ -38,8 +38,11 @@ async def test_target_reached(desk: Desk) -> None:
     assert "TAKE_PROFIT 0.1" in end.reason
     assert not desk.exits(), "the stop is canceled"
     assert desk.held == 0
-    kept = await desk.floor.storage.brackets.get(desk.plan.bracket_id)
-    assert kept == end
+
+    async def kept() -> bool:
+        return await desk.floor.storage.brackets.get(desk.plan.bracket_id) == end
+
+    await until(kept, what="the end in the database")
 
 
 async def test_stop_reached_by_percent_of_a_short_entry(desk: Desk) -> None:
