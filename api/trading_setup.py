@@ -17,7 +17,7 @@ from api.context import Caller, Ctx, Wait
 from api.failures import respond
 from api.fields import whole
 from api.placing import market_for
-from api.problems import NOT_SENT, Problem, ProblemError
+from api.problems import Problem, ProblemError, invalid_input
 from api.strict_json import StrictRoute
 from api.views import AccountView, View, account_view
 from domain.accounts import MarginMode
@@ -121,7 +121,7 @@ async def set_leverage(
     market = await market_for(context, account, symbol)
     if body.leverage > market.max_leverage:
         detail = f"expected 1 to {market.max_leverage} for {symbol}, found {body.leverage}"
-        raise ProblemError(_refused(detail))
+        raise ProblemError(invalid_input("/leverage", detail))
     answer = await context.ask(
         context.parts.leverage_desk.set(
             account,
@@ -158,6 +158,6 @@ def _refused(detail: str) -> Problem:
         status=HTTPStatus.UNPROCESSABLE_ENTITY,
         code="leverage_refused",
         detail=detail,
-        outcome=NOT_SENT,
+        outcome="rejected",
         errors=({"pointer": "/leverage", "detail": detail},),
     )

@@ -15,13 +15,17 @@ from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 
+from domain.accounts import MarginMode
 from domain.orders import Order, OrderStatus, Verdict
+from sealing.box import BoxLabel, CredentialPart, seal
 from tests.activities.floor import ABOVE, ACCOUNT_ID, MARKET, TAKING, an_order, place_task, until
 from tests.workflows import closing_scenarios, halt_scenarios, reconcile_scenarios
 from tests.workflows.stage import NAMESPACE, Stage, a_report
 from venues.simulation.faults import FaultKind
 from workflows import ids
 from workflows.account_read_client import AccountReads
+from workflows.leverage_client import Leverages
+from workflows.rotation_client import Rotations
 
 SUGGEST_AFTER_EVENTS = 30
 """After how many events the recorder's server suggests to continue as new."""
@@ -303,6 +307,27 @@ async def account_halt_gone_on_as_new(stage: Stage) -> Kept:
     return Kept(await halt_scenarios.account_halt_gone_on_as_new(stage))
 
 
+async def leverage_set(stage: Stage) -> Kept:
+    account = await stage.floor.storage.accounts.get(ACCOUNT_ID)
+    assert account is not None
+    stage.floor.fault(FaultKind.DROP_AFTER_APPLY, action="updateLeverage")
+    leverages = Leverages(stage.client)
+    await leverages.set(account, "BTC-PERP", 7, MarginMode.ISOLATED, wait_s=20)
+    return Kept(ids.leverage_workflow_id(ACCOUNT_ID, "BTC-PERP"))
+
+
+async def credential_refused(stage: Stage) -> Kept:
+    account = await stage.floor.storage.accounts.get(ACCOUNT_ID)
+    assert account is not None
+    label = BoxLabel(account_id=ACCOUNT_ID, venue="hyperliquid", part=CredentialPart.TRADING)
+    sealed = seal(b"0x" + b"7" * 64, stage.floor.key.public, label)
+    await stage.floor.storage.rotation.propose(ACCOUNT_ID, trading=sealed, feed=None)
+    result = await Rotations(stage.client).rotate(account, wait_s=20)
+    assert result is not None
+    assert result.refusal is not None
+    return Kept(ids.rotation_workflow_id(ACCOUNT_ID))
+
+
 SCENARIOS: dict[str, Scenario] = {
     scenario.__name__: scenario
     for scenario in (
@@ -327,6 +352,8 @@ SCENARIOS: dict[str, Scenario] = {
         gone_on_as_new,
         account_verified,
         account_read,
+        leverage_set,
+        credential_refused,
         kill_switch,
         account_halted,
         account_halt_gone_on_as_new,
