@@ -35,6 +35,7 @@ from activities.emergency_journal import (
     EmergencyCommands,
     absorb_journal,
 )
+from activities.guarding import GuardActivities
 from activities.halting import AccountHaltActivities, KillSwitchActivities
 from activities.leverage import LeverageActivities
 from activities.mark_prices import MarkPrices
@@ -69,6 +70,7 @@ from workflows.bracket import BracketWorkflow
 from workflows.client import OrderWorkflows, connect
 from workflows.close import CloseWorkflow
 from workflows.closing_sweep import ClosingSweep
+from workflows.guard import GuardWorkflow
 from workflows.halt_client import HaltSweep, KillSwitchWorkflows
 from workflows.ids import core_queue, venue_queue
 from workflows.kill_switch import KillSwitchWorkflow
@@ -354,6 +356,7 @@ def venue_worker(
     resolution = parts.resolution(injected)
     closing = CloseActivities(injected, storage.closes)
     brackets = BracketActivities(injected, storage.brackets)
+    guarding = GuardActivities(injected, storage.conditions)
     halting = AccountHaltActivities(injected, orders, storage.closes)
     accounts = AccountActivities(accounts=storage.accounts, access=access, connectors=connectors)
     credentials = CredentialActivities(
@@ -387,6 +390,7 @@ def venue_worker(
             SetLeverageWorkflow,
             CloseWorkflow,
             BracketWorkflow,
+            GuardWorkflow,
             AccountHaltWorkflow,
             ReconcileWorkflow,
         ],
@@ -408,6 +412,8 @@ def venue_worker(
             closing.keep,
             brackets.look,
             brackets.keep,
+            guarding.look,
+            guarding.keep,
             halting.look,
             halting.cancel_directly,
             reconciling.begin,

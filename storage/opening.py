@@ -212,7 +212,7 @@ async def open_storage(database_url: str, home: Path) -> Storage:
         kill_switches=SqlKillSwitchStore(database),
         closes=SqlCloseStore(database),
         brackets=SqlBracketStore(database),
-        conditions=SqlConditionStore(database),
+        conditions=SqlConditionStore(database, told=listeners.tell),
         positions=SqlPositionStore(database),
         signer_nonces=SqlSignerNonces(database),
         rotation=SqlCredentialRotation(database),

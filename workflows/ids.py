@@ -5,6 +5,7 @@ from __future__ import annotations
 from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 
 from domain.closing import ClosePlan
+from domain.guarding import GuardPlan
 from domain.halts import HaltScope
 from domain.orders import Order
 
@@ -32,6 +33,11 @@ def close_workflow_id(account_id: str, symbol: str) -> str:
 def bracket_workflow_id(bracket_id: str) -> str:
     """Return the id of a bracket's workflow."""
     return f"bracket-{bracket_id}"
+
+
+def guard_workflow_id(condition_id: str) -> str:
+    """Return the id of the workflow that guards a position by conditions."""
+    return f"guard-{condition_id}"
 
 
 def account_workflow_id(account_id: str) -> str:
@@ -87,8 +93,8 @@ def order_attributes(order: Order) -> TypedSearchAttributes:
     return TypedSearchAttributes(pairs)
 
 
-def close_attributes(plan: ClosePlan) -> TypedSearchAttributes:
-    """Return what a close's workflow is found by."""
+def close_attributes(plan: ClosePlan | GuardPlan) -> TypedSearchAttributes:
+    """Return what the workflow of a close, or of a guard, is found by."""
     pairs: list[SearchAttributePair[str]] = [
         SearchAttributePair(VENUE, plan.venue),
         SearchAttributePair(ACCOUNT, plan.account_id),

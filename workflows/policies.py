@@ -52,6 +52,9 @@ HALT_LISTEN = timedelta(seconds=20)
 HALT_ATTENTION_AFTER = timedelta(seconds=60)
 """How long stopping an account may take before it asks for an operator; it goes on trying."""
 
+GUARD_HELD_UP = timedelta(seconds=2)
+"""How long a guard waits for another close of its position before it looks again."""
+
 FIRST_PAUSE = timedelta(milliseconds=250)
 LONGEST_PAUSE = timedelta(seconds=5)
 JITTER = 0.2

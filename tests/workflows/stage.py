@@ -35,6 +35,7 @@ from workflows.account_read import ReadAccountWorkflow
 from workflows.bracket import BracketWorkflow
 from workflows.client import OrderWorkflows, Placement, connect
 from workflows.close import CloseWorkflow
+from workflows.guard import GuardWorkflow
 from workflows.kill_switch import KillSwitchWorkflow
 from workflows.leverage import SetLeverageWorkflow
 from workflows.order import OrderWorkflow
@@ -213,6 +214,7 @@ def replayer_of(keys: PayloadKeys) -> Replayer:
             SetLeverageWorkflow,
             CloseWorkflow,
             BracketWorkflow,
+            GuardWorkflow,
             AccountHaltWorkflow,
             KillSwitchWorkflow,
             ReconcileWorkflow,

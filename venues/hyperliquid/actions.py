@@ -76,6 +76,8 @@ def _check_kind(order: PlaceOrder) -> None:
         )
     if order.post_only and (kind is not OrderType.LIMIT or order.time_in_force is TimeInForce.IOC):
         raise InvalidInput("post_only", "expected a limit order that may rest (LIMIT, GTC)")
+    if order.position_bound and not (order.reduce_only and kind.is_trigger):
+        raise InvalidInput("position_bound", "expected a reduce-only trigger order")
     if kind.is_trigger != (order.trigger_price is not None):
         expected = "a trigger price" if kind.is_trigger else "no trigger price"
         raise InvalidInput("trigger_price", f"expected {expected} for {kind}")
@@ -123,9 +125,10 @@ def place_composer(instrument: Instrument, order: PlaceOrder) -> MessageComposer
     """
     check_place(instrument, order)
     template = order_wire(instrument, order, "")
+    grouping = Grouping.POSITION_EXITS if order.position_bound else Grouping.NONE
 
     def compose(slot: CommandSlot) -> str:
-        return to_json(order_action([{**template, "c": slot.client_order_id}], Grouping.NONE))
+        return to_json(order_action([{**template, "c": slot.client_order_id}], grouping))
 
     return compose
 
