@@ -44,8 +44,10 @@ class SqlReconciliations:
     def __init__(self, database: Database, *, now: Clock = utc_now) -> None:
         self._database = database
         self._now = now
-        self._insert = database.insert(reconciliations).on_conflict_do_nothing(
-            index_elements=["reconciliation_id"]
+        self._insert = (
+            database.insert(reconciliations)
+            .on_conflict_do_nothing(index_elements=["reconciliation_id"])
+            .returning(reconciliations.c.reconciliation_id)
         )
         keep = database.insert(reconciliation_findings)
         self._keep = keep.on_conflict_do_update(
@@ -69,7 +71,7 @@ class SqlReconciliations:
 
         def work(connection: Connection) -> Reconciliation:
             try:
-                is_new = connection.execute(self._insert, values).rowcount == 1
+                is_new = connection.execute(self._insert, values).first() is not None
             except IntegrityError:
                 raise NotFound(f"no account {reconciliation.account_id!r}") from None
             if is_new:
