@@ -175,7 +175,11 @@ class OrderActivities:
         if refusal is not None and not order.reduce_only:
             raise RiskRefused(refusal)
         price = task.price
-        if price is None:
+        if price is None and order.trigger_price is not None:
+            # Bounded from where it triggers: the present price may be far from there.
+            instrument = await connector.instrument(order.symbol)
+            price = instrument.worst_price(order.side, order.trigger_price, order.max_slippage_bps)
+        elif price is None:
             price = await connector.price_bound(order.symbol, order.side, order.max_slippage_bps)
         return PlaceOrder(
             symbol=order.symbol,

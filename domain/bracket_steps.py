@@ -233,7 +233,7 @@ def leg_order(
     entry, side = plan.entry, plan.exit_side
     price = None
     if step.trigger_price is not None:
-        price = bound_of(instrument, side, step.trigger_price, plan.max_slippage_bps)
+        price = instrument.worst_price(side, step.trigger_price, plan.max_slippage_bps)
     number = step.number
     return Order(
         order_id=leg_order_id(plan.bracket_id, number),
@@ -256,19 +256,6 @@ def leg_order(
         origin=Origin.BRACKET,
         parent_id=plan.bracket_id,
     )
-
-
-def bound_of(
-    instrument: Instrument, side: OrderSide, trigger: Decimal, slippage_bps: int
-) -> Decimal:
-    """Return the worst valid price of a market order that triggers at `trigger`."""
-    share = Decimal(slippage_bps) / 10_000
-    worst = trigger * (1 + share if side is OrderSide.BUY else 1 - share)
-    # Rounded outward: a bound between two steps would make the order miss by less than one.
-    rule = instrument.price_rule
-    if side is OrderSide.BUY:
-        return rule.ceiling(worst)
-    return max(rule.floor(worst), rule.step_at(worst))
 
 
 def entered(state: BracketState) -> BracketState:

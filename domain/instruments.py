@@ -111,6 +111,18 @@ class Instrument:
         rule = self.price_rule
         return rule.floor(price) if side is OrderSide.BUY else rule.ceiling(price)
 
+    def worst_price(self, side: OrderSide, reference: Decimal, slippage_bps: int) -> Decimal:
+        """Return the worst valid price within `slippage_bps` of `reference`, rounded outward.
+
+        A bound between two valid prices would make an order miss by less than one step.
+        """
+        share = Decimal(slippage_bps) / 10_000
+        rule = self.price_rule
+        if side is OrderSide.BUY:
+            return rule.ceiling(reference * (1 + share))
+        worst = reference * (1 - share)
+        return max(rule.floor(worst), rule.step_at(worst))
+
     def check_price(self, field: str, price: Decimal) -> None:
         """Check that the market takes `price`.
 

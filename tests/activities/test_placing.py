@@ -12,8 +12,9 @@ from activities.commands import DECIDE_PAUSES_S, CommandCarrier, describe
 from activities.orders import OrderActivities
 from domain.accounts import AccountState
 from domain.errors import CorruptState, Unavailable
+from domain.instruments import OrderSide
 from domain.order_fold import with_closure
-from domain.orders import Closure, Concern, OrderStatus, Verdict
+from domain.orders import Closure, Concern, OrderStatus, OrderType, Verdict
 from domain.outcomes import Accepted, Acknowledged, Rejected, SendResult, Unknown
 from domain.timeline import EventKind, TimelineEvent
 from tests.activities.floor import (
@@ -335,3 +336,19 @@ async def test_a_definite_outcome_stays(floor: Floor) -> None:
 
 def test_an_acknowledgement_is_shown_as_no_verdict() -> None:
     assert describe(Acknowledged(venue_order_id="7")) == "acknowledged, no verdict yet"
+
+
+async def test_a_stop_is_bounded_from_where_it_triggers(floor: Floor) -> None:
+    """A bound near the present price would keep it from filling where it is needed."""
+    order = an_order(
+        order_type=OrderType.STOP_MARKET,
+        side=OrderSide.BUY,
+        price=None,
+        trigger_price=Decimal(80_000),
+        max_slippage_bps=100,
+    )
+
+    await floor.place(order)
+
+    placed = floor.one_at_venue()
+    assert placed.price == 80_800

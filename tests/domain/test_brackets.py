@@ -387,6 +387,5 @@ def test_the_order_of_a_market_close_and_of_a_short() -> None:
     assert (order.side, order.price) == (OrderSide.BUY, None)
     assert order.time_in_force is TimeInForce.IOC
     assert plan.position_side is PositionSide.SHORT
-    bound = bracket_steps.bound_of(BTC, OrderSide.BUY, Decimal("100.3"), 500)
-    assert bound == Decimal("105.4")
-    assert bracket_steps.bound_of(BTC, OrderSide.SELL, Decimal("0.1"), 9_999) == Decimal("0.1")
+    assert BTC.worst_price(OrderSide.BUY, Decimal("100.3"), 500) == Decimal("105.4")
+    assert BTC.worst_price(OrderSide.SELL, Decimal("0.1"), 9_999) == Decimal("0.1")
