@@ -1,4 +1,7 @@
-"""`perp-dex account`: register and list accounts. A key is never an argument of a command."""
+"""`perp-dex account`: registering and listing; the rest is in its other files.
+
+A key is never an argument of a command.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli import reconciliation, trading_setup
+from cli import account_changes, account_groups, reconciliation, trading_setup
 from cli.connection import ask
 from cli.exit_codes import ExitCode
 from cli.key_input import read_key
-from cli.options import Json
+from cli.options import Group, Json, Venue
 from cli.output import print_fields, print_json, print_table, say
 from cli.usage import one_of
 
@@ -18,16 +21,18 @@ if TYPE_CHECKING:
     from perp_dex_client import Account
 
 app = typer.Typer(no_args_is_help=True, help="Register and look at accounts.")
+account_changes.register(app)
 trading_setup.register(app)
 reconciliation.register(app)
+app.add_typer(account_groups.app, name="group")
 
 VenueName = Annotated[str, typer.Option("--venue", "--dex", help="Name of the exchange.")]
 
 
 @app.command("list")
-def list_accounts(as_json: Json = False) -> int:
+def list_accounts(venue: Venue = None, group: Group = None, as_json: Json = False) -> int:
     """List accounts, oldest first."""
-    found = ask(lambda client: client.accounts())
+    found = ask(lambda client: client.account_details.of(venue=venue, group=group))
     if as_json:
         print_json({"accounts": found})
     else:
@@ -48,16 +53,6 @@ def list_accounts(as_json: Json = False) -> int:
             ],
             whole=("account id", "label", "state"),
         )
-    return ExitCode.DONE
-
-
-@app.command("info")
-def info(
-    account: Annotated[str, typer.Argument(metavar="ACCOUNT", help="Label or id.")],
-    as_json: Json = False,
-) -> int:
-    """Show one account."""
-    _print(ask(lambda client: client.account(account)), as_json=as_json)
     return ExitCode.DONE
 
 

@@ -10,6 +10,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on s
 Account = Annotated[
     str | None, typer.Option("--account", help="Label or id; else the default account.")
 ]
+Group = Annotated[str | None, typer.Option("--group", help="Name of a group of accounts.")]
 Venue = Annotated[str | None, typer.Option("--venue", "--dex", help="Name of the exchange.")]
 NetworkName = Annotated[str | None, typer.Option("--network", help="mainnet, testnet or paper.")]
 Timeout = Annotated[

@@ -11,7 +11,7 @@ import typer
 from cli import position_close
 from cli.connection import ask
 from cli.exit_codes import ExitCode
-from cli.options import Account, Json, Venue
+from cli.options import Account, Group, Json, Venue
 from cli.output import print_fields, print_json, print_table, say
 from domain.positions import Protection
 
@@ -28,10 +28,16 @@ Live = Annotated[bool, typer.Option("--live", help="Ask the exchanges first.")]
 
 @app.command("list")
 def list_positions(
-    venue: Venue = None, account: Account = None, live: Live = False, as_json: Json = False
+    venue: Venue = None,
+    account: Account = None,
+    group: Group = None,
+    live: Live = False,
+    as_json: Json = False,
 ) -> int:
     """List open positions: perp-dex position list --dex hyperliquid"""
-    found = ask(lambda client: client.positions.all(venue=venue, account=account, live=live))
+    found = ask(
+        lambda client: client.positions.all(venue=venue, account=account, group=group, live=live)
+    )
     if as_json:
         print_json(found)
     else:
@@ -76,14 +82,17 @@ def pnl(
     ] = None,
     venue: Venue = None,
     account: Account = None,
+    group: Group = None,
     as_json: Json = False,
 ) -> int:
     """Show profit and loss, fees and funding apart: perp-dex position pnl --days 7"""
     if unrealized:
         if days is not None:
             raise typer.BadParameter("--days: what is unrealised is of now; expected none")
-        return _print_unrealized(venue, account, as_json=as_json)
-    found = ask(lambda client: client.positions.pnl(days=days, venue=venue, account=account))
+        return _print_unrealized(venue, account, group, as_json=as_json)
+    found = ask(
+        lambda client: client.positions.pnl(days=days, venue=venue, account=account, group=group)
+    )
     if as_json:
         print_json(found)
         return ExitCode.DONE
@@ -109,10 +118,16 @@ def pnl(
 
 @app.command("risk")
 def risk(
-    venue: Venue = None, account: Account = None, live: Live = False, as_json: Json = False
+    venue: Venue = None,
+    account: Account = None,
+    group: Group = None,
+    live: Live = False,
+    as_json: Json = False,
 ) -> int:
     """Show exposure, margin, and how far each position is from liquidation, nearest first."""
-    found = ask(lambda client: client.positions.all(venue=venue, account=account, live=live))
+    found = ask(
+        lambda client: client.positions.all(venue=venue, account=account, group=group, live=live)
+    )
     nearest = sorted(
         found.positions,
         key=lambda p: Decimal(1_000) if p.liquidation_distance is None else p.liquidation_distance,
@@ -173,8 +188,10 @@ def risk(
     return ExitCode.DONE
 
 
-def _print_unrealized(venue: str | None, account: str | None, *, as_json: bool) -> int:
-    found = ask(lambda client: client.positions.all(venue=venue, account=account))
+def _print_unrealized(
+    venue: str | None, account: str | None, group: str | None, *, as_json: bool
+) -> int:
+    found = ask(lambda client: client.positions.all(venue=venue, account=account, group=group))
     if as_json:
         print_json({"positions": found.positions, "total": found.total})
         return ExitCode.DONE

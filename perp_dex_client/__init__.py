@@ -3,6 +3,16 @@
 Knows the wire of our own API and nothing behind it: no venue, no Temporal, no database.
 """
 
+from perp_dex_client.accounts import (
+    AccountDetail,
+    AccountGroup,
+    AccountsApi,
+    GroupMember,
+    GroupsApi,
+    HeldPosition,
+    Holdings,
+    Removal,
+)
 from perp_dex_client.brackets import Bracket, BracketExit, BracketsApi, Exit
 from perp_dex_client.client import PerpDexClient
 from perp_dex_client.closing import Close, CloseRequest, ClosesApi, ClosingOrder
@@ -57,6 +67,9 @@ from perp_dex_client.watching import OrderEvent, watch_orders
 
 __all__ = [
     "Account",
+    "AccountDetail",
+    "AccountGroup",
+    "AccountsApi",
     "ApiError",
     "ApiProblem",
     "Balance",
@@ -77,10 +90,14 @@ __all__ = [
     "Exposure",
     "Fill",
     "Finding",
+    "GroupMember",
+    "GroupsApi",
     "HaltAnswer",
     "Halts",
     "HaltsApi",
+    "HeldPosition",
     "History",
+    "Holdings",
     "InvalidRequest",
     "KillSwitch",
     "Level",
@@ -103,6 +120,7 @@ __all__ = [
     "ReconciliationCounts",
     "Reconciliations",
     "ReconciliationsApi",
+    "Removal",
     "ResumeAnswer",
     "Risk",
     "RiskHalt",

@@ -15,6 +15,7 @@ from urllib.parse import quote
 import msgspec
 
 from domain.numbers import plain
+from perp_dex_client.accounts import AccountsApi, GroupsApi
 from perp_dex_client.brackets import BracketsApi
 from perp_dex_client.closing import ClosesApi
 from perp_dex_client.errors import ServiceBusy, Unreachable, UnreadableAnswer
@@ -55,6 +56,9 @@ class PerpDexClient:
 
     def __init__(self, base_url: str, token: str, *, retry_within_s: float = 10.0) -> None:
         self._transport = Transport(base_url, token, retry_within_s=retry_within_s)
+        #: Accounts with what belongs to them, and their groups.
+        self.account_details = AccountsApi(self._transport)
+        self.groups = GroupsApi(self._transport)
         #: Positions, profit and balances.
         self.positions = PositionsApi(self._transport)
         #: Entries with a target and a stop.

@@ -130,11 +130,12 @@ class PositionsApi:
         *,
         venue: str | None = None,
         account: str | None = None,
+        group: str | None = None,
         symbol: str | None = None,
         live: bool = False,
     ) -> Positions:
         """Return open positions; `live` has the venues asked first."""
-        wanted = {"venue": venue, "account": account, "symbol": symbol}
+        wanted = {"venue": venue, "account": account, "group": group, "symbol": symbol}
         return await self._get("/api/v1/positions", wanted, Positions, live=live)
 
     async def of(self, position_id: str, *, live: bool = False) -> Positions:
@@ -148,6 +149,7 @@ class PositionsApi:
         days: int | None = None,
         venue: str | None = None,
         account: str | None = None,
+        group: str | None = None,
         symbol: str | None = None,
     ) -> Pnl:
         """Return profit and loss of the last `days`, or of all time."""
@@ -155,6 +157,7 @@ class PositionsApi:
             "days": None if days is None else str(days),
             "venue": venue,
             "account": account,
+            "group": group,
             "symbol": symbol,
         }
         return await self._get("/api/v1/pnl", wanted, Pnl)
