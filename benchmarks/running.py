@@ -29,6 +29,7 @@ class Stack:
     home: Path
     api_url: str
     control_url: str
+    venue_url: str
     temporal_address: str
     pids: dict[str, int]
     account: str
@@ -71,6 +72,7 @@ def running_stack(home: Path) -> Iterator[Stack]:
             home=home,
             api_url=status["api_url"],
             control_url=status["sim_control_url"],
+            venue_url=processes["sim-hyperliquid"]["endpoint"],
             temporal_address=processes["temporal"]["endpoint"],
             pids={name: p["pid"] for name, p in processes.items()},
             account=account["account_id"],
