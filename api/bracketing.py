@@ -11,7 +11,7 @@ from http import HTTPStatus
 
 from api.bodies import ExitBody, PlaceOrderBody
 from api.context import Context
-from api.problems import UNKNOWN, ProblemError, invalid_input, unavailable
+from api.problems import UNKNOWN, Problem, ProblemError, invalid_input, unavailable
 from domain.brackets import BracketPlan, BracketState
 from domain.errors import Conflict, Unavailable
 from domain.instruments import Instrument, OrderSide
@@ -77,14 +77,16 @@ def unclear(error: ProblemError) -> ProblemError:
     """Return what a refused start of the entry means once its bracket runs: it may be placed."""
     if error.problem.status != HTTPStatus.SERVICE_UNAVAILABLE:
         return error
-    return ProblemError(
-        replace(
-            error.problem,
-            code="start_unclear",
-            outcome=UNKNOWN,
-            detail="the bracket has begun and may place its entry; repeat with the same "
-            "Idempotency-Key to learn the outcome, never with another",
-        )
+    return ProblemError(_unclear(error.problem))
+
+
+def _unclear(problem: Problem) -> Problem:
+    return replace(
+        problem,
+        code="start_unclear",
+        outcome=UNKNOWN,
+        detail="the bracket may have begun, and may place its entry; repeat with the same "
+        "Idempotency-Key to learn the outcome, never with another",
     )
 
 
@@ -93,7 +95,7 @@ async def start_bracket(context: Context, plan: BracketPlan) -> Order:
 
     Raises:
         Conflict: the key named another order before.
-        ProblemError: 503, the start may not have happened; the same key may be used again.
+        ProblemError: 503, outcome unknown: whether the start happened is not known.
     """
     kept = await context.parts.brackets.keep(BracketState(plan=plan))
     if kept.plan.entry.fingerprint != plan.entry.fingerprint:
@@ -104,7 +106,6 @@ async def start_bracket(context: Context, plan: BracketPlan) -> Order:
     try:
         await context.ask(context.parts.bracket_desk.start(kept.plan))
     except Unavailable as error:
-        raise ProblemError(
-            unavailable(f"{error}; nothing was sent, the same key may be used again")
-        ) from None
+        # Whether the start arrived is not known, and it places the entry.
+        raise ProblemError(_unclear(unavailable(str(error)))) from None
     return kept.plan.entry

@@ -29,10 +29,6 @@ class BracketStore(Protocol):
         """Write how far a bracket is, unless it has ended already; return what is kept."""
         ...
 
-    async def withdraw(self, bracket_id: str) -> None:
-        """Forget a bracket that was asked for and provably never begun."""
-        ...
-
     async def get(self, bracket_id: str) -> BracketState | None:
         """Return a bracket, or None."""
         ...

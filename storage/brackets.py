@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from domain.bracket_store import BracketFilter
 from domain.brackets import BracketState, BracketStatus
@@ -54,18 +54,6 @@ class SqlBracketStore:
 
     def _read_locked(self) -> Any:
         return _READ if self._database.is_sqlite else _READ.with_for_update()
-
-    async def withdraw(self, bracket_id: str) -> None:
-        """Forget a bracket that was asked for and provably never begun."""
-        gone = delete(brackets).where(
-            brackets.c.bracket_id == bracket_id,
-            brackets.c.status == BracketStatus.REQUESTED.value,
-        )
-
-        def work(connection: Connection) -> None:
-            connection.execute(gone)
-
-        await self._database.write(work)
 
     async def get(self, bracket_id: str) -> BracketState | None:
         """Return a bracket, or None."""

@@ -68,14 +68,16 @@ async def test_a_key_whose_entry_never_came_to_the_database(api: Api) -> None:
     assert (await api.place(**EXITS, client_key="k")).status_code == 201
 
 
-async def test_a_bracket_that_cannot_start_sends_nothing(api: Api) -> None:
+async def test_a_bracket_that_may_not_have_started_is_unclear(api: Api) -> None:
     api.brackets.script = "away"
 
-    answer = await api.place(**EXITS)
+    answer = await api.place(**EXITS, client_key="k")
 
     assert answer.status_code == 503
-    assert answer.json()["outcome"] == "not_sent"
+    assert answer.json()["outcome"] == "unknown"
     assert not api.desk.starts
+    api.brackets.script = "start"
+    assert (await api.place(**EXITS, client_key="k")).status_code == 201
 
 
 async def test_an_entry_refused_by_temporal_may_come_all_the_same(api: Api) -> None:

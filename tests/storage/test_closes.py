@@ -172,3 +172,13 @@ async def test_live_closing_orders(closes: SqlCloseStore, orders: SqlOrderStore)
     found = await closes.live_orders("acc", "BTC-PERP")
 
     assert {order.order_id for order in found} == {live.order_id, flatten.order_id}
+
+
+async def test_what_has_not_ended(closes: SqlCloseStore, clock: Clock) -> None:
+    state = running(a_plan())
+    await closes.keep(state)
+    await closes.keep(replace(running(a_plan("ended")), status=CloseStatus.DONE))
+    now = clock()
+
+    assert await closes.unfinished(before=now) == ()
+    assert await closes.unfinished(before=now + timedelta(seconds=1)) == (state,)

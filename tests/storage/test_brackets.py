@@ -1,0 +1,109 @@
+"""Brackets in SQL, on both databases: kept once, never taken back, found again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from domain.bracket_store import BracketFilter
+from domain.brackets import (
+    BracketPlan,
+    BracketState,
+    BracketStatus,
+    ExitRule,
+    Leg,
+    LegKind,
+    OnFailure,
+    leg_order_id,
+)
+from domain.timeline import EventKind, TimelineEvent
+from storage.accounts import SqlAccountStore
+from storage.brackets import SqlBracketStore
+from storage.engine import Database
+from storage.orders import SqlOrderStore
+from tests.domain.closing_building import BTC
+from tests.storage.builders import CREATED_AT, an_order
+from tests.storage.conftest import Clock
+
+
+@pytest.fixture
+def brackets(database: Database, accounts: SqlAccountStore, clock: Clock) -> SqlBracketStore:
+    return SqlBracketStore(database, now=clock)
+
+
+def a_state(key: str = "entry", **changes: Any) -> BracketState:
+    entry = an_order(key, **changes)
+    plan = BracketPlan(
+        entry=replace(entry, parent_id=entry.order_id),
+        take_profit=ExitRule(price=Decimal("50000.5")),
+        stop_loss=ExitRule(percent=Decimal("2.50")),
+        on_failure=OnFailure.ALERT,
+    )
+    leg = Leg(
+        kind=LegKind.STOP_LOSS,
+        order_id=leg_order_id(plan.bracket_id, 0),
+        quantity=Decimal("0.10"),
+        trigger_price=Decimal("43875.0"),
+    )
+    return BracketState(
+        plan=plan, status=BracketStatus.ENTERING, legs=(leg,), instrument=BTC, entry_started=True
+    )
+
+
+async def test_a_bracket_is_kept_as_it_was(brackets: SqlBracketStore) -> None:
+    state = a_state()
+
+    assert await brackets.keep(state) == state
+    assert await brackets.get(state.plan.bracket_id) == state
+    assert await brackets.get("nothing") is None
+
+
+async def test_a_request_takes_nothing_back_and_an_end_is_for_ever(
+    brackets: SqlBracketStore,
+) -> None:
+    state = a_state()
+    await brackets.keep(state)
+    assert await brackets.keep(BracketState(plan=state.plan)) == state
+
+    end = replace(state, status=BracketStatus.DONE, reason="closed")
+    assert await brackets.keep(end) == end
+    assert await brackets.keep(state) == end
+    assert await brackets.get(state.plan.bracket_id) == end
+
+
+async def test_the_newest_come_first(brackets: SqlBracketStore, clock: Clock) -> None:
+    old = a_state("old")
+    ended = replace(
+        a_state("ended", created_at=CREATED_AT + timedelta(seconds=1)),
+        status=BracketStatus.CANCELED,
+    )
+    other = a_state("other", symbol="ETH-PERP", created_at=CREATED_AT + timedelta(seconds=2))
+    for state in (old, ended, other):
+        await brackets.keep(state)
+
+    async def page(**wanted: Any) -> tuple[BracketState, ...]:
+        return await brackets.page(BracketFilter(owner="local", **wanted))
+
+    assert await page() == (other, ended, old)
+    assert await page(limit=1) == (other,)
+    assert await page(running=True) == (other, old)
+    assert await page(running=False) == (ended,)
+    assert await page(symbol="ETH-PERP", account_id="acc") == (other,)
+    assert await brackets.page(BracketFilter(owner="somebody")) == ()
+    now = clock()
+    assert await brackets.unfinished(before=now) == ()
+    assert await brackets.unfinished(before=now + timedelta(seconds=1)) == (old, other)
+
+
+async def test_the_orders_of_a_bracket(brackets: SqlBracketStore, orders: SqlOrderStore) -> None:
+    order = an_order()
+    event = TimelineEvent(
+        order_id=order.order_id, kind=EventKind.CREATED, text="made", at=CREATED_AT
+    )
+    kept = await orders.add(order, event)
+
+    assert await brackets.orders([order.order_id, "nothing"]) == (kept,)
