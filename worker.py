@@ -23,12 +23,15 @@ from pydantic import Field
 from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
+from activities import emergency_command
 from activities.access import Checkpoints, CommandParts, NoCheckpoints
 from activities.account_reading import AccountReading
 from activities.accounts import AccountActivities
 from activities.brackets import BracketActivities
 from activities.closing import CloseActivities
 from activities.credentials import CredentialActivities, ExpiryWatch
+from activities.emergency_command import AwayDatabase, EmergencyWish
+from activities.emergency_halt import EmergencyHalt
 from activities.emergency_journal import (
     CachedAccess,
     CredentialSource,
@@ -58,6 +61,7 @@ from sealing.errors import SealingError
 from sealing.key_ring import ensure_key_ring
 from sealing.keys import Recipient, ensure_key_pair, load_private_key
 from sealing.passphrase import load_passphrase
+from storage.emergency_kit import EmergencyKit, OpenedKit
 from storage.journal import FileCommandJournal
 from storage.ledger_mark import LedgerGuard, LedgerMark
 from storage.opening import Storage, open_storage
@@ -95,6 +99,7 @@ ABSORB_EVERY_S = 1.0
 MARK_EVERY_S = 1.0
 OPEN_ACCESS_EVERY_S = 60.0
 DRAIN = timedelta(seconds=8)
+OPEN_STORAGE_WITHIN_S = 10.0
 STICKY_TIMEOUT = timedelta(seconds=1)
 MAX_CACHED_WORKFLOWS = 2000
 CHORE_RETRY_S = 5.0
@@ -151,6 +156,7 @@ class Reserve:
     journal: FileCommandJournal
     emergency: EmergencyCommands
     guard: LedgerGuard
+    kit: EmergencyKit
 
     @classmethod
     def beside(
@@ -170,6 +176,7 @@ class Reserve:
                 checkpoints=checkpoints,
                 now=_now,
             ),
+            kit=EmergencyKit(home),
             guard=LedgerGuard(mark, storage.ledger, storage.halts, storage.reconciliations),
         )
 
@@ -224,6 +231,7 @@ class Reserve:
                 log.warning(
                     "credential not opened", account_id=account.account_id, reason=str(error)
                 )
+        await self.kit.pack(self.storage.database)
 
 
 async def run(settings: WorkerSettings, parts: Parts | None = None) -> None:
@@ -357,7 +365,13 @@ def venue_worker(
     closing = CloseActivities(injected, storage.closes)
     brackets = BracketActivities(injected, storage.brackets)
     guarding = GuardActivities(injected, storage.conditions)
-    halting = AccountHaltActivities(injected, orders, storage.closes)
+    halting = AccountHaltActivities(
+        injected,
+        orders,
+        storage.closes,
+        without_database=None if emergency is None else EmergencyHalt(injected, orders),
+        last_access=None if emergency is None else emergency.access,
+    )
     accounts = AccountActivities(accounts=storage.accounts, access=access, connectors=connectors)
     credentials = CredentialActivities(
         accounts=storage.accounts,
@@ -537,8 +551,72 @@ async def _measure(storage: Storage, connectors: Connectors) -> None:
     await connectors.measure_clock(await storage.accounts.all_active())
 
 
+async def run_emergency(settings: WorkerSettings, wish: EmergencyWish) -> int:
+    """Stop what an operator names, without Temporal; see `activities.emergency_command`."""
+    async with AsyncExitStack() as stack:
+        home = settings.perp_dex_home.expanduser()
+        secrets = home / "secrets"
+        passphrase = load_passphrase(secrets, settings.key_passphrase_file)
+        key = load_private_key(secrets, Recipient.WORKER, passphrase)
+        storage = await _storage_unless_away(settings, home)
+        if storage is None:
+            opened = OpenedKit.from_entries(EmergencyKit(home).entries(), key)
+        else:
+            stack.push_async_callback(storage.close)
+            accounts = await storage.accounts.all_active()
+            access = storage.access(key)
+            opened = OpenedKit(tuple([await access.open(each.account_id) for each in accounts]))
+        connectors = Connectors(frozenset(each.account.venue for each in opened.opened))
+        stack.push_async_callback(connectors.close)
+        parts = CommandParts(
+            ledger=AwayDatabase() if storage is None else storage.ledger,
+            orders=AwayDatabase() if storage is None else storage.orders,
+            access=opened,
+            connectors=connectors,
+            checkpoints=NoCheckpoints(),
+            now=_now,
+        )
+        commands = EmergencyCommands(
+            journal=FileCommandJournal(home / "journal"),
+            access=opened,
+            nonces=FileSharedNonces(home / "journal"),
+            checkpoints=parts.checkpoints,
+            now=_now,
+        )
+        halt = EmergencyHalt(parts, OrderActivities(parts, commands))
+        halting = None if storage is None else storage.halts
+        return await emergency_command.run(wish, halt, opened.opened, halting)
+
+
+async def _storage_unless_away(settings: WorkerSettings, home: Path) -> Storage | None:
+    try:
+        async with asyncio.timeout(OPEN_STORAGE_WITHIN_S):
+            return await open_storage(settings.database_url, home)
+    except (PerpDexError, TimeoutError, OSError) as error:
+        emergency_command.say(f"the database cannot be used ({error}); going on without it")
+        return None
+
+
+def emergency_main(arguments: list[str]) -> int:
+    """Run `python -m worker emergency …` and return its exit code."""
+    wish = emergency_command.parse(arguments)
+    settings = WorkerSettings.load_or_exit()
+    configure_logging(service="emergency", log_format=settings.log_format, level="WARNING")
+    protect_memory()
+    try:
+        return asyncio.run(run_emergency(settings, wish))
+    except (PerpDexError, SealingError, OSError) as error:
+        emergency_command.say(f"cannot start: {error}")
+        return EXIT_CONFIGURATION
+    except KeyboardInterrupt:
+        emergency_command.say("interrupted; what was sent is sent")
+        return emergency_command.EXIT_STILL_OPEN
+
+
 def main() -> int:
     """Run the process; 0 after a stop as asked, 2 when it is configured wrongly."""
+    if sys.argv[1:2] == ["emergency"]:
+        return emergency_main(sys.argv[2:])
     settings = WorkerSettings.load_or_exit()
     configure_logging(service="worker", log_format=settings.log_format, level=settings.log_level)
     protect_memory()

@@ -13,10 +13,11 @@ from domain.halts import KillSwitch
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountLookTask:
-    """Read what is open on an account."""
+    """Read what is open on an account; with the database away also cancel, and if asked close."""
 
     account_id: str
     venue: str
+    flatten: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,10 +6,15 @@ EXTERNAL first, so that it can have one. Knows no venue and no SQL.
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
+
 from temporalio import activity
 
 from activities.access import CommandParts
 from activities.contracts import CancelTask, CommandResult
+from activities.emergency_halt import EmergencyHalt
+from activities.emergency_journal import LastAccess
 from activities.halt_contracts import (
     AccountLookTask,
     DirectCancelTask,
@@ -17,19 +22,20 @@ from activities.halt_contracts import (
     KillSwitchTask,
 )
 from activities.orders import OrderActivities
+from activities.venue_orders import known_order
 from domain.accounts import Account
 from domain.close_store import CloseFilter, CloseStore
 from domain.commands import CommandKind
-from domain.errors import NotFound
-from domain.external_orders import external_order
+from domain.errors import NotFound, Unavailable, VenueUnavailable
 from domain.halt_store import KillSwitchStore
 from domain.halts import AccountSight, OpenOrder, open_positions, order_words
 from domain.orders import Concern, Order, OrderStatus
 from domain.ports import OrderFilter
-from domain.timeline import EventKind, TimelineEvent
 from venues.connector import VenueOrder
 
 LIVE_STATUSES = tuple(status.value for status in OrderStatus if not status.is_terminal)
+LOOK_WITHIN_S = 8.0
+"""Longer than that the database is taken to be away."""
 LIVE_MAX = 1000
 """So many live orders of an account are looked at in one look; the next one sees the others."""
 
@@ -37,7 +43,16 @@ LIVE_MAX = 1000
 class AccountHaltActivities:
     """The activities of `AccountHaltWorkflow`, where the venue's keys are."""
 
-    def __init__(self, parts: CommandParts, orders: OrderActivities, closes: CloseStore) -> None:
+    def __init__(
+        self,
+        parts: CommandParts,
+        orders: OrderActivities,
+        closes: CloseStore,
+        *,
+        without_database: EmergencyHalt | None = None,
+        last_access: LastAccess | None = None,
+    ) -> None:
+        """Take the parts; with the last two the database may be away."""
         self._ledger = parts.ledger
         self._orders = parts.orders
         self._access = parts.access
@@ -45,17 +60,38 @@ class AccountHaltActivities:
         self._now = parts.now
         self._commands = orders
         self._closes = closes
+        self._without_database = without_database
+        self._last_access = last_access
 
     @activity.defn(name="look_at_account")
     async def look(self, task: AccountLookTask) -> AccountSight:
         """Read the venue's open orders and positions, then what of ours may still come.
 
-        In this order: what comes to the venue after the first reading is in the second.
+        With the database away nobody else can cancel or close: then this does both, journaled, by
+        what the venue lists.
 
         Raises:
             VenueUnavailable, VenueRefused: the venue does not say.
             NotFound: the account has no credential any more.
         """
+        try:
+            async with asyncio.timeout(LOOK_WITHIN_S):
+                return await self._look(task)
+        except VenueUnavailable:
+            raise
+        except (Unavailable, TimeoutError):
+            if self._without_database is None or self._last_access is None:
+                raise
+        access = self._last_access.last(task.account_id)
+        sight = await self._without_database.stop_once(
+            access, flatten=task.flatten, beat=activity.heartbeat
+        )
+        # Not a look to end by: what our own store knows is not in it.
+        unseen = OpenOrder(order_id="", text="what only the database knows", at_venue=False)
+        return replace(sight, orders=(*sight.orders, unseen), note=f"journaled: {sight.note}")
+
+    async def _look(self, task: AccountLookTask) -> AccountSight:
+        """Read the venue first: what comes to it after that is in the second reading."""
         account = (await self._access.open(task.account_id)).account
         connector = await self._connectors.connector(task.venue, account.network)
         at_venue = await connector.open_orders(account)
@@ -64,7 +100,7 @@ class AccountHaltActivities:
         activity.heartbeat("positions")
         found: dict[str, OpenOrder] = {}
         for seen in at_venue:
-            order = await self._known(account, seen)
+            order = await known_order(self._orders, account, seen, self._now())
             found[order.order_id] = _as_seen(order, seen)
         for order in await self._live(account):
             if order.order_id not in found:
@@ -79,26 +115,6 @@ class AccountHaltActivities:
             closes=tuple(dict.fromkeys(state.plan.symbol for state in running)),
             visibility_delay_s=connector.proofs.visibility_delay_s,
         )
-
-    async def _known(self, account: Account, seen: VenueOrder) -> Order:
-        """Return our record of an order at the venue, made now if we have none."""
-        match = await self._orders.match(
-            account.account_id,
-            client_order_id=seen.client_order_id,
-            venue_order_id=seen.venue_order_id,
-        )
-        if match is not None:
-            order = await self._orders.get(match[0])
-            if order is not None:
-                return order
-        order = external_order(account, seen, self._now())
-        event = TimelineEvent(
-            order_id=order.order_id,
-            kind=EventKind.FINDING,
-            text=f"seen at {account.venue}, not placed by us",
-            at=self._now(),
-        )
-        return await self._orders.add(order, event)
 
     async def _live(self, account: Account) -> tuple[Order, ...]:
         wanted = OrderFilter(

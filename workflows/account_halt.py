@@ -128,7 +128,11 @@ class AccountHaltWorkflow:
     # Steps
 
     async def _look(self) -> AccountSight | None:
-        task = AccountLookTask(account_id=self._progress.account_id, venue=self._progress.venue)
+        task = AccountLookTask(
+            account_id=self._progress.account_id,
+            venue=self._progress.venue,
+            flatten=self._progress.flatten,
+        )
         try:
             sight: AccountSight = await workflow.execute_activity_method(
                 AccountHaltActivities.look,
@@ -160,7 +164,7 @@ class AccountHaltWorkflow:
         return bool(fresh)
 
     async def _cancel(self, orders: tuple[OpenOrder, ...]) -> None:
-        due = [order for order in orders if self._is_due(order)]
+        due = [order for order in orders if order.order_id and self._is_due(order)]
         for first in range(0, len(due), AT_ONCE):
             if self._stopping:
                 return
