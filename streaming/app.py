@@ -17,6 +17,7 @@ from typing import Final
 from bus.connection import Bus
 from bus.market_requests import MarketAnswers
 from bus.nudges import Nudge, NudgeKind, NudgeSubscriber
+from domain.condition_store import ConditionStore
 from domain.ports import AccountStore, Folded, OrderStore
 from domain.position_store import PositionStore
 from streaming.account_channels import ACCOUNT, POSITIONS, AccountChannel, PositionsChannel
@@ -25,6 +26,7 @@ from streaming.bridge import Bridge, ReportSink
 from streaming.budget import BudgetRule, ReadBudget
 from streaming.catch_up import Cadence, CatchUp
 from streaming.channels import ORDERS, Channel, OrdersChannel
+from streaming.conditions import ConditionSink, ConditionWatch
 from streaming.connectors import Connectors, LoadVenue
 from streaming.freshness import FreshnessBoard
 from streaming.handshake import Doors
@@ -57,6 +59,8 @@ class StreamingParts:
     positions: PositionStore
     load: LoadVenue
     sink: ReportSink
+    conditions: ConditionStore
+    crossings: ConditionSink
     bus: Bus
     authenticator: Authenticator
     hosts: frozenset[str]
@@ -88,6 +92,7 @@ class StreamingApp:
             parts.accounts, parts.load, self.intake, self.positions, self.catch_up, self.board
         )
         self.bridge = Bridge(parts.orders, parts.sink)
+        self.conditions = ConditionWatch(parts.conditions, self.marks, parts.crossings)
         self.books = Books(self.connectors)
         orders = OrdersChannel(parts.orders, self.board, lambda: datetime.now(UTC))
         channels: dict[str, Channel] = {
@@ -124,6 +129,7 @@ class StreamingApp:
                 ("catch-up", self.catch_up.run),
                 ("nudges", self._nudges.run),
                 ("marks", self.marks.run),
+                ("conditions", self.conditions.run),
                 ("books", self._answers.run),
             ):
                 tasks.create_task(keep_running(name, work), name=name)
@@ -140,6 +146,7 @@ class StreamingApp:
     def storage_changed(self, account_id: str) -> None:
         """Hear that something of an account was committed in this process."""
         self.positions.touch(account_id)
+        self.conditions.wake()
 
     def _news(self) -> None:
         self.server.tail.wake()
@@ -156,6 +163,7 @@ class StreamingApp:
     def _nudged(self, nudge: Nudge) -> None:
         if nudge.kind is NudgeKind.ORDERS:
             self.positions.touch(nudge.account_id)
+            self.conditions.wake()
             self.bridge.wake()
         else:
             self.ingest.wake()

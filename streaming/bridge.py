@@ -17,11 +17,13 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final, Protocol
 
+from domain.conditions import Crossing
 from domain.errors import Unavailable
 from domain.orders import OrderReport
 from domain.ports import Delivery, OrderStore
 from domain.timeline import EventKind, TimelineEvent
 from workflows.client import Delivered, OrderWorkflows, connect
+from workflows.condition_client import ConditionWorkflows
 from workflows.payloads import PayloadKeys
 
 REDELIVER_S: Final = 10.0
@@ -46,7 +48,7 @@ class ReportSink(Protocol):
 
 async def connect_sink(
     address: str, namespace: str, *, current_key: str, keys: Mapping[str, bytes]
-) -> ReportSink:
+) -> WorkflowSink:
     """Return the way to workflows; it connects when first used, and again by itself."""
     client = await connect(
         address,
@@ -54,14 +56,15 @@ async def connect_sink(
         PayloadKeys(current_key, keys),
         refused=lambda reason: _log.error("a payload was refused: %s", reason),
     )
-    return WorkflowSink(OrderWorkflows(client))
+    return WorkflowSink(OrderWorkflows(client), ConditionWorkflows(client))
 
 
 class WorkflowSink:
     """The façade of workflows, also while Temporal was never reached yet."""
 
-    def __init__(self, workflows: OrderWorkflows) -> None:
+    def __init__(self, workflows: OrderWorkflows, conditions: ConditionWorkflows) -> None:
         self._workflows = workflows
+        self._conditions = conditions
 
     async def report(self, order_id: str, report: OrderReport) -> Delivered:
         """Tell an order's workflow of a report. Raises `Unavailable`."""
@@ -70,6 +73,14 @@ class WorkflowSink:
         except RuntimeError as error:
             # What the SDK raises when its first connection cannot be made.
             raise Unavailable(f"Temporal cannot be reached: {error}") from None
+
+    async def crossed(self, condition_id: str, crossing: Crossing) -> bool:
+        """Tell a guard of a crossing; False: nobody guards this. Raises `Unavailable`."""
+        return await self._conditions.crossed(condition_id, crossing)
+
+    async def moved(self, condition_id: str) -> bool:
+        """Tell a guard that its position changed. As `crossed`."""
+        return await self._conditions.moved(condition_id)
 
 
 @dataclass(frozen=True, slots=True)

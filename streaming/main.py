@@ -86,6 +86,8 @@ async def compose(settings: StreamingSettings, stack: AsyncExitStack) -> Streami
             positions=storage.positions,
             load=registry.load,
             sink=sink,
+            conditions=storage.conditions,
+            crossings=sink,
             bus=bus,
             authenticator=FileToken(lambda: load_api_token(token_file)),
             hosts=settings.hosts,

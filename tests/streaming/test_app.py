@@ -12,6 +12,7 @@ from bus.connection import Bus
 from bus.market_requests import MarketRequests
 from bus.nudges import NudgeKind, NudgePublisher
 from domain.accounts import Network
+from domain.conditions import Crossing
 from domain.orders import Verdict
 from storage.opening import Storage
 from streaming.app import StreamingApp, StreamingParts
@@ -25,6 +26,22 @@ from tests.streaming.stage import Stage, order_id
 from tests.streaming.test_bridge import Workflows
 from tests.streaming.test_ingest import filled_is, until
 from venues import registry
+
+
+class Crossings:
+    """Guards that hear of crossings."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, Crossing]] = []
+        self.moves: list[str] = []
+
+    async def crossed(self, condition_id: str, crossing: Crossing) -> bool:
+        self.told.append((condition_id, crossing))
+        return True
+
+    async def moved(self, condition_id: str) -> bool:
+        self.moves.append(condition_id)
+        return True
 
 
 @pytest.fixture
@@ -46,6 +63,8 @@ async def working(
             positions=storage.positions,
             load=registry.load,
             sink=workflows,
+            conditions=storage.conditions,
+            crossings=Crossings(),
             bus=bus,
             authenticator=FileToken(lambda: TOKEN),
             hosts=LOOPBACK_HOSTS,
