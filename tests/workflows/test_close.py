@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
+from temporalio.api.enums.v1 import EventType
 
 from domain.accounts import PositionSide
 from domain.closing import CloseStatus, Escalation, Then
 from domain.errors import Conflict
 from tests.activities.floor import until
 from tests.workflows.closing import Holding, a_plan
+from tests.workflows.closing_scenarios import CLOSE
 from tests.workflows.stage import Stage
 from venues.simulation.faults import FaultKind
 
@@ -33,6 +36,33 @@ async def test_a_market_close_of_everything(holding: Holding) -> None:
     (order,) = holding.ours()
     assert order.reduce_only
     assert await holding.kept(end.plan) == end
+
+
+async def test_a_close_costs_few_events(holding: Holding) -> None:
+    holding.buy("0.5")
+    await holding.close()
+
+    handle = holding.stage.client.get_workflow_handle(CLOSE)
+    history = await handle.fetch_history()
+    kinds = Counter(EventType.Name(event.event_type) for event in history.events)
+    # Two looks: one fixes the target, one finds it reached.
+    assert len(history.events) <= 40, kinds
+    assert kinds["EVENT_TYPE_ACTIVITY_TASK_SCHEDULED"] == 2, kinds
+
+
+async def test_what_operators_search_and_read(holding: Holding) -> None:
+    holding.buy("0.5")
+    plan = await holding.started(limit_price=Decimal(70_000), reason="because")
+    handle = holding.stage.client.get_workflow_handle(CLOSE)
+
+    description = await handle.describe()
+
+    found = {pair.key.name: pair.value for pair in description.typed_search_attributes}
+    assert found["Account"] == plan.account_id
+    assert found["Symbol"] == "BTC-PERP"
+    assert found["Venue"] == "hyperliquid"
+    await handle.cancel()
+    await holding.until_state(CloseStatus.CANCELED)
 
 
 async def test_a_part_of_a_short_position(holding: Holding) -> None:
