@@ -184,8 +184,8 @@ Index(
 _NEW_ORDERS = text("command = 'place' AND revision = 0")
 Index(
     "commands_new_orders_idx",
-    commands.c.account_id,
     commands.c.inserted_at,
+    commands.c.account_id,
     sqlite_where=_NEW_ORDERS,
     postgresql_where=_NEW_ORDERS,
 )

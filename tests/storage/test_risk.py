@@ -519,3 +519,16 @@ async def test_a_thousand_live_orders_are_measured_without_their_bodies(
         lines = str(await database.read(lambda c, query=query: c.exec_driver_sql(query).all()))
         covering = "COVERING INDEX orders_account_live_idx"
         assert (covering if database.is_sqlite else "orders_account_live_idx") in lines
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_the_last_minute_is_found_without_a_walk_through_all_orders(
+    risk: SqlRiskStore, database: Database
+) -> None:
+    for of_account in ("", "AND account_id = 'acc' "):
+        query = (
+            "EXPLAIN QUERY PLAN SELECT count(*) FROM commands WHERE command = 'place' "
+            f"AND revision = 0 {of_account}AND inserted_at > '2026-05-04' AND order_id <> 'o'"
+        )
+        lines = str(await database.read(lambda c, query=query: c.exec_driver_sql(query).all()))
+        assert "SEARCH commands USING INDEX commands_new_orders_idx (inserted_at>?" in lines

@@ -103,7 +103,7 @@ def upgrade() -> None:
     op.create_index(
         "commands_new_orders_idx",
         "commands",
-        ["account_id", "inserted_at"],
+        ["inserted_at", "account_id"],
         unique=False,
         sqlite_where=sa.text("command = 'place' AND revision = 0"),
         postgresql_where=sa.text("command = 'place' AND revision = 0"),
