@@ -20,6 +20,7 @@ from api.admission import Admission
 from api.authentication import Authenticator, OperatorSessions
 from api.bracket_ports import BracketDesk
 from api.close_ports import CloseDesk
+from api.condition_ports import ConditionDesk
 from api.halt_ports import HaltDesk
 from api.ports import BookSource, OrderDesk, PayloadCodec, Probe, Sealer
 from api.position_ports import AccountReader
@@ -31,6 +32,7 @@ from domain.account_groups import AccountGroupStore
 from domain.accounts import Account, AccountState
 from domain.bracket_store import BracketStore
 from domain.close_store import CloseStore
+from domain.condition_store import ConditionStore
 from domain.credential_rotation import CredentialRotation
 from domain.errors import InvalidInput, NotFound, Unavailable
 from domain.halt_store import HaltBoard, KillSwitchStore
@@ -93,6 +95,8 @@ class ApiParts:
     desk: OrderDesk
     closes: CloseStore
     close_desk: CloseDesk
+    conditions: ConditionStore
+    condition_desk: ConditionDesk
     brackets: BracketStore
     bracket_desk: BracketDesk
     net_positions: NetPositions

@@ -31,19 +31,20 @@ from process.heartbeat import Heartbeat
 from process.logging import configure_logging
 from process.signals import stop_event
 from sealing.box import BoxLabel, CredentialPart, seal
+from sealing.choosing import open_keepers
 from sealing.errors import SealingError, SecretFileMissing
-from sealing.key_ring import ensure_key_ring
+from sealing.key_ring import KEY_RING_NAME, LiveKeyRing
 from sealing.keys import Recipient, load_public_key, public_key_path
-from sealing.passphrase import load_passphrase
 from sealing.token import ensure_api_token
 from storage.opening import Storage, open_storage
 from workflows.account_read_client import AccountReads
 from workflows.bracket_client import BracketWorkflows
 from workflows.client import OrderWorkflows, connect
 from workflows.close_client import CloseWorkflows
+from workflows.condition_client import ConditionWorkflows
 from workflows.halt_client import KillSwitchWorkflows
 from workflows.leverage_client import Leverages
-from workflows.payloads import CodecService, PayloadKeys
+from workflows.payloads import CodecService
 from workflows.reconciliation_client import ReconcileWorkflows
 from workflows.rotation_client import Rotations
 
@@ -107,9 +108,11 @@ async def compose(
     """Make every part of the app; `stack` closes them."""
     home = settings.perp_dex_home.expanduser()
     secrets = home / "secrets"
-    passphrase = load_passphrase(secrets, settings.key_passphrase_file)
-    ring = ensure_key_ring(secrets / "payload-keys", passphrase)
-    keys = PayloadKeys(ring.current, ring.keys)
+    keepers = await asyncio.to_thread(open_keepers, settings, secrets)
+    log.info("keys_kept", keeper=keepers.chosen.where(), passed_over=keepers.passed_over)
+    keys = await stack.enter_async_context(
+        await asyncio.to_thread(LiveKeyRing, secrets / KEY_RING_NAME, keepers, _key_trouble)
+    )
     authenticator = Authenticator(ensure_api_token(home / "api-token"))
     storage = await open_storage(settings.database_url, home)
     stack.push_async_callback(storage.close)
@@ -137,6 +140,8 @@ async def compose(
         desk=desk,
         closes=storage.closes,
         close_desk=CloseWorkflows(client),
+        conditions=storage.conditions,
+        condition_desk=ConditionWorkflows(client),
         brackets=storage.brackets,
         bracket_desk=BracketWorkflows(client),
         net_positions=storage.net_positions,
@@ -165,6 +170,10 @@ async def compose(
         probes={"storage": _storage_probe(storage), "temporal": _temporal_probe(desk)},
         temporal_ui=ui,
     )
+
+
+def _key_trouble(error: SealingError) -> None:
+    log.error("key_file_not_read_again", reason=str(error))
 
 
 def _endpoints(settings: ApiSettings, listener: socket.socket) -> Endpoints:

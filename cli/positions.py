@@ -1,4 +1,4 @@
-"""`perp-dex position`: looking at positions and closing them."""
+"""`perp-dex position`: looking at positions, closing them, and closing them on conditions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli import position_close
+from cli import position_close, position_watch
 from cli.connection import ask
 from cli.exit_codes import ExitCode
 from cli.options import Account, Group, Json, Venue
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Look at positions and close them.")
 position_close.register(app)
+position_watch.register(app)
 
 _STALE_S = 60.0
 

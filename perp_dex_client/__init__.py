@@ -16,6 +16,7 @@ from perp_dex_client.accounts import (
 from perp_dex_client.brackets import Bracket, BracketExit, BracketsApi, Exit
 from perp_dex_client.client import PerpDexClient
 from perp_dex_client.closing import Close, CloseRequest, ClosesApi, ClosingOrder
+from perp_dex_client.conditions import Condition, ConditionRequest, ConditionsApi
 from perp_dex_client.errors import (
     ApiError,
     ApiProblem,
@@ -83,6 +84,9 @@ __all__ = [
     "CloseRequest",
     "ClosesApi",
     "ClosingOrder",
+    "Condition",
+    "ConditionRequest",
+    "ConditionsApi",
     "DryRun",
     "Endpoints",
     "Event",

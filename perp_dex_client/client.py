@@ -18,6 +18,7 @@ from domain.numbers import plain
 from perp_dex_client.accounts import AccountsApi, GroupsApi
 from perp_dex_client.brackets import BracketsApi
 from perp_dex_client.closing import ClosesApi
+from perp_dex_client.conditions import ConditionsApi
 from perp_dex_client.errors import ServiceBusy, Unreachable, UnreadableAnswer
 from perp_dex_client.halts import HaltsApi
 from perp_dex_client.models import (
@@ -67,6 +68,8 @@ class PerpDexClient:
         self.setup = TradingSetupApi(self._transport)
         #: Closing positions.
         self.closes = ClosesApi(self._transport)
+        #: Conditions that close positions.
+        self.conditions = ConditionsApi(self._transport)
         self.halts = HaltsApi(self._transport)
         self.risk = RiskApi(self._transport)
         #: Comparisons of accounts with their venues.

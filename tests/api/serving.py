@@ -32,6 +32,7 @@ from storage.opening import Storage, open_storage
 from tests.api.account_reader import ScriptedReader
 from tests.api.bracket_desk import ScriptedBrackets
 from tests.api.close_desk import ScriptedCloses
+from tests.api.condition_desk import ScriptedConditions
 from tests.api.desk import ScriptedDesk
 from tests.api.halt_desk import ScriptedHalts
 from tests.api.reconcile_desk import ScriptedReconciliations
@@ -126,6 +127,7 @@ class Api:
     storage: Storage
     desk: ScriptedDesk
     closes: ScriptedCloses
+    conditions: ScriptedConditions
     brackets: ScriptedBrackets
     reader: ScriptedReader
     rotations: ScriptedRotations
@@ -222,6 +224,7 @@ async def serving(
     desk = desk or ScriptedDesk(storage)
     closes = ScriptedCloses(storage)
     brackets = ScriptedBrackets(storage)
+    conditions = ScriptedConditions(storage)
     reader = ScriptedReader(storage)
     rotations, leverages = ScriptedRotations(storage), ScriptedLeverages()
     halt_desk = ScriptedHalts()
@@ -244,6 +247,8 @@ async def serving(
         desk=desk,
         closes=storage.closes,
         close_desk=closes,
+        conditions=storage.conditions,
+        condition_desk=conditions,
         brackets=storage.brackets,
         bracket_desk=brackets,
         net_positions=storage.net_positions,
@@ -292,6 +297,7 @@ async def serving(
                 storage=storage,
                 desk=desk,
                 closes=closes,
+                conditions=conditions,
                 brackets=brackets,
                 reader=reader,
                 rotations=rotations,
