@@ -1,7 +1,7 @@
 """Mark prices for risk limits: asked of the venue only where a limit is measured by one.
 
-The ledger says when it needs one; then it is read, for a second for all who ask, and the command
-reserved again. Knows no limit.
+The ledger says when it needs one; then it is read, for some seconds for all who ask, and the
+command reserved again. Knows no limit.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from domain.ledger import CommandDraft, CommandSlot, Reservation
 from domain.ports import IntentLedger
 from venues.connector import Connector
 
-FRESH = timedelta(seconds=1)
+FRESH = timedelta(seconds=5)
+"""How long marks are kept. All of a venue's cost much of its rate budget (Hyperliquid: a 60th)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +31,7 @@ class _Seen:
 
 @dataclass
 class MarkPrices:
-    """The marks of every market, at most a second old; one question at a time per venue."""
+    """The marks of every market, at most five seconds old; one question at a time per venue."""
 
     now: Callable[[], datetime]
     _seen: dict[tuple[str, Network], _Seen] = field(default_factory=dict)

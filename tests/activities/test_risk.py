@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import pytest
 
-from activities.mark_prices import MarkPrices
+from activities.mark_prices import FRESH, MarkPrices
 from activities.orders import OrderActivities
 from activities.risk_readings import RiskReadings
 from domain.errors import VenueUnavailable
@@ -168,7 +168,22 @@ async def test_readings_tell_marks_and_equity_of_those_who_need_them(floor: Floo
 
 
 async def test_a_market_without_mark_is_said(floor: Floor) -> None:
-    moments = iter([now(), now() + timedelta(seconds=5), now() + timedelta(seconds=5)])
-    marks = MarkPrices(lambda: next(moments, now() + timedelta(seconds=9)))
     with pytest.raises(VenueUnavailable, match="expected a mark price of NONE-PERP"):
-        await marks.of(await floor.connector(), "NONE-PERP")
+        await mark_of(floor, "NONE-PERP")
+
+
+async def test_marks_are_kept_for_some_seconds_and_then_read_again(floor: Floor) -> None:
+    connector, asked = await floor.connector(), []
+    later = timedelta(0)
+
+    async def tickers() -> object:
+        asked.append(later)
+        return await connector.tickers()
+
+    marks = MarkPrices(lambda: now() + later)
+    altered = Altered(connector, tickers=tickers)
+    await asyncio.gather(*(marks.of(altered, "BTC-PERP") for _ in range(5)))
+    assert len(asked) == 1
+    later = FRESH * 2
+    await marks.of(altered, "ETH-PERP")
+    assert len(asked) == 2
