@@ -7,10 +7,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from process.settings import ProcessSettings
+from process.key_settings import KeySettings
 
 
-class ApiSettings(ProcessSettings):
+class ApiSettings(KeySettings):
     """Settings of the API process."""
 
     perp_dex_home: Path = Field(Path("~/.perp-dex"), description="Where all state is kept.")
@@ -30,11 +30,6 @@ class ApiSettings(ProcessSettings):
         "endpoint /api/v1/codec; this API serves it to operators, decoded, under /temporal.",
     )
     redis_url: str = Field("redis://127.0.0.1:6390/0", description="Valkey or Redis.")
-    key_passphrase_file: Path | None = Field(
-        None,
-        validation_alias="PERP_DEX_KEY_PASSPHRASE_FILE",
-        description="File with the passphrase of the key files; unset: a machine key.",
-    )
     api_host: str = Field("127.0.0.1", description="Address the API listens on.")
     api_port: int = Field(8700, ge=0, le=65_535, description="Port of the API; 0: any free one.")
     api_url: str | None = Field(

@@ -49,12 +49,7 @@ def unseal(sealed: bytes, key: PrivateKey, label: BoxLabel) -> bytes:
     Raises:
         UnsealError: it was sealed for another key or another label, or was changed.
     """
-    if len(sealed) <= _PREFIX_BYTES or sealed[0] != _FORMAT:
-        raise UnsealError(
-            f"expected a sealed {label.part.value} credential of account {label.account_id!r}, "
-            f"found {len(sealed)} bytes of another format"
-        )
-    key_id = sealed[1:_PREFIX_BYTES]
+    key_id = key_id_of(sealed, label)
     if key_id != key.public.key_id:
         raise UnsealError(
             f"the {label.part.value} credential of account {label.account_id!r} was sealed for "
@@ -69,6 +64,20 @@ def unseal(sealed: bytes, key: PrivateKey, label: BoxLabel) -> bytes:
             f"{label.venue!r} does not open: it was sealed for another account, venue or part, "
             "or was changed; add it again"
         ) from None
+
+
+def key_id_of(sealed: bytes, label: BoxLabel) -> bytes:
+    """Return the id of the key that `sealed` was made for.
+
+    Raises:
+        UnsealError: it is no sealed box.
+    """
+    if len(sealed) <= _PREFIX_BYTES or sealed[0] != _FORMAT:
+        raise UnsealError(
+            f"expected a sealed {label.part.value} credential of account {label.account_id!r}, "
+            f"found {len(sealed)} bytes of another format"
+        )
+    return sealed[1:_PREFIX_BYTES]
 
 
 def _bound(label: BoxLabel) -> bytes:

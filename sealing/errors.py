@@ -19,5 +19,13 @@ class SecretFileDamaged(SealingError):
     """A secret file is not what was written: truncated, edited, or for another passphrase."""
 
 
+class SecretFileRolledBack(SecretFileDamaged):
+    """A secret file is one that was replaced by a newer one."""
+
+
+class KeeperUnavailable(SealingError):
+    """What keeps the key-encryption key is not there, or does not do what it was asked."""
+
+
 class UnsealError(SealingError):
     """A sealed box does not open with this key for this account, venue and part."""

@@ -1,28 +1,36 @@
 """The recipients' key pairs: who may open which part of a credential.
 
-The private key lies in a protected file, the public one beside it in the open, for processes that
-only seal. Knows nothing of accounts.
+The private keys lie in a ring in one protected file, the current public one beside it in the open,
+for processes that only seal. Knows nothing of accounts.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
-from sealing.errors import SecretFileDamaged
-from sealing.passphrase import Passphrase
-from sealing.protected_file import create_protected, read_protected
+from sealing.errors import SealingError, SecretFileDamaged, SecretFileMissing, UnsealError
+from sealing.keepers import Keepers, KeyUse
+from sealing.protected_file import unprotect
+from sealing.ring import Ring, RingKey, drop_keys, ensure_ring, load_ring, rotate_ring
 from sealing.secret_files import (
     PUBLIC_FILE_MODE,
     create_file,
     ensure_private_directory,
+    exclusive,
+    read_private_file,
     read_public_file,
+    replace_file,
 )
+from sealing.watching import Watched
 
 KEY_ID_BYTES = 8
 
@@ -74,6 +82,14 @@ class PrivateKey:
         """Return the key's 32 bytes."""
         return self._key.private_bytes_raw()
 
+    def holding(self, key_id: bytes) -> PrivateKey:
+        """Return this key, the only one there is, whichever is asked for."""
+        return self
+
+    async def find(self, key_id: bytes) -> PrivateKey:
+        """Return this key, as `holding`."""
+        return self
+
     def __repr__(self) -> str:
         return f"PrivateKey('***', key_id={self.public.key_id.hex()})"
 
@@ -81,9 +97,48 @@ class PrivateKey:
         raise TypeError("a private key is not pickled")
 
 
-def private_key_path(secrets_directory: Path, recipient: Recipient) -> Path:
-    """Return where a recipient's private key lies."""
-    return secrets_directory / f"{recipient.value}.key"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyPairs:
+    """A recipient's private keys by key id in hex; credentials are sealed for `current`.
+
+    `superseded` says since when each former key is not the current one any more.
+    """
+
+    current: str
+    keys: Mapping[str, PrivateKey] = field(repr=False)
+    superseded: Mapping[str, datetime] = field(default_factory=dict)
+    version: int = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "keys", MappingProxyType(dict(self.keys)))
+
+    @property
+    def public(self) -> PublicKey:
+        """What new credentials are sealed with."""
+        return self.keys[self.current].public
+
+    def holding(self, key_id: bytes) -> PrivateKey:
+        """Return the private key of that id.
+
+        Raises:
+            UnsealError: there is none such, or none such any more.
+        """
+        key = self.keys.get(key_id.hex())
+        if key is None:
+            raise UnsealError(
+                f"a credential was sealed for key {key_id.hex()}, found here "
+                f"{', '.join(sorted(self.keys))}; add the account's credential again"
+            )
+        return key
+
+    async def find(self, key_id: bytes) -> PrivateKey:
+        """Return the private key of that id, as `holding`."""
+        return self.holding(key_id)
+
+
+def private_keys_path(secrets_directory: Path, recipient: Recipient) -> Path:
+    """Return where the ring of a recipient's private keys lies."""
+    return secrets_directory / f"{recipient.value}.keys"
 
 
 def public_key_path(secrets_directory: Path, recipient: Recipient) -> Path:
@@ -91,47 +146,81 @@ def public_key_path(secrets_directory: Path, recipient: Recipient) -> Path:
     return secrets_directory / f"{recipient.value}.pub"
 
 
-def ensure_key_pair(
-    secrets_directory: Path, recipient: Recipient, passphrase: Passphrase
-) -> PublicKey:
-    """Make a recipient's key pair if there is none; return its public key.
+def ensure_key_pairs(secrets_directory: Path, recipient: Recipient, keepers: Keepers) -> KeyPairs:
+    """Return a recipient's keys, made if there are none, with the public one in its place.
 
-    Several processes may try at once: all return the key of the one that came first.
+    Several processes may try at once: all return the keys of the one that came first.
 
     Raises:
         SecretFileUnsafe, SecretFileDamaged: what is there cannot be used; nothing is replaced.
+        KeeperUnavailable: the keeper of the file, or of new files, is not there.
     """
     ensure_private_directory(secrets_directory)
-    path = private_key_path(secrets_directory, recipient)
-    if not path.is_symlink() and not path.exists():
-        fresh = PrivateKey.generate().reveal()
-        create_protected(path, fresh, passphrase, purpose=_purpose(recipient))
-    public = load_private_key(secrets_directory, recipient, passphrase).public
-    spelled = base64.b64encode(public.raw) + b"\n"
-    create_file(public_key_path(secrets_directory, recipient), spelled, mode=PUBLIC_FILE_MODE)
-    if load_public_key(public_key_path(secrets_directory, recipient)) != public:
-        raise SecretFileDamaged(
-            f"{recipient.value}.pub does not belong to {recipient.value}.key in "
-            f"{str(secrets_directory)!r}; remove the .pub file and start again to have it rewritten"
-        )
-    return public
+    path = private_keys_path(secrets_directory, recipient)
+    with exclusive(path):
+        former = _former(secrets_directory, recipient, keepers)
+        pairs = _pairs(ensure_ring(path, keepers, _use(recipient), _fresh_pair, former=former))
+        _former_path(secrets_directory, recipient).unlink(missing_ok=True)
+        _publish(secrets_directory, recipient, pairs)
+    return pairs
 
 
-def load_private_key(
-    secrets_directory: Path, recipient: Recipient, passphrase: Passphrase
-) -> PrivateKey:
-    """Return a recipient's private key.
+def load_key_pairs(secrets_directory: Path, recipient: Recipient, keepers: Keepers) -> KeyPairs:
+    """Return a recipient's keys. Raises as `ensure_key_pairs`, and SecretFileMissing."""
+    path = private_keys_path(secrets_directory, recipient)
+    return _pairs(load_ring(path, keepers, _use(recipient)))
+
+
+def rotate_key_pair(secrets_directory: Path, recipient: Recipient, keepers: Keepers) -> KeyPairs:
+    """Make a fresh pair the current one: from now on credentials are sealed for it.
+
+    The private key is in its file before the public one is shown, so that whatever is sealed can
+    be opened; a rotation that was cut short between the two is completed by the recipient.
 
     Raises:
-        SecretFileMissing, SecretFileUnsafe, SecretFileDamaged: see `read_protected`.
+        SealingError: see `load_key_pairs`.
     """
-    path = private_key_path(secrets_directory, recipient)
-    raw = read_protected(path, passphrase, purpose=_purpose(recipient))
-    if len(raw) != _RAW_KEY_BYTES:
-        raise SecretFileDamaged(
-            f"expected {_RAW_KEY_BYTES} bytes in {str(path)!r}, found {len(raw)}"
+    path = private_keys_path(secrets_directory, recipient)
+    with exclusive(path):
+        pairs = _pairs(rotate_ring(path, keepers, _use(recipient), _fresh_pair))
+        _publish(secrets_directory, recipient, pairs)
+    return pairs
+
+
+def drop_private_keys(
+    secrets_directory: Path, recipient: Recipient, keepers: Keepers, key_ids: Iterable[str]
+) -> KeyPairs:
+    """Destroy former private keys: what is still sealed for them stays shut for ever."""
+    path = private_keys_path(secrets_directory, recipient)
+    return _pairs(drop_keys(path, keepers, _use(recipient), key_ids))
+
+
+class LiveKeyPairs(Watched[KeyPairs]):
+    """A recipient's keys as they are in the file now."""
+
+    def __init__(
+        self,
+        secrets_directory: Path,
+        recipient: Recipient,
+        keepers: Keepers,
+        failed: Callable[[SealingError], None] = lambda error: None,
+    ) -> None:
+        ensure_key_pairs(secrets_directory, recipient, keepers)
+        super().__init__(
+            private_keys_path(secrets_directory, recipient),
+            lambda: load_key_pairs(secrets_directory, recipient, keepers),
+            failed=failed,
         )
-    return PrivateKey(raw)
+
+    async def find(self, key_id: bytes) -> PrivateKey:
+        """Return the private key of that id, looked for in the file when it is not known.
+
+        Raises:
+            UnsealError: this recipient has no such key, or has it no more.
+        """
+        if key_id.hex() not in self.value.keys:
+            await self.refresh()
+        return self.value.holding(key_id)
 
 
 def load_public_key(path: Path) -> PublicKey:
@@ -152,5 +241,61 @@ def load_public_key(path: Path) -> PublicKey:
     return PublicKey(raw)
 
 
-def _purpose(recipient: Recipient) -> str:
-    return f"private key of {recipient.value}"
+def _publish(secrets_directory: Path, recipient: Recipient, pairs: KeyPairs) -> None:
+    path = public_key_path(secrets_directory, recipient)
+    spelled = base64.b64encode(pairs.public.raw) + b"\n"
+    try:
+        found = load_public_key(path)
+    except SecretFileMissing:
+        create_file(path, spelled, mode=PUBLIC_FILE_MODE)
+        found = load_public_key(path)
+    if found.key_id.hex() not in pairs.keys:
+        raise SecretFileDamaged(
+            f"{path.name} belongs to no key in {recipient.value}.keys of "
+            f"{str(secrets_directory)!r}: one of the two is another's, or an older one was put "
+            "back. If it is the .pub file, remove it and start again to have it rewritten"
+        )
+    if found != pairs.public:
+        replace_file(path, spelled, mode=PUBLIC_FILE_MODE)
+
+
+def _former_path(secrets_directory: Path, recipient: Recipient) -> Path:
+    return secrets_directory / f"{recipient.value}.key"
+
+
+def _former(secrets_directory: Path, recipient: Recipient, keepers: Keepers) -> Ring | None:
+    """Return the one key of the form before this one, if it is all there is."""
+    path = _former_path(secrets_directory, recipient)
+    if private_keys_path(secrets_directory, recipient).exists() or not path.exists():
+        return None
+    purpose = f"private key of {recipient.value}"
+    content = read_private_file(path)
+    raw = unprotect(content, keepers.former_passphrase(), purpose=purpose, place=str(path))
+    if len(raw) != _RAW_KEY_BYTES:
+        raise SecretFileDamaged(
+            f"expected {_RAW_KEY_BYTES} bytes in {str(path)!r}, found {len(raw)}"
+        )
+    key_id = PrivateKey(raw).public.key_id.hex()
+    return Ring(current=key_id, keys={key_id: RingKey(secret=raw, since=datetime.now(UTC))})
+
+
+def _pairs(ring: Ring) -> KeyPairs:
+    return KeyPairs(
+        current=ring.current,
+        keys={key_id: PrivateKey(key.secret) for key_id, key in ring.keys.items()},
+        superseded={
+            key_id: key.superseded_at
+            for key_id, key in ring.keys.items()
+            if key.superseded_at is not None
+        },
+        version=ring.version,
+    )
+
+
+def _fresh_pair() -> tuple[str, bytes]:
+    key = PrivateKey.generate()
+    return key.public.key_id.hex(), key.reveal()
+
+
+def _use(recipient: Recipient) -> KeyUse:
+    return KeyUse(recipient.value)

@@ -43,11 +43,16 @@ class Passphrase:
         raise TypeError("a passphrase is not pickled")
 
 
-def load_passphrase(secrets_directory: Path, passphrase_file: Path | None = None) -> Passphrase:
-    """Return the passphrase in `passphrase_file`, or else this machine's key, made if missing.
+def load_passphrase(
+    secrets_directory: Path,
+    passphrase_file: Path | None = None,
+    *,
+    machine_key: str = MACHINE_KEY_NAME,
+) -> Passphrase:
+    """Return the passphrase in `passphrase_file`, or else a key of this machine, made if missing.
 
     `passphrase_file` is what PERP_DEX_KEY_PASSPHRASE_FILE names. A line end after the passphrase
-    is not part of it.
+    is not part of it. `machine_key` names the file in `secrets_directory` otherwise.
 
     Raises:
         SecretFileMissing: `passphrase_file` is given and is not there.
@@ -62,12 +67,12 @@ def load_passphrase(secrets_directory: Path, passphrase_file: Path | None = None
                 f"{str(passphrase_file)!r}, found {len(content)}"
             )
         return Passphrase(content)
-    return _machine_key(secrets_directory)
+    return _machine_key(secrets_directory, machine_key)
 
 
-def _machine_key(secrets_directory: Path) -> Passphrase:
+def _machine_key(secrets_directory: Path, name: str) -> Passphrase:
     ensure_private_directory(secrets_directory)
-    path = secrets_directory / MACHINE_KEY_NAME
+    path = secrets_directory / name
     if not path.is_symlink() and not path.exists():
         fresh = base64.b64encode(secrets.token_bytes(_MACHINE_KEY_BYTES)) + b"\n"
         create_file(path, fresh)

@@ -1,7 +1,7 @@
-"""A small secret on disk, encrypted under a passphrase: Argon2id, then AES-256-GCM.
+"""A small secret encrypted under a passphrase: Argon2id, then AES-256-GCM.
 
-The file says how it was made, and all it says is authenticated together with a purpose, so that
-one file cannot stand in for another. Knows nothing of what is inside.
+The text says how it was made, and all it says is authenticated together with a purpose, so that
+one secret cannot stand in for another. Knows nothing of what is inside.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import base64
 import json
 import secrets
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from cryptography.exceptions import InvalidTag
@@ -19,7 +18,6 @@ from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 from sealing.errors import SecretFileDamaged
 from sealing.passphrase import Passphrase
-from sealing.secret_files import create_file, read_private_file, replace_file
 
 _FORMAT = "perp-dex-protected-1"
 _KEY_BYTES = 32
@@ -43,25 +41,18 @@ DEFAULT_COST = KeyDerivation()
 _COST_MAX = KeyDerivation(memory_kib=1_048_576, iterations=16, lanes=16)
 
 
-def create_protected(path: Path, secret: bytes, passphrase: Passphrase, *, purpose: str) -> bool:
-    """Create the file with `secret` in it; return False, writing nothing, if one is there."""
-    return create_file(path, _encrypt(secret, passphrase, purpose, DEFAULT_COST))
+def protect(secret: bytes, passphrase: Passphrase, *, purpose: str) -> bytes:
+    """Return `secret` so that only this passphrase opens it, and only for this purpose."""
+    return _encrypt(secret, passphrase, purpose, DEFAULT_COST)
 
 
-def replace_protected(path: Path, secret: bytes, passphrase: Passphrase, *, purpose: str) -> None:
-    """Put `secret` in the place of what the file holds, in one step."""
-    replace_file(path, _encrypt(secret, passphrase, purpose, DEFAULT_COST))
-
-
-def read_protected(path: Path, passphrase: Passphrase, *, purpose: str) -> bytes:
-    """Return the secret in the file.
+def unprotect(content: bytes, passphrase: Passphrase, *, purpose: str, place: str) -> bytes:
+    """Return the secret; `place` says in errors where the text came from.
 
     Raises:
-        SecretFileMissing, SecretFileUnsafe: see `read_private_file`.
         SecretFileDamaged: it is truncated or edited, made for another purpose, or the passphrase
             is another one; these cannot be told apart.
     """
-    content = read_private_file(path)
     try:
         header, sealed = _parse(content)
         key = _derive(passphrase, header)
@@ -72,13 +63,13 @@ def read_protected(path: Path, passphrase: Passphrase, *, purpose: str) -> bytes
         )
     except (ValueError, KeyError, TypeError):
         raise SecretFileDamaged(
-            f"expected a protected file in {str(path)!r}, found something else or a part of one; "
+            f"expected something protected in {place!r}, found something else or a part of it; "
             "restore it from a backup"
         ) from None
     except InvalidTag:
         raise SecretFileDamaged(
-            f"{str(path)!r} does not open as {purpose!r} with this passphrase: either the "
-            "passphrase (or machine-key) is another one, or the file was changed"
+            f"{place!r} does not open as {purpose!r} with this passphrase: either the "
+            "passphrase (or machine-key) is another one, or it was changed"
         ) from None
 
 

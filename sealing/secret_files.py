@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import secrets
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from sealing.errors import SecretFileDamaged, SecretFileMissing, SecretFileUnsafe
@@ -96,6 +98,16 @@ def replace_file(path: Path, content: bytes, *, mode: int = PRIVATE_FILE_MODE) -
     beside = _write_beside(path, content, mode)
     beside.replace(path)
     _sync_directory(path.parent)
+
+
+@contextlib.contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Keep others who ask for the same path waiting, in any process of this machine."""
+    lock = path.with_name(f"{path.name}.lock")
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    with os.fdopen(os.open(lock, flags, PRIVATE_FILE_MODE), "r+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _read(path: Path, *, forbidden: int, follow: bool, hint: str) -> bytes:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Protocol
 
 from domain.accounts import Account, SecretText, TradingAccess
 from domain.errors import NotFound
-from sealing.box import BoxLabel, CredentialPart, unseal
+from sealing.box import BoxLabel, CredentialPart, key_id_of, unseal
 from sealing.keys import PrivateKey
 from storage.accounts import SqlAccountStore
 from storage.credential_rotation import read_candidate
@@ -14,13 +15,21 @@ from storage.credentials import read_sealed
 from storage.engine import Database
 
 
+class KeyFinder(Protocol):
+    """A recipient's private keys: `sealing.keys.LiveKeyPairs`, or one key alone."""
+
+    async def find(self, key_id: bytes) -> PrivateKey:
+        """Return the private key of that id. Raises UnsealError when there is none."""
+        ...
+
+
 class SealedTradingAccess:
     """Implements `domain.ports.TradingAccessSource`; keeps nothing opened."""
 
-    def __init__(self, database: Database, key: PrivateKey) -> None:
+    def __init__(self, database: Database, keys: KeyFinder) -> None:
         self._database = database
         self._accounts = SqlAccountStore(database)
-        self._key = key
+        self._keys = keys
 
     async def open(self, account_id: str) -> TradingAccess:
         """Return the account with its opened trading credential.
@@ -36,7 +45,7 @@ class SealedTradingAccess:
                 f"account {account.label!r} has no credential (it is {account.state}); "
                 "add the account again"
             )
-        return self._opened(account, sealed)
+        return await self._opened(account, sealed)
 
     async def open_signer(self, account_id: str, signer: str) -> TradingAccess:
         """Return access with the credential of a given signer, current or rotated out.
@@ -51,7 +60,7 @@ class SealedTradingAccess:
         )
         if sealed is None:
             raise NotFound(f"account {account.label!r} has no credential of signer {signer!r}")
-        return self._opened(replace(account, signer=signer), sealed)
+        return await self._opened(replace(account, signer=signer), sealed)
 
     async def open_candidate(self, account_id: str) -> TradingAccess | None:
         """Return the account with its candidate opened, or None when it has none.
@@ -62,7 +71,7 @@ class SealedTradingAccess:
         """
         account = await self._account(account_id)
         sealed = await read_candidate(self._database, account_id)
-        return None if sealed is None else self._opened(account, sealed)
+        return None if sealed is None else await self._opened(account, sealed)
 
     def forget(self, account_id: str) -> None:
         """Nothing is remembered here. See `domain.credential_rotation.CandidateAccess`."""
@@ -73,9 +82,10 @@ class SealedTradingAccess:
             raise NotFound(f"no account {account_id!r}")
         return account
 
-    def _opened(self, account: Account, sealed: bytes) -> TradingAccess:
+    async def _opened(self, account: Account, sealed: bytes) -> TradingAccess:
         label = BoxLabel(
             account_id=account.account_id, venue=account.venue, part=CredentialPart.TRADING
         )
-        secret = unseal(sealed, self._key, label)
+        key = await self._keys.find(key_id_of(sealed, label))
+        secret = unseal(sealed, key, label)
         return TradingAccess(account=account, credential=SecretText(secret.decode()))

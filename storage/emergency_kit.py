@@ -13,8 +13,8 @@ from pathlib import Path
 
 from domain.accounts import Account, SecretText, TradingAccess
 from domain.errors import CorruptState, NotFound, Unavailable
-from sealing.box import BoxLabel, CredentialPart, unseal
-from sealing.keys import PrivateKey
+from sealing.box import BoxLabel, CredentialPart, key_id_of, unseal
+from sealing.keys import KeyPairs, PrivateKey
 from storage.accounts import SqlAccountStore
 from storage.codec import Codec
 from storage.credentials import read_sealed
@@ -109,13 +109,13 @@ class OpenedKit:
         self.opened = opened
 
     @classmethod
-    def from_entries(cls, entries: tuple[KitEntry, ...], key: PrivateKey) -> OpenedKit:
+    def from_entries(cls, entries: tuple[KitEntry, ...], keys: PrivateKey | KeyPairs) -> OpenedKit:
         """Open what was packed.
 
         Raises:
             UnsealError: a credential was sealed for another key.
         """
-        return cls(tuple(_open(entry, key) for entry in entries))
+        return cls(tuple(_open(entry, keys) for entry in entries))
 
     async def open(self, account_id: str) -> TradingAccess:
         """Return the account with its credential. See `TradingAccessSource`."""
@@ -139,10 +139,11 @@ class OpenedKit:
         raise NotFound(f"no account {account_id!r}")
 
 
-def _open(entry: KitEntry, key: PrivateKey) -> TradingAccess:
+def _open(entry: KitEntry, keys: PrivateKey | KeyPairs) -> TradingAccess:
     account = entry.account
     label = BoxLabel(
         account_id=account.account_id, venue=account.venue, part=CredentialPart.TRADING
     )
+    key = keys.holding(key_id_of(entry.sealed, label))
     secret = unseal(entry.sealed, key, label)
     return TradingAccess(account=account, credential=SecretText(secret.decode()))

@@ -23,8 +23,7 @@ from domain.orders import Concern, Order, OrderReport
 from domain.outcomes import SendResult
 from domain.ports import Folded
 from domain.timeline import TimelineEvent
-from sealing.keys import PrivateKey
-from storage.access import SealedTradingAccess
+from storage.access import KeyFinder, SealedTradingAccess
 from storage.account_changes import SqlAccountChanges
 from storage.account_groups import SqlAccountGroupStore
 from storage.accounts import SqlAccountStore
@@ -180,9 +179,9 @@ class Storage:
         """
         await self.database.check_revision()
 
-    def access(self, key: PrivateKey) -> SealedTradingAccess:
-        """Return what opens sealed trading credentials with a worker's private key."""
-        return SealedTradingAccess(self.database, key)
+    def access(self, keys: KeyFinder) -> SealedTradingAccess:
+        """Return what opens sealed trading credentials with a worker's private keys."""
+        return SealedTradingAccess(self.database, keys)
 
     async def close(self) -> None:
         """Close all connections."""

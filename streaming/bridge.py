@@ -11,7 +11,7 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -24,7 +24,7 @@ from domain.ports import Delivery, OrderStore
 from domain.timeline import EventKind, TimelineEvent
 from workflows.client import Delivered, OrderWorkflows, connect
 from workflows.condition_client import ConditionWorkflows
-from workflows.payloads import PayloadKeys
+from workflows.payloads import KeySource
 
 REDELIVER_S: Final = 10.0
 INTERVAL_S: Final = 0.2
@@ -46,14 +46,12 @@ class ReportSink(Protocol):
         ...
 
 
-async def connect_sink(
-    address: str, namespace: str, *, current_key: str, keys: Mapping[str, bytes]
-) -> WorkflowSink:
+async def connect_sink(address: str, namespace: str, keys: KeySource) -> WorkflowSink:
     """Return the way to workflows; it connects when first used, and again by itself."""
     client = await connect(
         address,
         namespace,
-        PayloadKeys(current_key, keys),
+        keys,
         refused=lambda reason: _log.error("a payload was refused: %s", reason),
     )
     return WorkflowSink(OrderWorkflows(client), ConditionWorkflows(client))

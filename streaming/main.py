@@ -18,9 +18,9 @@ from domain.errors import PerpDexError
 from process.heartbeat import Heartbeat
 from process.logging import configure_logging
 from process.signals import stop_event
+from sealing.choosing import open_keepers
 from sealing.errors import SealingError
-from sealing.key_ring import KEY_RING_NAME, ensure_key_ring
-from sealing.passphrase import load_passphrase
+from sealing.key_ring import KEY_RING_NAME, LiveKeyRing
 from sealing.token import ensure_api_token, load_api_token
 from storage.opening import Storage, open_storage
 from streaming.app import StreamingApp, StreamingParts
@@ -65,8 +65,11 @@ async def compose(settings: StreamingSettings, stack: AsyncExitStack) -> Streami
     """Make every part; `stack` closes them."""
     home = settings.perp_dex_home.expanduser()
     secrets = home / "secrets"
-    passphrase = load_passphrase(secrets, settings.key_passphrase_file)
-    ring = ensure_key_ring(secrets / KEY_RING_NAME, passphrase)
+    keepers = await asyncio.to_thread(open_keepers, settings, secrets)
+    log.info("keys kept", keeper=keepers.chosen.where(), passed_over=keepers.passed_over)
+    ring = await stack.enter_async_context(
+        await asyncio.to_thread(LiveKeyRing, secrets / KEY_RING_NAME, keepers, _key_trouble)
+    )
     token_file = home / TOKEN_NAME
     ensure_api_token(token_file)
     storage: Storage = await open_storage(settings.database_url, home)
@@ -76,8 +79,7 @@ async def compose(settings: StreamingSettings, stack: AsyncExitStack) -> Streami
     sink = await connect_sink(
         settings.temporal_address,
         settings.temporal_namespace,
-        current_key=ring.current,
-        keys=ring.keys,
+        ring,
     )
     app = StreamingApp(
         StreamingParts(
@@ -97,6 +99,10 @@ async def compose(settings: StreamingSettings, stack: AsyncExitStack) -> Streami
     stack.push_async_callback(app.close)
     storage.on_change(app.storage_changed)
     return app
+
+
+def _key_trouble(error: SealingError) -> None:
+    log.error("a key file cannot be read again; what was read before is used", reason=str(error))
 
 
 def _endpoint(host: str, port: int) -> str:

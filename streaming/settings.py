@@ -7,11 +7,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from process.settings import ProcessSettings
+from process.key_settings import KeySettings
 from streaming.handshake import LOOPBACK_HOSTS
 
 
-class StreamingSettings(ProcessSettings):
+class StreamingSettings(KeySettings):
     """Settings of the streaming process (`python -m streaming.main`)."""
 
     perp_dex_home: Path = Field(Path("~/.perp-dex"), description="Where all state is kept.")
@@ -21,11 +21,6 @@ class StreamingSettings(ProcessSettings):
     temporal_address: str = Field("127.0.0.1:7233", description="Temporal's host and port.")
     temporal_namespace: str = Field("default", description="Temporal's namespace.")
     redis_url: str = Field("redis://127.0.0.1:6390/0", repr=False, description="Valkey or Redis.")
-    key_passphrase_file: Path | None = Field(
-        None,
-        validation_alias="PERP_DEX_KEY_PASSPHRASE_FILE",
-        description="File with the passphrase of the key files; unset: a machine key.",
-    )
     streaming_host: str = Field("127.0.0.1", description="Address the WebSockets listen on.")
     streaming_port: int = Field(
         8701, ge=0, le=65_535, description="Port of the WebSockets; 0: any free one."

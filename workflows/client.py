@@ -45,7 +45,7 @@ from workflows.contracts import (
     StartMode,
 )
 from workflows.order import OrderWorkflow
-from workflows.payloads import PayloadKeys, data_converter
+from workflows.payloads import KeySource, data_converter
 from workflows.reaching import (
     QUERY_TIMEOUT,
     SIGNAL_TIMEOUT,
@@ -86,7 +86,7 @@ class Delivered(StrEnum):
 async def connect(
     address: str,
     namespace: str,
-    keys: PayloadKeys,
+    keys: KeySource,
     *,
     refused: Callable[[str], None] = lambda reason: None,
     lazy: bool = True,

@@ -12,7 +12,7 @@ import os
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -40,6 +40,32 @@ _PLAIN, _DEFLATED = b"\x00", b"\x01"
 _LARGEST_PAYLOAD_BYTES = 4 * 1024 * 1024
 
 
+class Ring(Protocol):
+    """Payload keys by key id; new payloads take `current`, old ones stay readable."""
+
+    @property
+    def current(self) -> str:
+        """The id of the key of new payloads."""
+        ...
+
+    @property
+    def keys(self) -> Mapping[str, bytes]:
+        """Every key, 32 bytes each."""
+        ...
+
+
+class KeySource(Protocol):
+    """Payload keys that may change while this process runs."""
+
+    def ring(self) -> Ring:
+        """Return the keys as they are known now."""
+        ...
+
+    async def lacking(self, key_id: str) -> Ring:
+        """Return the keys after looking for one that is not among those known."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class PayloadKeys:
     """The ring of payload keys: new payloads take `current`, old ones stay readable."""
@@ -53,6 +79,14 @@ class PayloadKeys:
         for key_id, key in self.keys.items():
             if len(key) != 32:
                 raise ValueError(f"payload key {key_id!r} has {len(key)} bytes, expected 32")
+
+    def ring(self) -> PayloadKeys:
+        """Return these keys: they never change."""
+        return self
+
+    async def lacking(self, key_id: str) -> PayloadKeys:
+        """Return these keys: there are no others."""
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +105,13 @@ class EncryptingCodec(PayloadCodec, WithSerializationContext):
 
     def __init__(
         self,
-        keys: PayloadKeys,
+        keys: KeySource,
         *,
         place: Place | None = None,
         refused: Callable[[str], None] = lambda reason: None,
     ) -> None:
         self._keys = keys
-        self._ciphers = {key_id: AESGCM(key) for key_id, key in keys.keys.items()}
+        self._ciphers: dict[bytes, AESGCM] = {}
         self._place = place
         self._refused = refused
 
@@ -97,13 +131,14 @@ class EncryptingCodec(PayloadCodec, WithSerializationContext):
 
     async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
         """Return the payloads decrypted; those that cannot be are undecodable, never an error."""
-        return [self._decrypt(payload) for payload in payloads]
+        return [await self._decrypt(payload) for payload in payloads]
 
     def _encrypt(self, payload: Payload) -> Payload:
         place = self._place or Place("", "")
+        ring = self._keys.ring()
         metadata = {
             "encoding": ENCODING,
-            "key-id": self._keys.current.encode(),
+            "key-id": ring.current.encode(),
             "namespace": place.namespace.encode(),
             "workflow-id": place.workflow_id.encode(),
         }
@@ -113,12 +148,12 @@ class EncryptingCodec(PayloadCodec, WithSerializationContext):
         else:
             body = _PLAIN + plain
         nonce = os.urandom(_NONCE_BYTES)
-        cipher = self._ciphers[self._keys.current]
+        cipher = self._cipher(ring.keys[ring.current])
         return Payload(
             metadata=metadata, data=nonce + cipher.encrypt(nonce, body, _associated(metadata))
         )
 
-    def _decrypt(self, payload: Payload) -> Payload:
+    async def _decrypt(self, payload: Payload) -> Payload:
         metadata = dict(payload.metadata)
         if metadata.get("encoding") != ENCODING:
             return self._undecodable("a payload is not encrypted by this system")
@@ -130,9 +165,13 @@ class EncryptingCodec(PayloadCodec, WithSerializationContext):
         if place is not None and named != place:
             return self._undecodable(f"a payload of {named.workflow_id!r} is out of its place")
         key_id = metadata.get("key-id", b"").decode("utf-8", "replace")
-        cipher = self._ciphers.get(key_id)
-        if cipher is None:
+        key = self._keys.ring().keys.get(key_id)
+        if key is None:
+            # Another process may have made it current a moment ago.
+            key = (await self._keys.lacking(key_id)).keys.get(key_id)
+        if key is None:
             return self._undecodable(f"payload key {key_id!r} is not in the ring")
+        cipher = self._cipher(key)
         nonce, body = payload.data[:_NONCE_BYTES], payload.data[_NONCE_BYTES:]
         try:
             plain = cipher.decrypt(nonce, body, _associated(metadata))
@@ -143,6 +182,12 @@ class EncryptingCodec(PayloadCodec, WithSerializationContext):
             return Payload.FromString(inflated)
         except (InvalidTag, ValueError, zlib.error):
             return self._undecodable("a payload fails its authentication")
+
+    def _cipher(self, key: bytes) -> AESGCM:
+        cipher = self._ciphers.get(key)
+        if cipher is None:
+            cipher = self._ciphers[key] = AESGCM(key)
+        return cipher
 
     def _undecodable(self, reason: str) -> Payload:
         self._refused(reason)
@@ -160,7 +205,7 @@ def _associated(metadata: Mapping[str, bytes]) -> bytes:
 
 
 def data_converter(
-    keys: PayloadKeys, *, refused: Callable[[str], None] = lambda reason: None
+    keys: KeySource, *, refused: Callable[[str], None] = lambda reason: None
 ) -> DataConverter:
     """Return the converter every process of ours uses: exact decimals, encrypted, failures too."""
     return DataConverter(
@@ -197,7 +242,7 @@ class _EncodedFailures(DefaultFailureConverter):
 class CodecService:
     """The codec protocol of the Temporal web UI: JSON `Payloads` in, JSON `Payloads` out."""
 
-    keys: PayloadKeys
+    keys: KeySource
 
     async def decode(self, body: bytes) -> dict[str, Any]:
         """Return the payloads decrypted, wherever they belong.

@@ -23,8 +23,8 @@ from api.serving import listen
 from api.settings import ApiSettings
 from domain.errors import Unavailable
 from sealing.box import BoxLabel, CredentialPart, unseal
-from sealing.keys import Recipient, ensure_key_pair, load_private_key
-from sealing.passphrase import load_passphrase
+from sealing.choosing import file_keepers
+from sealing.keys import Recipient, ensure_key_pairs
 
 
 def environment(home: Path, **changes: str) -> dict[str, str]:
@@ -178,10 +178,9 @@ def test_what_is_sealed_only_the_worker_opens(tmp_path: Path) -> None:
     sealer = WorkerSealer(secrets)
     with pytest.raises(Unavailable, match="key pair"):
         sealer.seal("a1", "hyperliquid", "the key")
-    passphrase = load_passphrase(secrets)
-    ensure_key_pair(secrets, Recipient.WORKER, passphrase)
+    pairs = ensure_key_pairs(secrets, Recipient.WORKER, file_keepers(secrets))
     sealed = sealer.seal("a1", "hyperliquid", "the key")
     assert b"the key" not in sealed
-    key = load_private_key(secrets, Recipient.WORKER, passphrase)
+    key = pairs.keys[pairs.current]
     label = BoxLabel(account_id="a1", venue="hyperliquid", part=CredentialPart.TRADING)
     assert unseal(sealed, key, label) == b"the key"

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from sealing import protected_file
+from sealing.choosing import OpenKeepers, file_keepers
 from sealing.passphrase import Passphrase
+from sealing.protected_file import protect
+from sealing.secret_files import create_file
 
 
 @pytest.fixture(autouse=True)
@@ -26,5 +29,16 @@ def directory(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def keepers(directory: Path) -> OpenKeepers:
+    """The protected file, with machine keys."""
+    return file_keepers(directory)
+
+
+@pytest.fixture
 def passphrase() -> Passphrase:
     return Passphrase(b"correct horse battery staple")
+
+
+def create_protected(path: Path, secret: bytes, passphrase: Passphrase, *, purpose: str) -> bool:
+    """Create a file with a secret under a passphrase."""
+    return create_file(path, protect(secret, passphrase, purpose=purpose))

@@ -2,68 +2,74 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from sealing.choosing import OpenKeepers
 from sealing.errors import SecretFileDamaged, SecretFileMissing, SecretFileUnsafe
+from sealing.keepers import KeyUse
+from sealing.kept_file import create_kept
 from sealing.key_ring import (
     KEY_RING_NAME,
     PayloadKeyRing,
+    drop_payload_keys,
     ensure_key_ring,
     load_key_ring,
     rotate_key_ring,
 )
-from sealing.passphrase import Passphrase
-from sealing.protected_file import create_protected
+from sealing.passphrase import load_passphrase
 from sealing.secret_files import create_file
 from sealing.token import ensure_api_token, load_api_token
+from tests.sealing.conftest import create_protected
 
 
-def test_a_ring_is_made_once(directory: Path, passphrase: Passphrase) -> None:
+def test_a_ring_is_made_once(directory: Path, keepers: OpenKeepers) -> None:
     path = directory / KEY_RING_NAME
-    ring = ensure_key_ring(path, passphrase)
+    ring = ensure_key_ring(path, keepers)
     assert list(ring.keys) == [ring.current]
     assert len(ring.keys[ring.current]) == 32
-    assert ensure_key_ring(path, passphrase) == ring
+    assert ensure_key_ring(path, keepers) == ring
     assert ring.keys[ring.current] not in path.read_bytes()
 
 
-def test_a_rotation_keeps_every_key_readable(directory: Path, passphrase: Passphrase) -> None:
+def test_a_rotation_keeps_every_key_readable(directory: Path, keepers: OpenKeepers) -> None:
     path = directory / KEY_RING_NAME
-    first = ensure_key_ring(path, passphrase)
-    second = rotate_key_ring(path, passphrase)
+    first = ensure_key_ring(path, keepers)
+    second = rotate_key_ring(path, keepers)
     assert second.current != first.current
     assert second.keys[first.current] == first.keys[first.current]
-    assert load_key_ring(path, passphrase) == second
+    assert load_key_ring(path, keepers) == second
 
 
-def test_rotations_and_starts_at_once_lose_no_key(directory: Path, passphrase: Passphrase) -> None:
+def test_rotations_and_starts_at_once_lose_no_key(directory: Path, keepers: OpenKeepers) -> None:
     path = directory / KEY_RING_NAME
     with ThreadPoolExecutor(8) as pool:
-        rings = list(pool.map(lambda _: ensure_key_ring(path, passphrase), range(8)))
+        rings = list(pool.map(lambda _: ensure_key_ring(path, keepers), range(8)))
         assert len({ring.current for ring in rings}) == 1
-        rotated = list(pool.map(lambda _: rotate_key_ring(path, passphrase), range(8)))
-    final = load_key_ring(path, passphrase)
+        rotated = list(pool.map(lambda _: rotate_key_ring(path, keepers), range(8)))
+    final = load_key_ring(path, keepers)
     assert len(final.keys) == 9
     assert {ring.current for ring in rotated} | {rings[0].current} == set(final.keys)
 
 
 def test_a_ring_that_cannot_be_used_is_refused_not_replaced(
-    directory: Path, passphrase: Passphrase
+    directory: Path, keepers: OpenKeepers
 ) -> None:
     path = directory / KEY_RING_NAME
     with pytest.raises(SecretFileMissing):
-        load_key_ring(path, passphrase)
+        load_key_ring(path, keepers)
     for content in (b"{}", b"[]", b"no json", b'{"current": "a", "keys": {"a": "AAAA"}}'):
         path.unlink(missing_ok=True)
-        create_protected(path, content, passphrase, purpose="payload key ring")
-        with pytest.raises(SecretFileDamaged, match="payload key ring"):
-            ensure_key_ring(path, passphrase)
+        create_kept(path, content, keepers.chosen, KeyUse.PAYLOAD)
+        with pytest.raises(SecretFileDamaged, match="ring of keys"):
+            ensure_key_ring(path, keepers)
     path.chmod(0o644)
     with pytest.raises(SecretFileUnsafe):
-        ensure_key_ring(path, passphrase)
+        ensure_key_ring(path, keepers)
 
 
 def test_a_ring_holds_its_current_key_and_shows_none() -> None:
@@ -75,6 +81,34 @@ def test_a_ring_holds_its_current_key_and_shows_none() -> None:
     assert "07" not in repr(ring)
     with pytest.raises(TypeError):
         ring.keys["b"] = bytes(32)  # type: ignore[index]
+
+
+def test_only_former_keys_are_destroyed(directory: Path, keepers: OpenKeepers) -> None:
+    path = directory / KEY_RING_NAME
+    first = ensure_key_ring(path, keepers)
+    second = rotate_key_ring(path, keepers)
+    assert set(second.superseded) == {first.current}
+    assert drop_payload_keys(path, keepers, ["unknown", second.current]) == second
+    left = drop_payload_keys(path, keepers, [first.current, second.current])
+    assert (set(left.keys), left.version) == ({second.current}, 3)
+    assert load_key_ring(path, keepers) == left
+
+
+@pytest.mark.parametrize("content", [None, b"[]"])
+def test_a_ring_of_the_former_form_is_taken_over(
+    directory: Path, keepers: OpenKeepers, content: bytes | None
+) -> None:
+    key = base64.b64encode(b"\x05" * 32).decode()
+    spelled = json.dumps({"current": "b", "keys": {"a": key, "b": key}}).encode()
+    path, passphrase = directory / KEY_RING_NAME, load_passphrase(directory)
+    create_protected(path, content or spelled, passphrase, purpose="payload key ring")
+    if content is not None:
+        with pytest.raises(SecretFileDamaged, match="payload key ring"):
+            ensure_key_ring(path, keepers)
+        return
+    ring = ensure_key_ring(path, keepers)
+    assert (ring.current, set(ring.keys), set(ring.superseded)) == ("b", {"a", "b"}, {"a"})
+    assert ensure_key_ring(path, keepers) == ring
 
 
 def test_the_token_is_made_once_and_is_256_bits(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from tests.bus.waiting import eventually
 from tests.streaming.building import T0
 from tests.streaming.stage import Stage, order_id
 from workflows.client import Delivered
+from workflows.payloads import PayloadKeys
 
 
 class Workflows:
@@ -364,7 +365,7 @@ async def test_a_sink_that_cannot_reach_temporal_says_so(
 ) -> None:
     await two_partial_fills(stage)
     sink = await bridge_module.connect_sink(
-        f"127.0.0.1:{free_port()}", "default", current_key="k", keys={"k": b"0" * 32}
+        f"127.0.0.1:{free_port()}", "default", PayloadKeys("k", {"k": b"0" * 32})
     )
     with pytest.raises(Unavailable):
         await Bridge(stage.orders, sink).deliver_due()
