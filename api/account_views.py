@@ -29,6 +29,7 @@ class HoldingsView(View):
     positions: list[HeldPositionView]
     closes: list[str]
     brackets: list[str]
+    conditions: list[str]
     as_of: str | None
 
 
@@ -118,6 +119,7 @@ def holdings_view(account_id: str, holdings: Holdings) -> HoldingsView:
         ],
         closes=list(holdings.close_ids),
         brackets=list(holdings.bracket_ids),
+        conditions=list(holdings.condition_ids),
         as_of=None if holdings.as_of is None else moment(holdings.as_of),
     )
 

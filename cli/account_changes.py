@@ -135,6 +135,7 @@ def _in_words(held: Holdings) -> str:
         (len(held.positions), "positions"),
         (len(held.closes), "closes"),
         (len(held.brackets), "brackets"),
+        (len(held.conditions), "conditional closes"),
     )
     return ", ".join(f"{count} {what}" for count, what in counts if count)
 
@@ -143,7 +144,12 @@ def _print_holdings(held: Holdings) -> None:
     rows: list[tuple[str, str, object]] = [
         ("position", each.position_id, each.quantity) for each in held.positions
     ]
-    for what, ids in (("order", held.orders), ("close", held.closes), ("bracket", held.brackets)):
+    for what, ids in (
+        ("order", held.orders),
+        ("close", held.closes),
+        ("bracket", held.brackets),
+        ("condition", held.conditions),
+    ):
         rows += [(what, each, None) for each in ids]
     print_table(("what", "id", "quantity"), rows, right=("quantity",), whole=("id",))
 

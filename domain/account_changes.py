@@ -33,12 +33,14 @@ class Holdings:
     positions: tuple[HeldPosition, ...] = ()
     close_ids: tuple[str, ...] = ()
     bracket_ids: tuple[str, ...] = ()
+    condition_ids: tuple[str, ...] = ()
     as_of: datetime | None = None
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing is open."""
-        return not (self.order_ids or self.positions or self.close_ids or self.bracket_ids)
+        works = self.close_ids or self.bracket_ids or self.condition_ids
+        return not (self.order_ids or self.positions or works)
 
     @property
     def in_words(self) -> str:
@@ -50,6 +52,7 @@ class Holdings:
                 (self.positions, "open position"),
                 (self.close_ids, "running close"),
                 (self.bracket_ids, "running bracket"),
+                (self.condition_ids, "conditional close"),
             )
             if ids
         ]

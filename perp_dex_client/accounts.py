@@ -36,12 +36,14 @@ class Holdings(msgspec.Struct, frozen=True, kw_only=True):
     positions: tuple[HeldPosition, ...] = ()
     closes: tuple[str, ...] = ()
     brackets: tuple[str, ...] = ()
+    conditions: tuple[str, ...] = ()
     as_of: datetime | None = None
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing is open."""
-        return not (self.orders or self.positions or self.closes or self.brackets)
+        works = self.closes or self.brackets or self.conditions
+        return not (self.orders or self.positions or works)
 
 
 class AccountDetail(Account, frozen=True, kw_only=True):

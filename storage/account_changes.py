@@ -21,6 +21,7 @@ from storage.accounts import SqlAccountStore
 from storage.clock import Clock, utc_now
 from storage.closing_tables import brackets, closes
 from storage.codec import Codec
+from storage.condition_tables import conditions
 from storage.credential_tables import credential_candidates
 from storage.credentials import Credentials
 from storage.engine import Database
@@ -133,6 +134,7 @@ def _holdings(connection: Connection, account: Account) -> Holdings:
         ),
         close_ids=_ids(connection, _RUNNING_CLOSES, key),
         bracket_ids=_ids(connection, _RUNNING_BRACKETS, key),
+        condition_ids=_ids(connection, _RUNNING_CONDITIONS, key),
         as_of=None if seen is None else seen.seen_at,
     )
 
@@ -188,4 +190,9 @@ _RUNNING_BRACKETS = (
     select(brackets.c.bracket_id)
     .where(brackets.c.account_id == bindparam("an_account_id"), ~brackets.c.ended)
     .order_by(brackets.c.created_at, brackets.c.bracket_id)
+)
+_RUNNING_CONDITIONS = (
+    select(conditions.c.condition_id)
+    .where(conditions.c.account_id == bindparam("an_account_id"), ~conditions.c.ended)
+    .order_by(conditions.c.created_at, conditions.c.condition_id)
 )

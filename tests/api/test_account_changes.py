@@ -62,7 +62,7 @@ async def test_an_account_shows_its_key_limits_groups_and_what_is_open(api: Api)
     assert shown["risk_limits"]["max_leverage"] is None
     assert shown["reconcile_due"] is None
     assert shown["open"]["orders"] == [order().order_id]
-    assert shown["open"]["closes"] == shown["open"]["brackets"] == []
+    assert [shown["open"][name] for name in ("closes", "brackets", "conditions")] == [[], [], []]
     assert shown["open"]["positions"] == [
         {"position_id": f"{PAPER}:BTC-PERP", "symbol": "BTC-PERP", "quantity": "-0.5"}
     ]

@@ -9,13 +9,25 @@ from decimal import Decimal
 import pytest
 
 from domain.account_changes import HeldPosition, Holdings
-from domain.accounts import AccountState, AccountSummary, MarginMode, Position, PositionSide
+from domain.accounts import (
+    AccountState,
+    AccountSummary,
+    MarginMode,
+    Network,
+    Position,
+    PositionSide,
+)
+from domain.brackets import BracketPlan, BracketState, BracketStatus, ExitRule
 from domain.closing import ClosePlan
+from domain.conditions import Conditions
 from domain.errors import Conflict, NotFound, RiskRefused
+from domain.guarding import GuardPlan, GuardState, GuardStatus
 from sealing.box import CredentialPart
 from storage.account_changes import SqlAccountChanges
 from storage.accounts import SqlAccountStore
+from storage.brackets import SqlBracketStore
 from storage.closes import SqlCloseStore
+from storage.conditions import SqlConditionStore
 from storage.credential_rotation import SqlCredentialRotation, read_candidate
 from storage.credentials import read_sealed
 from storage.engine import Database
@@ -175,13 +187,38 @@ async def test_what_works_on_a_position_counts_too(
         created_at=CREATED_AT,
         requested_by="local",
     )
-    store = SqlCloseStore(database, now=clock)
-    await store.request(plan)
+    entry = an_order("entry")
+    bracket = BracketPlan(
+        entry=replace(entry, parent_id=entry.order_id), stop_loss=ExitRule(percent=D(1))
+    )
+    guard = GuardPlan(
+        condition_id="g1",
+        owner="local",
+        account_id="acc",
+        venue="hyperliquid",
+        network=Network.PAPER,
+        symbol="BTC-PERP",
+        created_at=CREATED_AT,
+        conditions=Conditions(price=D(50_000)),
+    )
+    closes = SqlCloseStore(database, now=clock)
+    guards = SqlConditionStore(database, now=clock)
+    await closes.request(plan)
+    await SqlBracketStore(database, now=clock).keep(BracketState(plan=bracket))
+    await guards.keep(GuardState(plan=guard))
+
     held = await changes.holdings("acc")
-    assert held == Holdings(close_ids=("c1",))
-    assert held.in_words == "1 running close"
+
+    assert held == Holdings(
+        close_ids=("c1",), bracket_ids=(bracket.bracket_id,), condition_ids=("g1",)
+    )
+    assert held.in_words == "1 running close, 1 running bracket, 1 conditional close"
     assert not (await changes.remove("acc", force=False, by="local")).is_done
-    await store.withdraw("c1")
+    await closes.withdraw("c1")
+    ended = BracketState(plan=bracket, status=BracketStatus.CANCELED)
+    await SqlBracketStore(database, now=clock).keep(ended)
+    assert not (await changes.remove("acc", force=False, by="local")).is_done
+    await guards.keep(GuardState(plan=guard, status=GuardStatus.CANCELED))
     assert (await changes.remove("acc", force=False, by="local")).is_done
 
 

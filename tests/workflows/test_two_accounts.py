@@ -134,7 +134,7 @@ async def test_both_are_closed_at_once_whatever_answers_are_lost(
 
     assert (ended.status, ended.filled) == (CloseStatus.DONE, Decimal("0.5"))
     assert (partly.status, partly.filled) == (CloseStatus.DONE, Decimal("0.1"))
-    assert (one.held, other.held) == (0, Decimal("-0.3"))
+    assert (one.held, other.held) == (Decimal(0), Decimal("-0.3"))
     for party, side in ((one, Side.SELL), (other, Side.BUY)):
         (placed,) = party.at_venue()
         assert (placed.side, placed.reduce_only) == (side, True)
