@@ -9,7 +9,8 @@ import storage.credential_tables
 import storage.halt_tables
 import storage.position_tables
 import storage.reconciliation_tables
-import storage.risk_tables  # noqa: F401 - its tables join the metadata
+import storage.risk_tables
+import storage.sealing_key_tables  # noqa: F401 - its tables join the metadata
 from storage.tables import metadata
 
 __all__ = ["metadata"]

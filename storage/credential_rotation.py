@@ -14,6 +14,7 @@ from storage.clock import Clock, utc_now
 from storage.credential_tables import credential_candidates
 from storage.credentials import Credentials
 from storage.engine import Database
+from storage.sealing_keys import refuse_destroyed
 from storage.tables import accounts
 
 _IN_USE = (AccountState.PENDING, AccountState.ACTIVE)
@@ -50,6 +51,7 @@ class SqlCredentialRotation:
                 "feed": feed,
                 "created_at": self._now(),
             }
+            refuse_destroyed(connection, [trading, *([] if feed is None else [feed])])
             connection.execute(self._propose, values)
             return account
 

@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Exists, delete, insert, select
 from sealing.box import CredentialPart
 from storage.clock import Clock
 from storage.engine import Database
+from storage.sealing_keys import refuse_destroyed
 from storage.tables import credentials
 
 
@@ -28,7 +29,12 @@ class Credentials:
         signer: str,
         parts: Mapping[CredentialPart, bytes],
     ) -> None:
-        """Keep the parts of an account's current credential."""
+        """Keep the parts of an account's current credential.
+
+        Raises:
+            Conflict: a part was sealed for a key that is gone; see `refuse_destroyed`.
+        """
+        refuse_destroyed(connection, parts.values())
         rows = [
             {
                 "account_id": account_id,

@@ -43,6 +43,7 @@ from storage.positions import SqlPositionStore
 from storage.reconciliation_reads import SqlReconciliationLedger
 from storage.reconciliations import SqlReconciliations
 from storage.risk import SqlRiskStore
+from storage.sealing_keys import SqlSealingKeys
 from storage.signer_nonces import SqlSignerNonces
 from storage.url import default_url
 
@@ -161,6 +162,7 @@ class Storage:
     positions: SqlPositionStore
     signer_nonces: SqlSignerNonces
     rotation: SqlCredentialRotation
+    sealing_keys: SqlSealingKeys
     risk: SqlRiskStore
     reconciliations: SqlReconciliations
     reconciliation_ledger: SqlReconciliationLedger
@@ -215,6 +217,7 @@ async def open_storage(database_url: str, home: Path) -> Storage:
         positions=SqlPositionStore(database),
         signer_nonces=SqlSignerNonces(database),
         rotation=SqlCredentialRotation(database),
+        sealing_keys=SqlSealingKeys(database),
         net_positions=SqlNetPositions(database),
         risk=SqlRiskStore(database),
         reconciliations=SqlReconciliations(database),

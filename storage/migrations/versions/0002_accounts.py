@@ -51,6 +51,20 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("account_id", name=op.f("credential_candidates_pkey")),
     )
+    op.create_table(
+        "key_versions",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("key_versions_pkey")),
+    )
+    op.create_table(
+        "destroyed_keys",
+        sa.Column("key_id", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("destroyed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("key_id", name=op.f("destroyed_keys_pkey")),
+    )
     op.create_index(
         "account_group_members_account_idx", "account_group_members", ["account_id"], unique=False
     )
@@ -58,6 +72,8 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Take them back."""
+    op.drop_table("destroyed_keys")
+    op.drop_table("key_versions")
     op.drop_table("credential_candidates")
     with op.batch_alter_table("accounts") as batch:
         for name in ("credential_expires_at", "power", "master_address"):
