@@ -75,7 +75,8 @@ class Conditions:
     @property
     def has_price(self) -> bool:
         """Whether any of them looks at the mark."""
-        return any((self.profit_percent, self.loss_percent, self.price, self.trail))
+        looked_at = (self.profit_percent, self.loss_percent, self.price, self.trail)
+        return any(each is not None for each in looked_at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,7 +245,10 @@ def check_form(conditions: Conditions, now: datetime) -> None:
         )
     if conditions.direction is not None and conditions.price is None:
         raise InvalidInput("direction", "expected a price with a direction, found none")
-    if conditions.of_margin and not (conditions.profit_percent or conditions.loss_percent):
+    if conditions.of_margin and (conditions.profit_percent, conditions.loss_percent) == (
+        None,
+        None,
+    ):
         raise InvalidInput("of_margin", "expected a profit or a loss in percent, found neither")
     if conditions.at is not None and conditions.at <= now:
         raise InvalidInput(

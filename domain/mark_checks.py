@@ -64,10 +64,15 @@ class Judge:
             return self, Trust.CROSSED
         if self._is_plausible(reading) or self._is_confirmed(reading):
             return Judge(believed=reading), Trust.GOOD
-        if self.suspect is None or not _near(reading.price, self.suspect.price, AGREES):
-            return replace(self, suspect=reading), Trust.SUSPECT
-        # Not yet long enough after the first: that one goes on waiting for its second.
-        return self, Trust.SUSPECT
+        first = self.suspect
+        if first is not None and self._may_still_agree(first, reading):
+            # Not yet long enough after the first: that one goes on waiting for its second.
+            return self, Trust.SUSPECT
+        return replace(self, suspect=reading), Trust.SUSPECT
+
+    @staticmethod
+    def _may_still_agree(first: MarkReading, reading: MarkReading) -> bool:
+        return reading.at - first.at <= FRESH and _near(reading.price, first.price, AGREES)
 
     def _is_plausible(self, reading: MarkReading) -> bool:
         if reading.index_price and not _near(reading.price, reading.index_price, NEAR):

@@ -67,7 +67,8 @@ def check_native(plan: GuardPlan) -> None:
 
 
 def _has_fixed_price(conditions: Conditions) -> bool:
-    return any((conditions.profit_percent, conditions.loss_percent, conditions.price))
+    fixed = (conditions.profit_percent, conditions.loss_percent, conditions.price)
+    return any(price is not None for price in fixed)
 
 
 def seen(state: GuardState, sight: GuardSight) -> tuple[GuardState, tuple[str, ...]]:

@@ -17,7 +17,7 @@ from stack.demo_conditions import ConditionsAct
 from stack.demo_orders import OrdersAct
 from stack.demo_stage import DemoFailed, DemoStage
 
-ACTS = {1: OrdersAct, 2: ConditionsAct}
+ACTS: dict[int, type[OrdersAct | ConditionsAct]] = {1: OrdersAct, 2: ConditionsAct}
 
 
 def main(arguments: list[str] | None = None) -> int:
