@@ -295,7 +295,8 @@ def after_look(state: CloseState, sight: Sight) -> CloseState:
         return begun(state, sight)
     if state.child is not None:
         if state.child.order_id in sight.live:
-            return replace(state, sight=None)
+            # Whoever was asked for its end may have been gone: it is asked for again.
+            return replace(state, sight=None, child=replace(state.child, cancel_asked=False))
         state = after_child(state)
     if state.ended_child is not None:
         state = _judged(state, state.ended_child, sight.newest)

@@ -325,6 +325,11 @@ def test_an_order_of_whose_end_nobody_hears_is_looked_for() -> None:
 
     state = after_look(state, a_sight(live=(own,), orders=1))
     assert state.child is not None
+    wanted = want_cancel(state)
+    step = step_of(wanted)
+    assert step == CancelClosing(order_ids=(own,))
+    asked = after_look(canceling(wanted, step.order_ids), a_sight(live=(own,), orders=1))
+    assert step_of(asked) == step, "its workflow may have been gone: asked again"
     state = close_steps.delayed(state, later(1))
     assert step_of(state) == Await(until=later(1))
     assert step_of(state, later(1)) == Look()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import uuid
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -48,6 +49,9 @@ class Holding:
         self.exchange = stage.floor.venue.exchange
         self.address = stage.floor.opened["address"]
         self.closes = CloseWorkflows(stage.client)
+        # Here nobody reports late, and every closing order would wait a second for it.
+        pause = timedelta(milliseconds=100)
+        stage.floor.monkeypatch.setattr("workflows.policies.SETTLE_PAUSE", pause)
 
     # By hand, at the exchange.
 
