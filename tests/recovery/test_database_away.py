@@ -11,6 +11,7 @@ import json
 import subprocess
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,17 @@ import pytest
 import pytest_asyncio
 from temporalio.client import Client, WorkflowExecutionStatus
 
+from domain.identifiers import order_id_for
+from domain.instruments import OrderSide
+from domain.orders import Order, OrderStatus, OrderType, Origin, TimeInForce
+from sealing.choosing import file_keepers
 from sealing.key_ring import ensure_key_ring
-from sealing.passphrase import load_passphrase
 from stack.table import own_command
 from tests.crash.rig import Rig, eventually
 from tests.crash.trader import Trader
 from tests.storage.postgres import RunningPostgres, name_of, start_postgres
 from tests.workflows.stage import replayer_of
+from workflows.client import OrderWorkflows, connect
 from workflows.payloads import PayloadKeys
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -79,6 +84,17 @@ class Stage:
         """Return the states of all orders that the exchange ever took at a price."""
         orders = (await self.rig.ledger())["orders"]
         return [order["status"] for order in orders if Decimal(order["price"]) == Decimal(price)]
+
+    async def positions(self) -> list[dict[str, Any]]:
+        """Return what the exchange says is held."""
+        held = (await self.rig.ledger())["positions"]
+        return [row for row in held if Decimal(row["quantity"])]
+
+    async def workflow_client(self) -> Client:
+        """Return a client that speaks our payloads."""
+        return await connect(
+            self.rig.temporal_address, "default", payload_keys(self.rig.home), lazy=False
+        )
 
     async def until_workflow_ends(self, order: dict[str, Any]) -> None:
         handle = self.client.get_workflow_handle(f"order-{order['order_id']}")
@@ -158,6 +174,71 @@ async def test_with_the_database_away_orders_are_canceled_and_none_is_placed(
     await replay(stage, order)
 
 
+async def test_with_the_database_away_a_close_goes_out_once_and_the_ledger_learns_of_it(
+    stage: Stage,
+) -> None:
+    opened = await stage.trader.place("opening", **market("BUY"))
+    assert opened["status"] == "FILLED", opened
+    order = a_close(stage)
+    workflows = OrderWorkflows(await stage.workflow_client())
+    stage.take_away()
+    try:
+        placed = await workflows.place(order, wait_s=20)
+        assert placed.order is not None
+        assert placed.order.status is OrderStatus.FILLED
+    finally:
+        stage.bring_back()
+
+    await stage.until_absorbed()
+    await stage.until_workflow_ends({"order_id": order.order_id})
+    assert (await stage.trader.get(order.order_id))["status"] == "FILLED"
+    rows = stage.ask(
+        "SELECT command, revision, outcome_kind, reserved_by FROM commands "
+        f"WHERE order_id = '{order.order_id}'"
+    )
+    assert rows == [("place", 0, "accepted", "journal")]
+    assert await stage.positions() == []
+    filled = stage.ask(f"SELECT quantity FROM fills WHERE order_id = '{order.order_id}'")
+    assert [Decimal(str(row[0])) for row in filled] == [Decimal(QUANTITY)]
+
+
+async def test_an_emergency_needs_neither_the_database_nor_temporal(stage: Stage) -> None:
+    opened = await stage.trader.place("held", **market("SELL"))
+    assert opened["status"] == "FILLED", opened
+    order = await stage.resting("21010")
+    kit = stage.rig.home / "journal" / "accounts.json"
+
+    async def is_packed() -> bool:
+        return stage.trader.account_id in kit.read_text()
+
+    await eventually(is_packed, within_s=20, what="the account in the emergency kit")
+    stage.rig.freeze("temporal")
+    stage.take_away()
+    try:
+        run = await asyncio.to_thread(
+            subprocess.run,
+            own_command("worker", "emergency", "flatten", "--all", "--yes", "--timeout", "60"),
+            env=stage.rig.environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        at_venue = await stage.on_the_venue("21010")
+        positions = await stage.positions()
+    finally:
+        stage.bring_back()
+        stage.rig.resume("temporal")
+
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "going on without it" in run.stdout
+    assert (at_venue, positions) == (["canceled"], [])
+    await stage.trader.until(order["order_id"], ended, within_s=RESOLVED_WITHIN_S)
+    await stage.until_absorbed()
+    assert ("accepted", True) in stage.cancels(order)
+    kept = stage.ask("SELECT body FROM orders WHERE body LIKE '%KILL_SWITCH%'")
+    assert len(kept) == 1
+
+
 @pytest.mark.parametrize("point", ["cancel.journaled", "cancel.answer_read"])
 async def test_killed_with_the_database_away_a_cancel_is_resolved(stage: Stage, point: str) -> None:
     price = {"cancel.journaled": "21003", "cancel.answer_read": "21004"}[point]
@@ -233,9 +314,7 @@ async def test_a_ledger_that_comes_back_shorter_halts_new_exposure(stage: Stage)
 
 async def replay(stage: Stage, order: dict[str, Any]) -> None:
     """Replay the order's history: the code decides the same again."""
-    secrets = stage.rig.home / "secrets"
-    ring = ensure_key_ring(secrets / "payload-keys", load_passphrase(secrets, None))
-    replayer = replayer_of(PayloadKeys(ring.current, ring.keys))
+    replayer = replayer_of(payload_keys(stage.rig.home))
     handle = stage.client.get_workflow_handle(f"order-{order['order_id']}")
     await replayer.replay_workflow(await handle.fetch_history())
 
@@ -246,3 +325,36 @@ def limit(price: str) -> dict[str, Any]:
 
 def ended(order: dict[str, Any]) -> bool:
     return bool(order["status"] == "CANCELED")
+
+
+def market(side: str) -> dict[str, Any]:
+    order_type = {"order_type": "MARKET", "time_in_force": "IOC"}
+    return {"symbol": "BTC-PERP", "side": side, "quantity": QUANTITY, **order_type}
+
+
+def a_close(stage: Stage) -> Order:
+    """Return an order that closes what is held, as a close gives it."""
+    now = datetime.now(UTC)
+    return Order(
+        order_id=order_id_for("local", "closing while away"),
+        owner="local",
+        account_id=stage.trader.account_id,
+        venue="hyperliquid",
+        symbol="BTC-PERP",
+        side=OrderSide.SELL,
+        order_type=OrderType.MARKET,
+        quantity=Decimal(QUANTITY),
+        time_in_force=TimeInForce.IOC,
+        created_at=now,
+        place_by=now + timedelta(seconds=60),
+        reduce_only=True,
+        fingerprint="closing",
+        idempotency_key="closing while away",
+        origin=Origin.CLOSE,
+    )
+
+
+def payload_keys(home: Path) -> PayloadKeys:
+    secrets = home / "secrets"
+    ring = ensure_key_ring(secrets / "payload-keys", file_keepers(secrets))
+    return PayloadKeys(ring.current, ring.keys)
