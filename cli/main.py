@@ -17,6 +17,7 @@ from cli import (
     database,
     halts,
     help_topics,
+    keys,
     markets,
     operators,
     positions,
@@ -75,6 +76,7 @@ def build() -> typer.Typer:
         ("risk", risk.app),
         ("sim", sim.app),
         ("db", database.app),
+        ("keys", keys.app),
     ):
         app.add_typer(group, name=name)
     return app

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Protocol
 
 from domain.accounts import Account, SecretText, TradingAccess
 from domain.errors import NotFound
 from sealing.box import BoxLabel, CredentialPart, key_id_of, unseal
+from sealing.errors import UnsealError
 from sealing.keys import PrivateKey
 from storage.accounts import SqlAccountStore
 from storage.credential_rotation import read_candidate
@@ -39,13 +41,15 @@ class SealedTradingAccess:
             UnsealError: the credential was not sealed for this process and account.
         """
         account = await self._account(account_id)
-        sealed = await read_sealed(self._database, account_id, CredentialPart.TRADING)
-        if sealed is None:
+        opened = await self._opened(
+            account, lambda: read_sealed(self._database, account_id, CredentialPart.TRADING)
+        )
+        if opened is None:
             raise NotFound(
                 f"account {account.label!r} has no credential (it is {account.state}); "
                 "add the account again"
             )
-        return await self._opened(account, sealed)
+        return opened
 
     async def open_signer(self, account_id: str, signer: str) -> TradingAccess:
         """Return access with the credential of a given signer, current or rotated out.
@@ -55,12 +59,13 @@ class SealedTradingAccess:
             UnsealError: the credential was not sealed for this process and account.
         """
         account = await self._account(account_id)
-        sealed = await read_sealed(
-            self._database, account_id, CredentialPart.TRADING, signer=signer
+        opened = await self._opened(
+            replace(account, signer=signer),
+            lambda: read_sealed(self._database, account_id, CredentialPart.TRADING, signer=signer),
         )
-        if sealed is None:
+        if opened is None:
             raise NotFound(f"account {account.label!r} has no credential of signer {signer!r}")
-        return await self._opened(replace(account, signer=signer), sealed)
+        return opened
 
     async def open_candidate(self, account_id: str) -> TradingAccess | None:
         """Return the account with its candidate opened, or None when it has none.
@@ -70,8 +75,7 @@ class SealedTradingAccess:
             UnsealError: the credential was not sealed for this process and account.
         """
         account = await self._account(account_id)
-        sealed = await read_candidate(self._database, account_id)
-        return None if sealed is None else await self._opened(account, sealed)
+        return await self._opened(account, lambda: read_candidate(self._database, account_id))
 
     def forget(self, account_id: str) -> None:
         """Nothing is remembered here. See `domain.credential_rotation.CandidateAccess`."""
@@ -82,10 +86,22 @@ class SealedTradingAccess:
             raise NotFound(f"no account {account_id!r}")
         return account
 
-    async def _opened(self, account: Account, sealed: bytes) -> TradingAccess:
+    async def _opened(
+        self, account: Account, read: Callable[[], Awaitable[bytes | None]]
+    ) -> TradingAccess | None:
         label = BoxLabel(
             account_id=account.account_id, venue=account.venue, part=CredentialPart.TRADING
         )
-        key = await self._keys.find(key_id_of(sealed, label))
+        sealed = await read()
+        if sealed is None:
+            return None
+        try:
+            key = await self._keys.find(key_id_of(sealed, label))
+        except UnsealError:
+            # It may have been sealed anew, and its key destroyed, since it was read.
+            again = await read()
+            if again is None or again == sealed:
+                raise
+            sealed, key = again, await self._keys.find(key_id_of(again, label))
         secret = unseal(sealed, key, label)
         return TradingAccess(account=account, credential=SecretText(secret.decode()))
