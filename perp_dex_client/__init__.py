@@ -17,6 +17,7 @@ from perp_dex_client.brackets import Bracket, BracketExit, BracketsApi, Exit
 from perp_dex_client.client import PerpDexClient
 from perp_dex_client.closing import Close, CloseRequest, ClosesApi, ClosingOrder
 from perp_dex_client.conditions import Condition, ConditionRequest, ConditionsApi
+from perp_dex_client.dead_man import DeadMan, DeadManApi
 from perp_dex_client.errors import (
     ApiError,
     ApiProblem,
@@ -50,6 +51,8 @@ from perp_dex_client.orders import OrderRequest
 from perp_dex_client.positions import (
     Balance,
     Exposure,
+    LiveBalance,
+    LivePosition,
     Pnl,
     PnlRow,
     Position,
@@ -64,11 +67,19 @@ from perp_dex_client.reconciliation import (
     ReconciliationsApi,
 )
 from perp_dex_client.risk import LimitUse, Risk, RiskHalt, RiskScope
-from perp_dex_client.watching import OrderEvent, watch_orders
+from perp_dex_client.watching import (
+    AccountEvent,
+    OrderEvent,
+    PositionsEvent,
+    watch_account,
+    watch_orders,
+    watch_positions,
+)
 
 __all__ = [
     "Account",
     "AccountDetail",
+    "AccountEvent",
     "AccountGroup",
     "AccountsApi",
     "ApiError",
@@ -87,6 +98,8 @@ __all__ = [
     "Condition",
     "ConditionRequest",
     "ConditionsApi",
+    "DeadMan",
+    "DeadManApi",
     "DryRun",
     "Endpoints",
     "Event",
@@ -106,6 +119,8 @@ __all__ = [
     "KillSwitch",
     "Level",
     "LimitUse",
+    "LiveBalance",
+    "LivePosition",
     "Market",
     "NotAuthorized",
     "Order",
@@ -120,6 +135,7 @@ __all__ = [
     "Position",
     "Positions",
     "PositionsApi",
+    "PositionsEvent",
     "Reconciliation",
     "ReconciliationCounts",
     "Reconciliations",
@@ -134,5 +150,7 @@ __all__ = [
     "UnknownObject",
     "Unreachable",
     "UnreadableAnswer",
+    "watch_account",
     "watch_orders",
+    "watch_positions",
 ]

@@ -17,15 +17,14 @@ T = TypeVar("T")
 _LIVE_WITHIN_S: Final = 15.0
 
 
-class Position(msgspec.Struct, frozen=True, kw_only=True):
+class LivePosition(msgspec.Struct, frozen=True, kw_only=True):
     """One open position, in quote units.
 
     `realized_pnl`, `fees` (paid) and `funding` (received) are since it was opened, `net_pnl` is all
-    of them with `unrealized_pnl`. `age_s` is the age of the venue's word. None: nobody has said.
+    of them with `unrealized_pnl`. None: nobody has said.
     """
 
     position_id: str
-    account: str
     account_id: str
     venue: str
     symbol: str
@@ -49,6 +48,12 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     initial_margin: Decimal | None = None
     opened_at: datetime | None = None
     as_of: datetime | None = None
+
+
+class Position(LivePosition, frozen=True, kw_only=True):
+    """One open position with its account's label, and the age of the venue's word."""
+
+    account: str
     age_s: float | None = None
 
 
@@ -103,20 +108,25 @@ class Pnl(msgspec.Struct, frozen=True, kw_only=True):
     since: datetime | None = None
 
 
-class Balance(msgspec.Struct, frozen=True, kw_only=True):
-    """An account's money by its venue's word, heard at `as_of` (`age_s` ago)."""
+class LiveBalance(msgspec.Struct, frozen=True, kw_only=True):
+    """An account's money by its venue's word, heard at `as_of`."""
 
-    account: str
     account_id: str
-    venue: str
     equity: Decimal
     available: Decimal
     initial_margin: Decimal
     maintenance_margin: Decimal
     event_time: datetime
     as_of: datetime
-    age_s: float
     source: str
+
+
+class Balance(LiveBalance, frozen=True, kw_only=True):
+    """An account's money with its account's label, and the age of the venue's word."""
+
+    account: str
+    venue: str
+    age_s: float
 
 
 class PositionsApi:

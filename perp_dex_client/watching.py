@@ -1,4 +1,4 @@
-"""Follow orders over the WebSocket API: the present state first, then every change, in order.
+"""Follow orders, positions and money over the WebSocket API: the present first, then changes.
 
 Reconnects by itself and continues where it was; a repeated change is not yielded twice.
 """
@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
-from typing import Any, Final, Literal
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any, Final, Generic, Literal, TypeVar
 
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
@@ -16,6 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from perp_dex_client.errors import NotAuthorized, UnreadableAnswer
 from perp_dex_client.models import Event, Order
+from perp_dex_client.positions import LiveBalance, LivePosition
 
 _MESSAGE_BYTES_MAX: Final = 4 * 1024 * 1024
 _OPEN_TIMEOUT_S: Final = 5.0
@@ -41,16 +43,55 @@ class OrderEvent(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
-class _Watch:
-    """What has been seen so far, over all connections."""
+class PositionsEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """All open positions of an account, or with `status` how fresh they are.
 
-    def __init__(self, url: str, token: str, account_id: str | None) -> None:
-        self.url = url.rstrip("/") + "/ws/v1/orders"
+    A position that is missing is closed. A new one comes at every change, live marks included.
+    """
+
+    kind: Literal["snapshot", "update", "status"]
+    account_id: str
+    seq: int | None = None
+    positions: tuple[LivePosition, ...] = ()
+    stale: bool = False
+    reason: str = ""
+
+
+class AccountEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """An account's money (None before its venue was heard), or with `status` how fresh it is."""
+
+    kind: Literal["snapshot", "update", "status"]
+    account_id: str
+    seq: int | None = None
+    balance: LiveBalance | None = None
+    stale: bool = False
+    reason: str = ""
+
+
+E = TypeVar("E")
+
+
+@dataclass(frozen=True, slots=True)
+class _Channel(Generic[E]):
+    """What a channel is called, and how its messages become events."""
+
+    name: str
+    event: Callable[..., E]
+    #: What a snapshot or an update says, as fields of the event.
+    told: Callable[[dict[str, Any]], dict[str, Any]]
+
+
+class _Watch(Generic[E]):
+    """What has been seen so far of one channel, over all connections."""
+
+    def __init__(self, url: str, token: str, account_id: str | None, channel: _Channel[E]) -> None:
+        self.url = f"{url.rstrip('/')}/ws/v1/{channel.name}"
         self.token = token
         self.account_id = account_id
+        self.channel = channel
         self.seen: dict[str, int] = {}
 
-    async def over(self, socket: ClientConnection) -> AsyncIterator[OrderEvent]:
+    async def over(self, socket: ClientConnection) -> AsyncIterator[E]:
         """Authenticate, subscribe, and yield until the connection ends."""
         greeting = await self._receive(socket, _OPEN_TIMEOUT_S)
         heartbeat_s = float(greeting.get("heartbeat_ms", 5000)) / 1000
@@ -80,27 +121,17 @@ class _Watch:
             raise UnreadableAnswer("expected an object from the stream, found something else")
         return message
 
-    def _event(self, message: dict[str, Any]) -> OrderEvent | None:
+    def _event(self, message: dict[str, Any]) -> E | None:
         kind = message.get("type")
-        if kind == "snapshot":
+        if kind in ("snapshot", "update"):
             account_id, seq = str(message["account_id"]), int(message["seq"])
-            self.seen[account_id] = seq
-            orders = msgspec.convert(message["orders"], tuple[Order, ...])
-            return OrderEvent(kind="snapshot", account_id=account_id, seq=seq, orders=orders)
-        if kind == "update":
-            account_id, seq = str(message["account_id"]), int(message["seq"])
-            if seq <= self.seen.get(account_id, -1):
+            if kind == "update" and seq <= self.seen.get(account_id, -1):
                 return None
             self.seen[account_id] = seq
-            return OrderEvent(
-                kind="update",
-                account_id=account_id,
-                seq=seq,
-                orders=(msgspec.convert(message["order"], Order),),
-                event=msgspec.convert(message["event"], Event),
-            )
+            told = self.channel.told(message)
+            return self.channel.event(kind=kind, account_id=account_id, seq=seq, **told)
         if kind == "status":
-            return OrderEvent(
+            return self.channel.event(
                 kind="status",
                 account_id=str(message["account_id"]),
                 stale=bool(message["stale"]),
@@ -109,13 +140,35 @@ class _Watch:
         return None
 
 
+def _orders_told(message: dict[str, Any]) -> dict[str, Any]:
+    if message["type"] == "snapshot":
+        return {"orders": msgspec.convert(message["orders"], tuple[Order, ...])}
+    return {
+        "orders": (msgspec.convert(message["order"], Order),),
+        "event": msgspec.convert(message["event"], Event),
+    }
+
+
+def _positions_told(message: dict[str, Any]) -> dict[str, Any]:
+    return {"positions": msgspec.convert(message["positions"], tuple[LivePosition, ...])}
+
+
+def _account_told(message: dict[str, Any]) -> dict[str, Any]:
+    return {"balance": msgspec.convert(message["balance"], LiveBalance | None)}
+
+
+_ORDERS: Final = _Channel("orders", OrderEvent, _orders_told)
+_POSITIONS: Final = _Channel("positions", PositionsEvent, _positions_told)
+_ACCOUNT: Final = _Channel("account", AccountEvent, _account_told)
+
+
 async def _say(socket: ClientConnection, message: dict[str, object]) -> None:
     await socket.send(msgspec.json.encode(message).decode())
 
 
-async def watch_orders(
+def watch_orders(
     url: str, token: str, *, account_id: str | None = None
-) -> AsyncIterator[OrderEvent]:
+) -> AsyncGenerator[OrderEvent, None]:
     """Yield news of one account's orders, or of all accounts', for ever.
 
     `url` is the streaming endpoint, such as `ws://127.0.0.1:8701`. With `account_id` a lost
@@ -125,7 +178,39 @@ async def watch_orders(
         NotAuthorized: the token is not taken.
         UnreadableAnswer: the stream refuses the subscription, or is none of ours.
     """
-    watch = _Watch(url, token, account_id)
+    return _follow(_Watch(url, token, account_id, _ORDERS))
+
+
+def watch_positions(
+    url: str, token: str, *, account_id: str | None = None
+) -> AsyncGenerator[PositionsEvent, None]:
+    """Yield the open positions of one account, or of all, whenever they change, for ever.
+
+    See `watch_orders`; a stream that was restarted begins with a new snapshot.
+
+    Raises:
+        NotAuthorized: the token is not taken.
+        UnreadableAnswer: the stream refuses the subscription, or is none of ours.
+    """
+    return _follow(_Watch(url, token, account_id, _POSITIONS))
+
+
+def watch_account(
+    url: str, token: str, *, account_id: str | None = None
+) -> AsyncGenerator[AccountEvent, None]:
+    """Yield the money of one account, or of all, whenever it changes, for ever.
+
+    See `watch_orders`; a stream that was restarted begins with a new snapshot.
+
+    Raises:
+        NotAuthorized: the token is not taken.
+        UnreadableAnswer: the stream refuses the subscription, or is none of ours.
+    """
+    return _follow(_Watch(url, token, account_id, _ACCOUNT))
+
+
+async def _follow(watch: _Watch[E]) -> AsyncGenerator[E, None]:
+    """Yield a watch's events over as many connections as it takes."""
     failures = 0
     while True:
         try:
