@@ -19,7 +19,7 @@ from process.settings_fields import SettingsField, settings_fields
 #: `module:Class`, in the order of the documentation.
 SETTINGS_CLASSES: Final = (
     "stack.settings:StackSettings",
-    "worker:WorkerSettings",
+    "serving.settings:WorkerSettings",
     "api.settings:ApiSettings",
     "streaming.settings:StreamingSettings",
     "venues.hyperliquid.settings:HyperliquidSettings",

@@ -17,6 +17,7 @@ ROOMS = (
     "process",
     "activities",
     "workflows",
+    "serving",
     "streaming",
     "api",
     "perp_dex_client",

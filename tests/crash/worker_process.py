@@ -8,10 +8,11 @@ import sys
 from activities.resolution import ResolutionActivities
 from domain.ports import IntentLedger
 from process.logging import configure_logging
+from serving.settings import Parts, WorkerSettings
 from tests.crash.checkpoints import FileCheckpoints
 from tests.crash.mutants import AlwaysInserted, FenceIgnored, add_reports
 from tests.crash.rig import MUTANT_VARIABLE
-from worker import Parts, WorkerSettings, run_to_exit
+from worker import run_to_exit
 
 
 def _as_it_is(ledger: IntentLedger) -> IntentLedger:

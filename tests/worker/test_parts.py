@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-import worker
 from domain.accounts import Account, AccountState, Network
 from domain.errors import InvalidInput, Unavailable, VenueUnavailable
+from serving.chores import again
 from tests.activities.floor import until
 from venues.simulation.faults import FaultKind
 from venues.simulation.server import RunningSimulator
@@ -91,7 +91,7 @@ async def test_the_clock_is_measured_where_accounts_are(
 async def test_a_chore_survives_what_is_unavailable(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(worker, "CHORE_RETRY_S", 0.01)
+    monkeypatch.setattr("serving.chores.RETRY_S", 0.01)
     done: list[int] = []
 
     async def work() -> None:
@@ -99,7 +99,7 @@ async def test_a_chore_survives_what_is_unavailable(
         if len(done) in (1, 2):
             raise Unavailable("the database does not answer")
 
-    chore = asyncio.create_task(worker._chore("test", 0.02, work))
+    chore = asyncio.create_task(again("test", 0.02, work))
     await until(lambda: len(done) > 4, what="the chore to go on")
     chore.cancel()
 
@@ -111,4 +111,4 @@ async def test_a_chore_does_not_hide_a_mistake() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        await worker._chore("test", 1.0, work)
+        await again("test", 1.0, work)

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from serving.settings import EXIT_CONFIGURATION, WorkerSettings
 from tests.worker.conftest import Home
 from venues.simulation.server import RunningSimulator
-from worker import EXIT_CONFIGURATION, WorkerSettings, run, run_to_exit
+from worker import run, run_to_exit
 
 ROOT = Path(__file__).parents[2]
 COMMAND = (sys.executable, "-P", "-m", "worker")

@@ -11,10 +11,10 @@ from activities.access import NoCheckpoints
 from domain.accounts import AccountState
 from domain.commands import CommandKind
 from domain.errors import CorruptState, Unavailable
+from serving.reserve import Reserve
 from storage.ledger_mark import SET_BY, LedgerMark
-from tests.activities.floor import ACCOUNT_ID, Floor, add_account, an_order
 from tests.activities.away import Away, locked
-from worker import Reserve
+from tests.activities.floor import ACCOUNT_ID, Floor, add_account, an_order
 
 
 @pytest.fixture

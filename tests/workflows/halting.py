@@ -15,12 +15,13 @@ from temporalio.client import WorkflowHandle
 from temporalio.worker import Worker
 
 from domain.halts import EVERYTHING, HaltScope, HaltStage, KillSwitch
+from serving.queues import core_worker
+from serving.settings import WorkerSettings
 from tests.activities.floor import ACCOUNT_ID, now, until
 from tests.workflows.closing import Holding
 from tests.workflows.stage import Stage
 from venues.hyperliquid.connector import HyperliquidConnector
 from venues.simulation.records import OrderStatus
-from worker import WorkerSettings, core_worker
 from workflows import ids
 from workflows.halt_client import HaltSweep, KillSwitchWorkflows
 from workflows.kill_switch import KillSwitchWorkflow
@@ -107,7 +108,7 @@ async def open_halting(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> AsyncIt
     """Serve both queues of a stage, each with a name of its own."""
     core = f"core-{next(_queues)}"
     venue = ids.venue_queue("hyperliquid")
-    for module in ("workflows.ids", "worker"):
+    for module in ("workflows.ids", "serving.queues"):
         monkeypatch.setattr(f"{module}.core_queue", lambda: core)
     for module in ("workflows.kill_switch", "workflows.close"):
         monkeypatch.setattr(f"{module}.venue_queue", lambda _venue: venue)

@@ -24,10 +24,11 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, Worker
 
 from domain.orders import Order, OrderReport, Verdict
+from serving.queues import venue_worker
+from serving.settings import Parts, WorkerSettings
 from stack.servers import DYNAMIC_CONFIG, SEARCH_ATTRIBUTES
 from streaming.bridge import Bridge
 from tests.activities.floor import Floor, open_floor, until
-from worker import Parts, WorkerSettings, venue_worker
 from workflows import ids
 from workflows.account import VerifyAccountWorkflow
 from workflows.account_halt import AccountHaltWorkflow
@@ -244,9 +245,9 @@ async def open_stage(
 ) -> AsyncIterator[Stage]:
     """Open a stage with a task queue of its own; replay whatever happened when it closes."""
     queue = f"venue-hyperliquid-{next(_queues)}"
-    for module in ("workflows.ids", "worker"):
+    for module in ("workflows.ids", "serving.queues"):
         monkeypatch.setattr(f"{module}.venue_queue", lambda _venue: queue)
-    monkeypatch.setattr("worker.DRAIN", timedelta(milliseconds=200))
+    monkeypatch.setattr("serving.queues.DRAIN", timedelta(milliseconds=200))
     refused: list[str] = []
     async with open_floor(template, home, monkeypatch) as floor:
         client = await connect(address, NAMESPACE, KEYS, refused=refused.append, lazy=False)

@@ -22,11 +22,11 @@ from temporalio.converter import WorkflowSerializationContext
 
 from domain.commands import CommandKind
 from domain.orders import OrderStatus, Verdict
+from serving.settings import Parts
 from storage.tables import credentials
 from tests.activities.floor import ACCOUNT_ID, AwayLedger, an_order, now, place_task, until
 from tests.workflows.stage import NAMESPACE, Stage, a_report, open_stage, temporal_server
 from venues.simulation.faults import FaultKind
-from worker import Parts
 from workflows import ids
 from workflows.orphans import OrphanSweep
 

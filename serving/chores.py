@@ -1,0 +1,149 @@
+"""What the worker does again and again beside serving: sweeps, markets, clocks, audit, readings.
+
+A chore that fails is said once and tried again; it stops nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import structlog
+from temporalio.client import Client
+
+from activities.credentials import ExpiryWatch
+from activities.dead_man import DeadManRenewal
+from activities.mark_prices import MarkPrices
+from activities.risk_readings import RiskReadings
+from domain.errors import PerpDexError
+from domain.ports import TradingAccessSource
+from serving.settings import WorkerSettings, now
+from storage.opening import Storage
+from venues.started import Connectors
+from workflows.client import OrderWorkflows
+from workflows.closing_sweep import ClosingSweep
+from workflows.halt_client import HaltSweep, KillSwitchWorkflows
+from workflows.orphans import OrphanSweep
+
+MARKETS_EVERY_S = 600.0
+CLOCK_EVERY_S = 60.0
+EXPIRY_EVERY_S = 6 * 3600.0
+CREDENTIALS_EVERY_S = 3600.0
+SEAL_EVERY_S = 5.0
+RISK_EVERY_S = 15.0
+HALT_SWEEP_EVERY_S = 3.0
+DEAD_MAN_EVERY_S = 1.0
+RETRY_S = 5.0
+JITTER = 0.1
+
+log = structlog.get_logger()
+
+
+async def again(name: str, every_s: float, work: Callable[[], Awaitable[Any]]) -> None:
+    """Do `work` now and again for ever; a failure is logged and tried again next time."""
+    failing = False
+    while True:
+        pause = every_s
+        try:
+            await work()
+            failing = False
+        except PerpDexError as error:
+            if not failing:
+                log.warning("chore failed", chore=name, reason=str(error))
+            failing = True
+            pause = min(every_s, RETRY_S)
+        await asyncio.sleep(pause * (1 + JITTER * random.random()))
+
+
+def _sweeper(
+    storage: Storage, workflows: OrderWorkflows
+) -> Callable[[], Coroutine[Any, Any, None]]:
+    sweep = OrphanSweep(storage.ledger, storage.orders, workflows, now)
+
+    async def work() -> None:
+        swept = await sweep.run()
+        if swept.adopted or swept.reminded:
+            log.warning("orphans swept", adopted=swept.adopted, reminded=swept.reminded)
+
+    return work
+
+
+def _halt_sweeper(storage: Storage, client: Client) -> Callable[[], Coroutine[Any, Any, None]]:
+    sweep = HaltSweep(storage.kill_switches, KillSwitchWorkflows(client))
+
+    async def work() -> None:
+        for scope in await sweep.run():
+            log.warning("kill switch started by the sweep", scope=scope.key)
+
+    return work
+
+
+def _risk_readings(storage: Storage, connectors: Connectors) -> RiskReadings:
+    return RiskReadings(
+        risk=storage.risk,
+        accounts=storage.accounts,
+        connectors=connectors,
+        venues=connectors.venues,
+        marks=MarkPrices(now),
+        now=now,
+    )
+
+
+async def _save_markets(storage: Storage, connectors: Connectors) -> None:
+    for connector in connectors.started():
+        instruments = await connector.instruments(refresh=True)
+        await storage.markets.save(connector.network, instruments, seen_at=now())
+
+
+async def _measure(storage: Storage, connectors: Connectors) -> None:
+    await connectors.measure_clock(await storage.accounts.all_active())
+
+
+def chores(
+    settings: WorkerSettings,
+    client: Client,
+    storage: Storage,
+    connectors: Connectors,
+    access: TradingAccessSource,
+) -> tuple[Coroutine[Any, Any, None], ...]:
+    """Return what is to be done again and again beside serving."""
+    sweep = _sweeper(storage, OrderWorkflows(client))
+    closes = ClosingSweep.over(client, storage.closes, storage.brackets, now)
+    return (
+        again("sweep", settings.worker_sweep_every_s, sweep),
+        again("closes", settings.worker_sweep_every_s, closes.run),
+        again("halts", HALT_SWEEP_EVERY_S, _halt_sweeper(storage, client)),
+        again("dead man", DEAD_MAN_EVERY_S, _dead_man(storage, connectors, access).run),
+        again("markets", MARKETS_EVERY_S, lambda: _save_markets(storage, connectors)),
+        again("clock", CLOCK_EVERY_S, lambda: _measure(storage, connectors)),
+        again("audit", SEAL_EVERY_S, storage.audit.seal),
+        again("risk", RISK_EVERY_S, _risk_readings(storage, connectors).read),
+        again("expiry", EXPIRY_EVERY_S, _expiry_watch(storage, connectors, access).run),
+        again("credentials", CREDENTIALS_EVERY_S, storage.accounts.destroy_unneeded_credentials),
+    )
+
+
+def _dead_man(
+    storage: Storage, connectors: Connectors, access: TradingAccessSource
+) -> DeadManRenewal:
+    return DeadManRenewal(
+        switches=storage.dead_man,
+        access=access,
+        connectors=connectors,
+        nonces=storage.signer_nonces,
+        now=now,
+    )
+
+
+def _expiry_watch(
+    storage: Storage, connectors: Connectors, access: TradingAccessSource
+) -> ExpiryWatch:
+    return ExpiryWatch(
+        accounts=storage.accounts,
+        access=access,
+        connectors=connectors,
+        audit=storage.audit,
+        now=now,
+    )

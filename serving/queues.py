@@ -1,0 +1,185 @@
+"""The workers of the task queues: which workflows and activities each serves, and with what."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from temporalio.client import Client
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from activities.access import CommandParts
+from activities.account_reading import AccountReading
+from activities.accounts import AccountActivities
+from activities.brackets import BracketActivities
+from activities.closing import CloseActivities
+from activities.credentials import CredentialActivities
+from activities.emergency_halt import EmergencyHalt
+from activities.emergency_journal import CredentialSource, EmergencyCommands
+from activities.guarding import GuardActivities
+from activities.halting import AccountHaltActivities, KillSwitchActivities
+from activities.leverage import LeverageActivities
+from activities.orders import OrderActivities
+from activities.reconciliation_contracts import ReconcileParts
+from activities.reconciling import ReconcileActivities
+from serving.settings import Parts, WorkerSettings, now
+from storage.opening import Storage
+from venues.started import Connectors
+from workflows.account import VerifyAccountWorkflow
+from workflows.account_halt import AccountHaltWorkflow
+from workflows.account_read import ReadAccountWorkflow
+from workflows.bracket import BracketWorkflow
+from workflows.client import OrderWorkflows
+from workflows.close import CloseWorkflow
+from workflows.guard import GuardWorkflow
+from workflows.ids import core_queue, venue_queue
+from workflows.kill_switch import KillSwitchWorkflow
+from workflows.leverage import SetLeverageWorkflow
+from workflows.order import OrderWorkflow
+from workflows.reconcile import ReconcileWorkflow
+from workflows.reconciliation_client import ReconcileSweep, ReconcileWorkflows
+from workflows.rotation import RotateCredentialWorkflow
+
+DRAIN = timedelta(seconds=8)
+STICKY_TIMEOUT = timedelta(seconds=1)
+MAX_CACHED_WORKFLOWS = 2000
+
+
+def venue_worker(
+    settings: WorkerSettings,
+    client: Client,
+    venue: str,
+    *,
+    storage: Storage,
+    access: CredentialSource,
+    connectors: Connectors,
+    parts: Parts,
+    emergency: EmergencyCommands | None = None,
+) -> Worker:
+    """Return the worker of a venue's task queue, not yet running."""
+    injected = CommandParts(
+        ledger=parts.ledger(storage.ledger),
+        orders=storage.orders,
+        access=access,
+        connectors=connectors,
+        checkpoints=parts.checkpoints,
+        now=now,
+    )
+    orders = OrderActivities(injected, emergency)
+    resolution = parts.resolution(injected)
+    closing = CloseActivities(injected, storage.closes)
+    brackets = BracketActivities(injected, storage.brackets)
+    guarding = GuardActivities(injected, storage.conditions)
+    halting = AccountHaltActivities(
+        injected,
+        orders,
+        storage.closes,
+        without_database=None if emergency is None else EmergencyHalt(injected, orders),
+        last_access=None if emergency is None else emergency.access,
+    )
+    accounts = AccountActivities(accounts=storage.accounts, access=access, connectors=connectors)
+    credentials = CredentialActivities(
+        accounts=storage.accounts,
+        rotation=storage.rotation,
+        candidates=access,
+        connectors=connectors,
+    )
+    leverage = LeverageActivities(
+        access=access,
+        connectors=connectors,
+        nonces=storage.signer_nonces,
+        risk=storage.risk,
+        now=now,
+    )
+    reading = AccountReading(
+        accounts=storage.accounts,
+        positions=storage.positions,
+        connectors=connectors,
+        now=now,
+    )
+    reconciling = ReconcileActivities(injected, _reconcile_parts(storage, client))
+    return Worker(
+        client,
+        task_queue=venue_queue(venue),
+        workflows=[
+            OrderWorkflow,
+            VerifyAccountWorkflow,
+            ReadAccountWorkflow,
+            RotateCredentialWorkflow,
+            SetLeverageWorkflow,
+            CloseWorkflow,
+            BracketWorkflow,
+            GuardWorkflow,
+            AccountHaltWorkflow,
+            ReconcileWorkflow,
+        ],
+        activities=[
+            orders.place,
+            orders.cancel,
+            orders.close,
+            orders.adopt,
+            orders.settle,
+            orders.note_request,
+            orders.apply_operator_verdict,
+            resolution.resolve,
+            accounts.verify,
+            reading.read,
+            credentials.check,
+            leverage.ask,
+            leverage.look,
+            closing.look,
+            closing.keep,
+            brackets.look,
+            brackets.keep,
+            guarding.look,
+            guarding.keep,
+            halting.look,
+            halting.cancel_directly,
+            reconciling.begin,
+            reconciling.look,
+            reconciling.finish,
+        ],
+        # The import contracts keep workflows deterministic; the sandbox would re-import their
+        # modules for each order. A test loads every workflow in the sandbox.
+        workflow_runner=UnsandboxedWorkflowRunner(),
+        max_cached_workflows=MAX_CACHED_WORKFLOWS,
+        max_concurrent_workflow_task_polls=settings.worker_task_pollers,
+        max_concurrent_activities=settings.worker_concurrency,
+        max_concurrent_local_activities=settings.worker_concurrency,
+        sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
+        graceful_shutdown_timeout=DRAIN,
+    )
+
+
+def _reconcile_parts(storage: Storage, client: Client) -> ReconcileParts:
+    return ReconcileParts(
+        accounts=storage.accounts,
+        records=storage.reconciliations,
+        reads=storage.reconciliation_ledger,
+        net_positions=storage.net_positions,
+        audit=storage.audit,
+        memory=OrderWorkflows(client),
+    )
+
+
+def reconcile_sweep(
+    settings: WorkerSettings, client: Client, storage: Storage, venues: frozenset[str]
+) -> ReconcileSweep:
+    """Return what keeps a reconciliation running for every account."""
+    workflows = ReconcileWorkflows(client, every_s=settings.worker_reconcile_every_s)
+    return ReconcileSweep(storage.accounts, storage.reconciliations, workflows, venues)
+
+
+def core_worker(settings: WorkerSettings, client: Client, *, storage: Storage) -> Worker:
+    """Return the worker of the queue of whatever spans venues, not yet running; it has no keys."""
+    kill_switches = KillSwitchActivities(storage.kill_switches)
+    return Worker(
+        client,
+        task_queue=core_queue(),
+        workflows=[KillSwitchWorkflow],
+        activities=[kill_switches.keep],
+        workflow_runner=UnsandboxedWorkflowRunner(),
+        max_concurrent_workflow_task_polls=2,
+        max_concurrent_activities=settings.worker_concurrency,
+        sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
+        graceful_shutdown_timeout=DRAIN,
+    )
