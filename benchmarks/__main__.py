@@ -17,6 +17,7 @@ import aiohttp
 from benchmarks.connector import connector_rates
 from benchmarks.figures import Latencies, table
 from benchmarks.orders import SLOW_SEQUENTIAL, Run, at_rest, floor, ours
+from benchmarks.positions import Updates, position_updates
 from benchmarks.running import running_stack
 
 SLOW_COMMIT_MS = 300
@@ -42,6 +43,8 @@ async def run(home: Path) -> str:
         lowest = await floor(stack)
         say("ours, commit delay 0 ms")
         fast = await ours(stack)
+        say("positions, from the venue's fill frame to a socket")
+        updates = await position_updates(stack)
         say(f"ours, commit delay {SLOW_COMMIT_MS} ms")
         async with aiohttp.ClientSession() as session:
             await stack.control(session, "POST", "/switches", {"commit_delay_ms": SLOW_COMMIT_MS})
@@ -50,6 +53,7 @@ async def run(home: Path) -> str:
         (
             _machine(),
             _orders(lowest, fast, slow),
+            _positions(updates),
             _cpu(lowest, fast, slow),
             _rest(rest),
             _connector(bare, signed),
@@ -92,6 +96,19 @@ def _orders(lowest: Run, fast: Run, slow: Run) -> str:
     header = ["", "place p50 ms", "p99", "cancel p50 ms", "p99"]
     header += ["20 at once, /s", "p99 ms", "events", "bytes"]
     return table(header, rows)
+
+
+def _positions(updates: Updates) -> str:
+    rows = []
+    for name, side in (
+        ("floor: a bare relay of the frame", updates.floor),
+        ("ours: booked, and every sum moved", updates.ours),
+    ):
+        rows.append([name, _ms(side, 50), _ms(side, 99), str(len(side.seconds))])
+    return (
+        "From the venue's fill frame to a position on a client's socket (target: p99 under 50 ms):"
+        "\n\n" + table(["", "p50 ms", "p99 ms", "fills"], rows)
+    )
 
 
 def _cpu(lowest: Run, fast: Run, slow: Run) -> str:
