@@ -43,6 +43,7 @@ GAP = timedelta(seconds=45)
 """After so long without watch or look, candles tell what was missed."""
 
 ATTENTION_AFTER = timedelta(seconds=120)
+HELD_UP_ATTENTION_AFTER = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,13 +112,14 @@ def is_watched(watch: Watch | None, now: datetime) -> bool:
 
 
 def needs_attention(state: GuardState, now: datetime) -> bool:
-    """Tell whether neither the stream nor the poll has worked for long."""
-    since = state.failing_since
+    """Tell whether neither stream nor poll has worked for long, or another close is in the way."""
+    if state.status.is_terminal:
+        return False
+    held_up, failing = state.held_up_since, state.failing_since
+    if held_up is not None and now - held_up > HELD_UP_ATTENTION_AFTER:
+        return True
     return (
-        since is not None
-        and now - since > ATTENTION_AFTER
-        and not is_watched(state.watch, now)
-        and not state.status.is_terminal
+        failing is not None and now - failing > ATTENTION_AFTER and not is_watched(state.watch, now)
     )
 
 
@@ -220,6 +222,7 @@ def _judged(state: GuardState, sight: GuardSight, mark: Decimal, now: datetime) 
         crossing = _time_crossing(state, now)
     if crossing is not None:
         return _triggered(state, crossing)
+    state = replace(state, held_up_since=None)
     if reported is not None:
         return with_excursion(state, f"{reported}, not confirmed: mark {plain(mark)}", now)
     missed = _missed(state, sight)
@@ -364,7 +367,7 @@ def after_close(state: GuardState, status: CloseStatus, now: datetime) -> GuardS
     return finished(state, GuardStatus.CLOSE_ENDED, f"the close ended {status}", now)
 
 
-def held_up(state: GuardState, retry_at: datetime, why: str) -> GuardState:
+def held_up(state: GuardState, retry_at: datetime, why: str, now: datetime) -> GuardState:
     """Return the state while another close of the position runs: look again, then decide."""
     return replace(
         state,
@@ -374,6 +377,7 @@ def held_up(state: GuardState, retry_at: datetime, why: str) -> GuardState:
         retry_at=retry_at,
         last_answer=why,
         reason="",
+        held_up_since=state.held_up_since or now,
     )
 
 

@@ -137,7 +137,8 @@ class GuardState:
     """All that a guard's workflow knows; kept in SQL, and taken along when it continues as new.
 
     `side` is fixed by the first look: conditions on a long position mean nothing for a short one.
-    `closes` counts the closes begun. `looked_at` is the last look that succeeded.
+    `looked_at` is the last look that succeeded. `held_up_since`: it would close, and another close
+    of the position runs.
     """
 
     plan: GuardPlan
@@ -160,6 +161,7 @@ class GuardState:
     reported: Crossing | None = None
     attempts: int = 0
     failing_since: datetime | None = None
+    held_up_since: datetime | None = None
     retry_at: datetime | None = None
     last_answer: str = ""
     cancel_wanted: bool = False

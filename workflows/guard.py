@@ -184,8 +184,8 @@ class GuardWorkflow:
         self._state = guard_steps.after_close(self._state, result.status, workflow.now())
 
     def _hold(self, why: str) -> None:
-        retry_at = workflow.now() + policies.GUARD_HELD_UP
-        self._state = guard_steps.held_up(self._state, retry_at, why)
+        now = workflow.now()
+        self._state = guard_steps.held_up(self._state, now + policies.GUARD_HELD_UP, why, now)
 
     async def _wait(self, step: WaitForCrossing) -> None:
         timeout = step.until - workflow.now()

@@ -174,11 +174,15 @@ def test_how_the_close_ends_is_how_it_ends(close: CloseStatus, guard: GuardStatu
 
 
 def test_another_close_is_waited_for() -> None:
-    state = held_up(after_look(watching(), a_look(111), NOW), later(2), "another close")
+    state = held_up(after_look(watching(), a_look(111), NOW), later(2), "another close", NOW)
 
     assert state.status is GuardStatus.WATCHING
     assert step_of(state).until == later(2)
     assert step_of(state, 2).kind == "look"
+    again = held_up(after_look(state, a_look(111), later(2)), later(4), "another", later(2))
+    assert not needs_attention(again, later(30))
+    assert needs_attention(again, later(31))
+    assert not needs_attention(after_look(again, a_look(100), later(31)), later(31))
 
 
 def test_a_cancel_stops_what_has_not_triggered() -> None:

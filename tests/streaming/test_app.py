@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
 
 import pytest
 
@@ -13,6 +16,8 @@ from bus.market_requests import MarketRequests
 from bus.nudges import NudgeKind, NudgePublisher
 from domain.accounts import Network
 from domain.conditions import Crossing
+from domain.guard_steps import after_look
+from domain.guarding import GuardState
 from domain.orders import Verdict
 from storage.opening import Storage
 from streaming.app import StreamingApp, StreamingParts
@@ -20,6 +25,7 @@ from streaming.catch_up import Cadence
 from streaming.handshake import LOOPBACK_HOSTS
 from streaming.tokens import FileToken
 from tests.bus.valkey import ValkeyProcess, running_valkey
+from tests.domain.guard_building import LONG, a_guard, a_look
 from tests.streaming.floor import Floor, open_floor
 from tests.streaming.sockets import TOKEN, Served, hear, subscribed
 from tests.streaming.stage import Stage, order_id
@@ -53,7 +59,10 @@ async def floor(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
 
 @asynccontextmanager
 async def working(
-    storage: Storage, workflows: Workflows, valkey: ValkeyProcess
+    storage: Storage,
+    workflows: Workflows,
+    valkey: ValkeyProcess,
+    crossings: Crossings | None = None,
 ) -> AsyncIterator[tuple[StreamingApp, Served]]:
     bus = Bus(valkey.url)
     app = StreamingApp(
@@ -64,7 +73,7 @@ async def working(
             load=registry.load,
             sink=workflows,
             conditions=storage.conditions,
-            crossings=Crossings(),
+            crossings=crossings or Crossings(),
             bus=bus,
             authenticator=FileToken(lambda: TOKEN),
             hosts=LOOPBACK_HOSTS,
@@ -129,3 +138,36 @@ async def test_the_bus_wakes_what_other_processes_changed(
                 )
                 assert len(book.asks) == 3
             await bus.close()
+
+
+async def test_a_crossing_at_the_exchange_is_told_to_its_guard(
+    floor: Floor, stage: Stage, storage: Storage
+) -> None:
+    await floor.open_account()
+    tickers = {ticker.symbol: ticker for ticker in await floor.connector.tickers()}
+    mark_price = tickers["BTC-PERP"].mark_price
+    assert mark_price is not None
+    held = replace(LONG, entry_price=mark_price)
+    plan = a_guard(account_id="acc-1", created_at=datetime.now(UTC))
+    first = a_look(mark_price, position=held, at=datetime.now(UTC))
+    state = after_look(GuardState(plan=plan), first, datetime.now(UTC))
+    await storage.conditions.keep(state)
+    crossings = Crossings()
+
+    async def is_watched() -> bool:
+        kept = await storage.conditions.get(plan.condition_id)
+        return kept is not None and kept.watch is not None
+
+    with running_valkey() as valkey:
+        async with working(storage, Workflows(), valkey, crossings):
+            async with asyncio.timeout(20):
+                while not await is_watched():
+                    await asyncio.sleep(0.05)
+            assert not crossings.told
+            price = str((mark_price * Decimal("1.12")).quantize(Decimal(1)))
+            await floor.control("/price", {"symbol": "BTC", "price": price})
+            await until(lambda: bool(crossings.told), 20.0)
+
+    condition_id, crossing = crossings.told[0]
+    assert condition_id == plan.condition_id
+    assert crossing.price == Decimal(price)

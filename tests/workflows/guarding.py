@@ -43,6 +43,8 @@ class Guarded(Holding):
 
     def __init__(self, stage: Stage) -> None:
         super().__init__(stage)
+        queue = ids.venue_queue("hyperliquid")
+        stage.floor.monkeypatch.setattr("workflows.close.venue_queue", lambda _venue: queue)
         self.guards = ConditionWorkflows(stage.client)
 
     @property
@@ -96,6 +98,9 @@ class Guarded(Holding):
             reached, what=f"a guard that is {status}", within_s=within_s
         )
         return found
+
+    async def until_closed(self, plan: GuardPlan) -> GuardState:
+        return await self.until_guard(plan, GuardStatus.CLOSED)
 
     async def kept_guard(self, plan: GuardPlan) -> GuardState:
         kept = await self.floor.storage.conditions.get(plan.condition_id)

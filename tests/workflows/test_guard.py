@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from temporalio.api.enums.v1 import EventType
 
 from domain.closing import CloseStatus
-from domain.conditions import Conditions, Trail
+from domain.conditions import ConditionKind, Conditions, Crossing, Trail
 from domain.errors import Conflict
-from domain.guard_steps import is_watched
-from domain.guarding import GuardStatus, Native
-from tests.activities.floor import now, until
+from domain.guard_steps import BeginClose, FinishGuard, LookAtGuard, WaitForCrossing, is_watched
+from domain.guarding import Excursion, GuardStatus, Native, Watch
+from tests.activities.floor import ACCOUNT_ID, now, until
 from tests.workflows.guarding import Guarded, a_guard
 from tests.workflows.stage import Stage
 from venues.simulation.faults import FaultKind
 from workflows import ids
+from workflows.guard_describing import details, summary, waits_for
 
 
 @pytest.fixture
-def guarded(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Iterator[Guarded]:
-    queue = ids.venue_queue("hyperliquid")
-    monkeypatch.setattr("workflows.close.venue_queue", lambda _venue: queue)
+def guarded(stage: Stage) -> Iterator[Guarded]:
     yield Guarded(stage)
 
 
@@ -42,6 +43,56 @@ async def test_a_confirmed_crossing_closes_once(guarded: Guarded) -> None:
     assert guarded.held == 0
     assert len(guarded.ours()) == 1
     await until_kept(guarded, plan.condition_id, GuardStatus.CLOSED)
+
+
+async def test_it_takes_no_more_of_a_history_than_it_has_to(guarded: Guarded) -> None:
+    guarded.buy("0.5")
+    plan = await guarded.watching()
+    guarded.move("12")
+    await guarded.tell(plan)
+    await guarded.until_guard(plan, GuardStatus.CLOSED)
+    await until_kept(guarded, plan.condition_id, GuardStatus.CLOSED)
+
+    handle = guarded.stage.client.get_workflow_handle(ids.guard_workflow_id(plan.condition_id))
+    await handle.result()
+    events = list((await handle.fetch_history()).events)
+
+    assert len(events) <= 60, "two looks, a close, and their tasks"
+    kinds = [event.event_type for event in events]
+    assert kinds.count(EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED) == 1
+
+
+async def test_the_operator_reads_what_it_waits_for(guarded: Guarded) -> None:
+    guarded.buy("0.5")
+    plan = await guarded.watching()
+    state = await guarded.state_of(plan)
+    step = WaitForCrossing(until=now())
+
+    text = details(state, step, now())
+
+    assert "waits for mark ≥ 71504.4 (profit)" in text
+    assert "watched by nobody" in text
+    assert "looks again at" in text
+    watch = Watch(by="streaming 7", since=now(), at=now())
+    excursion = Excursion(what="profit: met", at=now())
+    told = replace(
+        state,
+        watch=watch,
+        excursions=2,
+        last_excursion=excursion,
+        failing_since=now(),
+        last_answer="away",
+        native_note="stop rests",
+    )
+    text = details(told, LookAtGuard(), now())
+    for words in ("watched by streaming 7", "2 times met", "an operator", "away", "stop rests"):
+        assert words in text
+    crossing = Crossing(kind=ConditionKind.TIME, at=now(), source="clock")
+    assert "closing, because time" in details(state, BeginClose(crossing=crossing), now())
+    end = FinishGuard(status=GuardStatus.CANCELED, reason="")
+    assert "ending" in details(state, end, now())
+    assert summary(plan) == f"close 100 % of BTC-PERP on profit 10 % · hyperliquid/{ACCOUNT_ID}"
+    assert waits_for(replace(state, position=None)) == "profit 10 %"
 
 
 async def until_kept(guarded: Guarded, condition_id: str, status: GuardStatus) -> None:
