@@ -34,6 +34,7 @@ from domain.bracket_store import BracketStore
 from domain.close_store import CloseStore
 from domain.condition_store import ConditionStore
 from domain.credential_rotation import CredentialRotation
+from domain.dead_man import DeadManStore
 from domain.errors import InvalidInput, NotFound, Unavailable
 from domain.halt_store import HaltBoard, KillSwitchStore
 from domain.identifiers import check_order_id
@@ -105,6 +106,7 @@ class ApiParts:
     halts: HaltBoard
     kill_switches: KillSwitchStore
     halt_desk: HaltDesk
+    dead_man: DeadManStore
     account_reader: AccountReader
     rotation: CredentialRotation
     rotation_desk: RotationDesk

@@ -150,6 +150,7 @@ async def compose(
         halts=storage.halts,
         kill_switches=storage.kill_switches,
         halt_desk=KillSwitchWorkflows(client),
+        dead_man=storage.dead_man,
         account_reader=AccountReads(client),
         rotation=storage.rotation,
         rotation_desk=Rotations(client),

@@ -15,6 +15,7 @@ import typer
 from cli import (
     accounts,
     database,
+    dead_man,
     halts,
     help_topics,
     keys,
@@ -66,6 +67,7 @@ def build() -> typer.Typer:
 
     stack_commands.register(app)
     halts.register(app)
+    dead_man.register(accounts.app)
     app.command("help")(help_topics.show_topic)
     for name, group in (
         ("account", accounts.app),

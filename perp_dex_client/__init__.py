@@ -17,6 +17,7 @@ from perp_dex_client.brackets import Bracket, BracketExit, BracketsApi, Exit
 from perp_dex_client.client import PerpDexClient
 from perp_dex_client.closing import Close, CloseRequest, ClosesApi, ClosingOrder
 from perp_dex_client.conditions import Condition, ConditionRequest, ConditionsApi
+from perp_dex_client.dead_man import DeadMan, DeadManApi
 from perp_dex_client.errors import (
     ApiError,
     ApiProblem,
@@ -97,6 +98,8 @@ __all__ = [
     "Condition",
     "ConditionRequest",
     "ConditionsApi",
+    "DeadMan",
+    "DeadManApi",
     "DryRun",
     "Endpoints",
     "Event",

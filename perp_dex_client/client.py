@@ -19,6 +19,7 @@ from perp_dex_client.accounts import AccountsApi, GroupsApi
 from perp_dex_client.brackets import BracketsApi
 from perp_dex_client.closing import ClosesApi
 from perp_dex_client.conditions import ConditionsApi
+from perp_dex_client.dead_man import DeadManApi
 from perp_dex_client.errors import ServiceBusy, Unreachable, UnreadableAnswer
 from perp_dex_client.halts import HaltsApi
 from perp_dex_client.models import (
@@ -71,6 +72,7 @@ class PerpDexClient:
         #: Conditions that close positions.
         self.conditions = ConditionsApi(self._transport)
         self.halts = HaltsApi(self._transport)
+        self.dead_man = DeadManApi(self._transport)
         self.risk = RiskApi(self._transport)
         #: Comparisons of accounts with their venues.
         self.reconciliations = ReconciliationsApi(self._transport)

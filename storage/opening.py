@@ -32,6 +32,7 @@ from storage.brackets import SqlBracketStore
 from storage.closes import SqlCloseStore
 from storage.conditions import SqlConditionStore
 from storage.credential_rotation import SqlCredentialRotation
+from storage.dead_man import SqlDeadManStore
 from storage.engine import Database, open_database
 from storage.halts import HaltStore
 from storage.kill_switches import SqlKillSwitchStore
@@ -155,6 +156,7 @@ class Storage:
     audit: SqlAuditLog
     halts: HaltStore
     kill_switches: SqlKillSwitchStore
+    dead_man: SqlDeadManStore
     closes: SqlCloseStore
     brackets: SqlBracketStore
     conditions: SqlConditionStore
@@ -211,6 +213,7 @@ async def open_storage(database_url: str, home: Path) -> Storage:
         audit=SqlAuditLog(database),
         halts=HaltStore(database),
         kill_switches=SqlKillSwitchStore(database),
+        dead_man=SqlDeadManStore(database),
         closes=SqlCloseStore(database),
         brackets=SqlBracketStore(database),
         conditions=SqlConditionStore(database, told=listeners.tell),

@@ -257,6 +257,7 @@ async def serving(
         halts=storage.halts,
         kill_switches=storage.kill_switches,
         halt_desk=halt_desk,
+        dead_man=storage.dead_man,
         account_reader=reader,
         rotation=storage.rotation,
         rotation_desk=rotations,
