@@ -159,8 +159,7 @@ class BracketWorkflow:
         await self._start(order)
 
     async def _start(self, order: Order) -> None:
-        # Started already: by the API for the entry, or by an earlier run of this bracket.
-        with contextlib.suppress(WorkflowAlreadyStartedError):
+        try:
             await workflow.start_child_workflow(
                 OrderWorkflow.run,
                 OrderStart(order=order),
@@ -170,6 +169,10 @@ class BracketWorkflow:
                 search_attributes=order_attributes(order),
                 static_summary=summary(order, order.account_id),
             )
+        except WorkflowAlreadyStartedError:
+            # By the API, for the entry, or by an earlier run of this bracket; what it told then
+            # it does not tell again.
+            self._news = True
 
     async def _cancel(self, step: CancelOrders) -> None:
         self._state = bracket_steps.canceling(self._state, step.order_ids)
