@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import Coroutine, Iterable
 from contextlib import AsyncExitStack
+from typing import Any
 
 import structlog
 
@@ -106,15 +108,22 @@ async def run(settings: WorkerSettings, parts: Parts | None = None) -> None:
             *reserve.chores(),
             *upkeep.chores(client),
         )
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(chore) for chore in again_and_again]
-            heartbeat.ready()
-            log.info("worker ready", venues=sorted(venues))
-            await stop.wait()
-            heartbeat.draining()
-            log.info("worker drains")
-            for task in tasks:
-                task.cancel()
+        await _until_stopped(stop, heartbeat, again_and_again)
+
+
+async def _until_stopped(
+    stop: asyncio.Event, heartbeat: Heartbeat, chores: Iterable[Coroutine[Any, Any, None]]
+) -> None:
+    """Do the chores until the process is asked to stop."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(chore) for chore in chores]
+        heartbeat.ready()
+        log.info("worker ready")
+        await stop.wait()
+        heartbeat.draining()
+        log.info("worker drains")
+        for task in tasks:
+            task.cancel()
 
 
 def _key_trouble(error: SealingError) -> None:

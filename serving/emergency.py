@@ -21,8 +21,8 @@ from sealing.keys import Recipient, load_key_pairs
 from serving.settings import EXIT_CONFIGURATION, WorkerSettings, now
 from storage.emergency_kit import EmergencyKit, OpenedKit
 from storage.journal import FileCommandJournal
+from storage.nonce_files import FileSharedNonces
 from storage.opening import Storage, open_storage
-from storage.shared_nonces import FileSharedNonces
 from venues.started import Connectors
 
 OPEN_STORAGE_WITHIN_S = 10.0

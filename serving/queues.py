@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
@@ -76,26 +78,6 @@ def venue_worker(
         without_database=None if emergency is None else EmergencyHalt(injected, orders),
         last_access=None if emergency is None else emergency.access,
     )
-    accounts = AccountActivities(accounts=storage.accounts, access=access, connectors=connectors)
-    credentials = CredentialActivities(
-        accounts=storage.accounts,
-        rotation=storage.rotation,
-        candidates=access,
-        connectors=connectors,
-    )
-    leverage = LeverageActivities(
-        access=access,
-        connectors=connectors,
-        nonces=storage.signer_nonces,
-        risk=storage.risk,
-        now=now,
-    )
-    reading = AccountReading(
-        accounts=storage.accounts,
-        positions=storage.positions,
-        connectors=connectors,
-        now=now,
-    )
     reconciling = ReconcileActivities(injected, _reconcile_parts(storage, client))
     return Worker(
         client,
@@ -121,11 +103,7 @@ def venue_worker(
             orders.note_request,
             orders.apply_operator_verdict,
             resolution.resolve,
-            accounts.verify,
-            reading.read,
-            credentials.check,
-            leverage.ask,
-            leverage.look,
+            *_account_activities(storage, access, connectors),
             closing.look,
             closing.keep,
             brackets.look,
@@ -148,6 +126,33 @@ def venue_worker(
         sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
         graceful_shutdown_timeout=DRAIN,
     )
+
+
+def _account_activities(
+    storage: Storage, access: CredentialSource, connectors: Connectors
+) -> tuple[Callable[..., Any], ...]:
+    """Return the activities that concern an account and none of its orders."""
+    accounts = AccountActivities(accounts=storage.accounts, access=access, connectors=connectors)
+    credentials = CredentialActivities(
+        accounts=storage.accounts,
+        rotation=storage.rotation,
+        candidates=access,
+        connectors=connectors,
+    )
+    leverage = LeverageActivities(
+        access=access,
+        connectors=connectors,
+        nonces=storage.signer_nonces,
+        risk=storage.risk,
+        now=now,
+    )
+    reading = AccountReading(
+        accounts=storage.accounts,
+        positions=storage.positions,
+        connectors=connectors,
+        now=now,
+    )
+    return (accounts.verify, reading.read, credentials.check, leverage.ask, leverage.look)
 
 
 def _reconcile_parts(storage: Storage, client: Client) -> ReconcileParts:

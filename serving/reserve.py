@@ -24,8 +24,8 @@ from serving.settings import now
 from storage.emergency_kit import EmergencyKit
 from storage.journal import FileCommandJournal
 from storage.ledger_mark import LedgerGuard, LedgerMark
+from storage.nonce_files import FileSharedNonces
 from storage.opening import Storage
-from storage.shared_nonces import FileSharedNonces
 
 ABSORB_EVERY_S = 1.0
 MARK_EVERY_S = 1.0

@@ -87,8 +87,7 @@ class OrderWorkflow:
     async def run(self, start: OrderStart) -> str:
         """Drive the order to its end, and return that in words.
 
-        A cancellation request means "cancel the order": what is being sent is not interrupted.
-        """
+        A request to cancel means "cancel the order": what is being sent is not interrupted."""
         drive = asyncio.create_task(self._drive())
         while True:
             try:
@@ -457,10 +456,9 @@ class OrderWorkflow:
         self._life = lifecycle.delayed(self._life, workflow.now() + pause)
 
     def _show(self) -> None:
-        """Keep details, status and the call for attention true.
+        """Keep details and attention true; the status where an order rests, is unknown or ends.
 
-        The status is upserted where an order comes to rest, is unknown or ends: what an operator
-        would look for. On its way from one to the next it costs no event.
+        That is what an operator would look for. On the way from one to the next it costs no event.
         """
         workflow.set_current_details(describing.details(self._life, self._step))
         status = self._life.order.status
@@ -487,10 +485,9 @@ class OrderWorkflow:
         return workflow.now() - self._trying_since > policies.ATTENTION_AFTER
 
     async def _continue_if_suggested(self) -> None:
-        """Go on in a fresh history when this one is long.
+        """Go on in a fresh history when this one is long; after a pause only.
 
-        After a pause only, so that no command is in this task; with every report taken and every
-        caller that waits sent off undecided.
+        No command is in this task then; every report is taken, every caller sent off undecided.
         """
         if not workflow.info().is_continue_as_new_suggested():
             return

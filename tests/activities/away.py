@@ -19,7 +19,7 @@ from domain.commands import CommandKind
 from domain.ledger import CommandRow
 from domain.orders import Concern, Order
 from storage.journal import FileCommandJournal
-from storage.shared_nonces import FileSharedNonces
+from storage.nonce_files import FileSharedNonces
 from tests.activities.floor import ACCOUNT_ID, Floor, an_order, now
 
 

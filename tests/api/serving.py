@@ -207,6 +207,30 @@ async def keep(storage: Storage, kept: Order) -> Order:
     return await storage.orders.add(kept, event)
 
 
+def stored(storage: Storage) -> dict[str, Any]:
+    """Return the parts that are stores."""
+    return {
+        "orders": storage.orders,
+        "accounts": storage.accounts,
+        "account_changes": storage.account_changes,
+        "account_groups": storage.account_groups,
+        "markets": storage.markets,
+        "audit": storage.audit,
+        "closes": storage.closes,
+        "conditions": storage.conditions,
+        "brackets": storage.brackets,
+        "net_positions": storage.net_positions,
+        "positions": storage.positions,
+        "risk": storage.risk,
+        "halts": storage.halts,
+        "kill_switches": storage.kill_switches,
+        "dead_man": storage.dead_man,
+        "rotation": storage.rotation,
+        "reconciliations": storage.reconciliations,
+        "reconciliation_gate": storage.reconciliations,
+    }
+
+
 @asynccontextmanager
 async def serving(
     storage: Storage,
@@ -238,32 +262,15 @@ async def serving(
         return datetime.now(UTC)
 
     parts = ApiParts(
-        orders=storage.orders,
-        accounts=storage.accounts,
-        account_changes=storage.account_changes,
-        account_groups=storage.account_groups,
-        markets=storage.markets,
-        audit=storage.audit,
+        **stored(storage),
         desk=desk,
-        closes=storage.closes,
         close_desk=closes,
-        conditions=storage.conditions,
         condition_desk=conditions,
-        brackets=storage.brackets,
         bracket_desk=brackets,
-        net_positions=storage.net_positions,
-        positions=storage.positions,
-        risk=storage.risk,
-        halts=storage.halts,
-        kill_switches=storage.kill_switches,
         halt_desk=halt_desk,
-        dead_man=storage.dead_man,
         account_reader=reader,
-        rotation=storage.rotation,
         rotation_desk=rotations,
         leverage_desk=leverages,
-        reconciliations=storage.reconciliations,
-        reconciliation_gate=storage.reconciliations,
         reconcile_desk=reconcile_desk,
         books=books,
         codec=Codec(),

@@ -39,6 +39,8 @@ BREACHES = {
     "streaming-signing": ("streaming/outbox.py", "import venues.hyperliquid.signing"),
     "client-library": ("perp_dex_client/models.py", "import temporalio"),
     "cli": ("cli/usage.py", "import storage.url"),
+    "serving": ("storage/url.py", "import serving.settings"),
+    "serving-below": ("serving/settings.py", "import api.views"),
     "stack": ("stack/spec.py", "import api.views"),
 }
 
