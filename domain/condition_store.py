@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from domain.closing import CloseStatus
-from domain.guarding import GuardState
+from domain.guarding import GuardPlan, GuardState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +69,10 @@ class ConditionStore(Protocol):
 
     async def active(self) -> tuple[ActiveGuard, ...]:
         """Return every guard that watches now."""
+        ...
+
+    async def silent(self, *, before: datetime) -> tuple[GuardPlan, ...]:
+        """Return the plans of guards that have not ended and that nobody has written since."""
         ...
 
     async def watched(self, condition_ids: Collection[str], *, by: str, at: datetime) -> None:

@@ -7,7 +7,7 @@ venue knows (liquidation price, margin) are as old as its word. Knows no storage
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -141,6 +141,7 @@ class AccountBooks:
     markets: tuple[MarketPnl, ...] = ()
     funding: Mapping[str, Decimal]
     marks: Mapping[str, MarkPrice]
+    protection: Mapping[str, Protection] = field(default_factory=dict)
 
 
 def open_positions(books: AccountBooks) -> tuple[OpenPosition, ...]:
@@ -194,6 +195,7 @@ def _one(
         opened_at=None if opened is None else opened.opened_at,
         source=source,
         as_of=None if books.seen is None else books.seen.seen_at,
+        protection=books.protection.get(symbol, Protection.NONE),
     )
 
 

@@ -24,6 +24,7 @@ from storage.opening import Storage
 from venues.started import Connectors
 from workflows.client import OrderWorkflows
 from workflows.closing_sweep import ClosingSweep
+from workflows.condition_client import ConditionSweep, ConditionWorkflows
 from workflows.halt_client import HaltSweep, KillSwitchWorkflows
 from workflows.orphans import OrphanSweep
 
@@ -111,9 +112,11 @@ def chores(
     """Return what is to be done again and again beside serving."""
     sweep = _sweeper(storage, OrderWorkflows(client))
     closes = ClosingSweep.over(client, storage.closes, storage.brackets, now)
+    guards = ConditionSweep(storage.conditions, ConditionWorkflows(client), now)
     return (
         again("sweep", settings.worker_sweep_every_s, sweep),
         again("closes", settings.worker_sweep_every_s, closes.run),
+        again("conditions", settings.worker_sweep_every_s, guards.run),
         again("halts", HALT_SWEEP_EVERY_S, _halt_sweeper(storage, client)),
         again("dead man", DEAD_MAN_EVERY_S, _dead_man(storage, connectors, access).run),
         again("markets", MARKETS_EVERY_S, lambda: _save_markets(storage, connectors)),

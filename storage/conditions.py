@@ -14,7 +14,7 @@ from domain.closing import CloseStatus
 from domain.condition_store import ActiveGuard, ConditionFilter, MovedExtreme
 from domain.conditions import better
 from domain.guard_steps import WATCH_FRESH
-from domain.guarding import Extreme, GuardState, GuardStatus, Watch
+from domain.guarding import Extreme, GuardPlan, GuardState, GuardStatus, Watch
 from domain.numbers import plain
 from storage.clock import Clock, utc_now
 from storage.closing_tables import closes
@@ -112,6 +112,11 @@ class SqlConditionStore:
             ActiveGuard(state=_read(row), held=None if row.held is None else _quantity(row.held))
             for row in rows
         )
+
+    async def silent(self, *, before: datetime) -> tuple[GuardPlan, ...]:
+        """Return the plans of guards that have not ended and that nobody has written since."""
+        rows = await self._database.fetch_all(_READ_SILENT, {"before": before})
+        return tuple(_read(row).plan for row in rows)
 
     async def watched(self, condition_ids: Collection[str], *, by: str, at: datetime) -> None:
         """Prove that guards are evaluated on fresh marks, in one statement."""
@@ -227,6 +232,11 @@ _READ_ACTIVE = (
         ),
     )
     .where(~conditions.c.ended, conditions.c.status == GuardStatus.WATCHING.value)
+    .order_by(conditions.c.condition_id)
+)
+_READ_SILENT = (
+    select(conditions)
+    .where(~conditions.c.ended, conditions.c.updated_at < bindparam("before"))
     .order_by(conditions.c.condition_id)
 )
 _GOES_ON = and_(

@@ -21,6 +21,7 @@ from storage.engine import Database
 from storage.market_pnl import fills_of, markets
 from storage.net_positions import SqlNetPositions
 from storage.position_tables import account_summaries, funding_payments, market_pnl
+from storage.protection import read_protections
 from storage.risk_tables import mark_prices
 from storage.tables import fills
 
@@ -138,6 +139,7 @@ class SqlPositionStore:
                 row.symbol: MarkPrice(price=Decimal(row.price), seen_at=row.seen_at)
                 for row in marks
             },
+            protection=await read_protections(self._database, account_id),
         )
 
     async def _funding_since_opened(

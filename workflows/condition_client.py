@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from temporalio.client import (
@@ -25,6 +26,7 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from domain.condition_store import ConditionStore
 from domain.conditions import Crossing
 from domain.errors import Conflict, NotFound, Unavailable
 from domain.guarding import GuardPlan, GuardState
@@ -196,6 +198,32 @@ class ConditionWorkflows:
         return self._client.get_workflow_handle_for(
             GuardWorkflow.run, ids.guard_workflow_id(condition_id)
         )
+
+
+SILENT_AFTER = timedelta(minutes=5)
+"""A guard writes its row at each look; one that has not for so long may have no workflow."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionSweep:
+    """Starts the workflow of every guard that has none: it was never begun, or ended by hand."""
+
+    conditions: ConditionStore
+    workflows: ConditionWorkflows
+    now: Callable[[], datetime]
+
+    async def run(self) -> int:
+        """Sweep once; return how many guards were asked after.
+
+        Raises:
+            Unavailable: the database or Temporal does not answer; sweep again later.
+        """
+        silent = await self.conditions.silent(before=self.now() - SILENT_AFTER)
+        for plan in silent:
+            # A conflict is one that has ended meanwhile.
+            with contextlib.suppress(Conflict):
+                await self.workflows.begin(plan, wait_s=1.0)
+        return len(silent)
 
 
 async def _hear(start: WithStartWorkflowOperation[Any, Any]) -> None:

@@ -65,7 +65,7 @@ async def test_every_name_of_the_position(api: Api, name: str) -> None:
 
 
 async def test_the_same_key_gets_the_same_answer(api: Api) -> None:
-    key = {"Idempotency-Key": "once"}
+    key: Any = {"Idempotency-Key": "once"}
     first = await put(api, **key)
 
     again = await put(api, {"profit_percent": "10.0"}, **key)
@@ -120,14 +120,15 @@ async def test_an_account_that_may_not_trade(api: Api) -> None:
 
 
 async def test_workflows_away(api: Api) -> None:
+    key: Any = {"Idempotency-Key": "again"}
     api.conditions.script = "away"
-    refused = await put(api, **{"Idempotency-Key": "again"})
+    refused = await put(api, **key)
     api.conditions.script = "lost"
-    lost = await put(api, **{"Idempotency-Key": "again"})
+    lost = await put(api, **key)
     api.conditions.script = "silent"
-    silent = await put(api, **{"Idempotency-Key": "again"})
+    silent = await put(api, **key)
     api.conditions.script = "closed"
-    closed = await put(api, **{"Idempotency-Key": "again"})
+    closed = await put(api, **key)
 
     assert refused.status_code == lost.status_code == 503
     assert silent.status_code == 202

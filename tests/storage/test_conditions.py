@@ -15,6 +15,7 @@ from domain.conditions import Conditions, Trail
 from domain.guard_steps import WATCH_FRESH, after_look, changed, finished
 from domain.guarding import GuardPlan, GuardState, GuardStatus, close_id_of
 from domain.identifiers import order_id_for
+from domain.positions import Protection
 from domain.timeline import EventKind, TimelineEvent
 from storage.accounts import SqlAccountStore
 from storage.closes import SqlCloseStore
@@ -22,6 +23,7 @@ from storage.conditions import SqlConditionStore
 from storage.engine import Database
 from storage.net_positions import SqlNetPositions
 from storage.orders import SqlOrderStore
+from storage.positions import SqlPositionStore
 from tests.domain.guard_building import LONG, SHORT, a_guard, a_look
 from tests.storage.builders import CREATED_AT, an_order
 from tests.storage.conftest import Clock
@@ -234,3 +236,28 @@ async def test_which_of_its_orders_live(
     await orders.add(order, event)
 
     assert await conditions.live_orders([order.order_id, "other"]) == (order.order_id,)
+
+
+async def test_the_position_shows_who_protects_it(
+    conditions: SqlConditionStore, database: Database
+) -> None:
+    state = watching()
+    await conditions.keep(state)
+    positions = SqlPositionStore(database)
+    assert (await positions.books("acc")).protection == {"BTC-PERP": Protection.GUARD}
+
+    await conditions.keep(finished(state, GuardStatus.CANCELED, "", CREATED_AT))
+    assert (await positions.books("acc")).protection == {}
+
+
+async def test_those_that_nobody_has_written_for_long_are_found(
+    conditions: SqlConditionStore, clock: Clock
+) -> None:
+    state, ended = watching(), watching("ended")
+    await conditions.keep(state)
+    await conditions.keep(finished(ended, GuardStatus.CLOSED, "", CREATED_AT))
+    since = clock.advance(seconds=1)
+
+    assert await conditions.silent(before=since) == (state.plan,)
+    await conditions.keep(state)
+    assert await conditions.silent(before=since) == ()

@@ -24,7 +24,7 @@ from tests.domain.guard_building import LONG, a_guard, a_look
 from tests.streaming.building import T0
 from tests.streaming.doubles import Away
 from tests.streaming.stage import Stage
-from tests.streaming.test_app import until
+from tests.streaming.test_ingest import until
 
 BTC = MarketKey("hyperliquid", Network.PAPER, "BTC-PERP")
 

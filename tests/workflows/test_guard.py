@@ -15,12 +15,13 @@ from domain.closing import CloseStatus
 from domain.conditions import ConditionKind, Conditions, Crossing, Trail
 from domain.errors import Conflict
 from domain.guard_steps import BeginClose, FinishGuard, LookAtGuard, WaitForCrossing, is_watched
-from domain.guarding import Excursion, GuardStatus, Native, Watch
+from domain.guarding import Excursion, GuardState, GuardStatus, Native, Watch
 from tests.activities.floor import ACCOUNT_ID, now, until
 from tests.workflows.guarding import Guarded, a_guard
 from tests.workflows.stage import Stage
 from venues.simulation.faults import FaultKind
 from workflows import ids
+from workflows.condition_client import ConditionSweep
 from workflows.guard_describing import details, summary, waits_for
 
 
@@ -429,3 +430,17 @@ async def test_an_order_at_the_venue_that_is_gone_is_placed_anew(guarded: Guarde
     await until(fits, what="one order of the new size")
     await guarded.guards.cancel(plan.condition_id, "cancel", wait_s=20)
     await until(lambda: not guarded.live_triggers(), what="no order left")
+
+
+async def test_one_that_was_never_begun_is_begun_by_the_sweep(guarded: Guarded) -> None:
+    guarded.buy("0.5")
+    plan = a_guard()
+    guarded.stage.kept_ids.add(ids.guard_workflow_id(plan.condition_id))
+    conditions = guarded.floor.storage.conditions
+    await conditions.keep(GuardState(plan=plan))
+    assert await ConditionSweep(conditions, guarded.guards, now).run() == 0
+
+    sweep = ConditionSweep(conditions, guarded.guards, lambda: now() + timedelta(minutes=6))
+    assert await sweep.run() == 1
+
+    await guarded.until_guard(plan, GuardStatus.WATCHING)
