@@ -114,6 +114,8 @@ class ReconcileActivities:
         jump = await self._judge_balance(connector, account, marks, reading, earlier)
         found = [*repairs.found, *([] if jump is None else [jump])]
         await parts.records.record(task.reconciliation_id, found, look=task.look)
+        shown = {finding.subject for finding in (*comparison.findings, *found)}
+        await parts.records.settle(task.reconciliation_id, still_open=shown)
         is_judged = jump is None or jump.state is FindingState.NOTED
         return Looked(
             again=comparison.again or repairs.again or not is_judged,
@@ -209,8 +211,6 @@ class ReconcileActivities:
     async def finish(self, task: FinishTask) -> Reconciliation:
         """Write how a reconciliation ended; tell of what an operator has to know."""
         parts = self._parts
-        if task.error is None:
-            await parts.records.settle(task.reconciliation_id, last_look=task.looks)
         findings = await parts.records.findings(task.reconciliation_id)
         marks = None if task.last is None else await self._marks(task, task.last)
         ended = await parts.records.finish(

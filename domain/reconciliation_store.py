@@ -6,7 +6,7 @@ Each method is one transaction, and what it returned is committed. Errors are th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -86,8 +86,8 @@ class ReconciliationStore(Protocol):
         """Return the findings of a reconciliation, in the order in which they were found."""
         ...
 
-    async def settle(self, reconciliation_id: str, *, last_look: int) -> None:
-        """Settle the open findings that the last look did not report any more."""
+    async def settle(self, reconciliation_id: str, *, still_open: Collection[str]) -> None:
+        """Settle the open findings but those of these subjects: nothing shows them any more."""
         ...
 
     async def finish(self, reconciliation_id: str, ending: Ending) -> Reconciliation:

@@ -6,7 +6,7 @@ that, and passed, opens the gate again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -162,14 +162,11 @@ class SqlReconciliations:
         rows = await self._database.fetch_all(_FINDINGS, {"an_id": reconciliation_id})
         return tuple(_finding(row) for row in rows)
 
-    async def settle(self, reconciliation_id: str, *, last_look: int) -> None:
-        """Settle the open findings that the last look did not report any more."""
-        which = {"an_id": reconciliation_id, "the_last_look": last_look}
-
-        def work(connection: Connection) -> None:
-            connection.execute(_SETTLE, which)
-
-        await self._database.write(work)
+    async def settle(self, reconciliation_id: str, *, still_open: Collection[str]) -> None:
+        """Settle the open findings but those of these subjects: nothing shows them any more."""
+        rows = await self._database.fetch_all(_OPEN, {"an_id": reconciliation_id})
+        gone = [row.subject for row in rows if row.subject not in still_open]
+        await self.mark(reconciliation_id, gone, FindingState.SETTLED)
 
     async def finish(self, reconciliation_id: str, ending: Ending) -> Reconciliation:
         """End one, and open the gate of its account if it passed; one that has ended stays.
@@ -313,14 +310,8 @@ _MARK = (
     .where(_HERE, reconciliation_findings.c.subject == bindparam("a_subject"))
     .values(state=bindparam("a_state"))
 )
-_SETTLE = (
-    update(reconciliation_findings)
-    .where(
-        _HERE,
-        reconciliation_findings.c.state == FindingState.OPEN.value,
-        reconciliation_findings.c.look < bindparam("the_last_look"),
-    )
-    .values(state=FindingState.SETTLED.value)
+_OPEN = select(reconciliation_findings.c.subject).where(
+    _HERE, reconciliation_findings.c.state == FindingState.OPEN.value
 )
 _LAST_SEEN = select(worker_sightings.c.seen_at).where(
     worker_sightings.c.venue == bindparam("a_venue")

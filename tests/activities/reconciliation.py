@@ -171,7 +171,11 @@ class Office:
         assert ours == theirs
         assert all(row[5] for row in rows), "expected every fill with its order"
         kept = await self.our_orders()
-        assert kept.keys() == {str(record.venue_order_id) for record in self.their_orders()}
+        at_venue = {str(record.venue_order_id) for record in self.their_orders()}
+        never_there = {name for name, order in kept.items() if order.venue_order_id is None}
+        odd = (kept.keys() - never_there) ^ at_venue
+        records = [r for r in self.their_orders() if str(r.venue_order_id) in odd]
+        assert not odd, (records, [o for n, o in kept.items() if n in odd])
         for record in self.their_orders():
             order = kept[str(record.venue_order_id)]
             assert order.filled_quantity == record.quantity - record.remaining, order

@@ -138,7 +138,7 @@ async def test_a_reconciliation_is_kept_with_its_findings(
     await records.record("r1", [changed], look=2)
     await records.mark("r1", ["order:1"], FindingState.REPAIRED)
     await records.mark("r1", [], FindingState.REPAIRED)
-    await records.settle("r1", last_look=2)
+    await records.settle("r1", still_open={"order:1"})
     marks = Marks(complete_until=clock(), fill_count=3, balance=Decimal("1.5"), balance_at=clock())
 
     ended = await records.finish("r1", an_ending(marks=marks))
