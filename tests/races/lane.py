@@ -173,12 +173,18 @@ class Lane:
             await self.ended(second)
 
     async def _open(self, story: Story, source: random.Random) -> None:
-        held = await self.held()
         price = await self.price()
         worth = Decimal(source.choice((60, 300, 3000)) + source.randint(0, 999))
         wanted = self.lots(worth / price) * source.choice((1, -1))
-        opened = await self.take(wanted - held)
-        story.events.append(f"held {held}, opened {wanted}: {opened}")
+        for _ in range(3):
+            held = await self.held()
+            opened = await self.take(wanted - held)
+            story.events.append(f"held {held}, opened {wanted}: {opened}")
+            if "filled" in opened:
+                return
+            # A liquidation has taken the account's money.
+            body = {"address": self.hand.address, "amount": CASH}
+            await self.rig.control("POST", "/deposit", body)
 
     async def _events(self, story: Story, source: random.Random, key: str) -> None:
         if source.random() < 0.8:

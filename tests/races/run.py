@@ -44,19 +44,18 @@ class RaceRig(Rig):
 
 
 async def open_lanes(rig: Rig, stack: AsyncExitStack, count: int) -> list[Lane]:
-    """Return so many lanes, each account with as many markets as there are."""
+    """Return so many lanes, two to an account."""
     session = await stack.enter_async_context(aiohttp.ClientSession())
     venue_url = f"http://127.0.0.1:{rig.ports.sim}"
     lanes: list[Lane] = []
     while len(lanes) < count:
         hand = SimulatorClient(session, venue_url, rig.control_url)
         await hand.open_account(CASH)
-        number = len(lanes) // len(MARKETS)
+        number = len(lanes) // 2
         trader = Trader(rig.api_url, rig.home / "api-token")
         await trader.open_account(hand.keys, f"racer-{number}")
-        for market in MARKETS:
-            if len(lanes) < count:
-                lanes.append(Lane(rig, trader, hand, market, f"{number}/{market.venue_symbol}"))
+        for market in (MARKETS[number % 2], MARKETS[2 + number % 2])[: count - len(lanes)]:
+            lanes.append(Lane(rig, trader, hand, market, f"{number}/{market.venue_symbol}"))
     return lanes
 
 
