@@ -55,11 +55,12 @@ class KillSwitchView(View):
 
 class HaltAnswerView(View):
     """The answer to a halt: it is in force. `started` False: orders are canceled when Temporal
-    answers again; `note` says so."""
+    answers again; `note` says so. `more` are those of a group's other accounts."""
 
     kill_switch: KillSwitchView
     started: bool
     note: str | None
+    more: list[KillSwitchView]
 
 
 class HaltsView(View):
@@ -70,10 +71,14 @@ class HaltsView(View):
 
 
 class ResumeAnswerView(View):
-    """The answer to a resume; `stopped` is the kill switch that it ended, `halts` are left."""
+    """The answer to a resume; `stopped` is the kill switch that it ended, `halts` are left.
+
+    `more` are those that it ended of a group's other accounts.
+    """
 
     stopped: KillSwitchView | None
     halts: list[HaltView]
+    more: list[KillSwitchView]
 
 
 def halt_view(halt: Halt, name: str | None) -> HaltView:

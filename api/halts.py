@@ -39,6 +39,10 @@ from domain.halts import (
 from domain.principals import Action, Principal
 
 NEWEST: Final = 20
+_NOT_STARTED: Final = (
+    "the halt is in force; orders are canceled as soon as Temporal answers again. On the worker's "
+    "machine `python -m worker emergency cancel-all` does not need it"
+)
 
 router = APIRouter(prefix="/api/v1", tags=["halts"], route_class=StrictRoute)
 
@@ -74,9 +78,19 @@ async def halt_trading(body: HaltBody, context: Ctx, caller: Caller) -> JSONResp
     """
     # Whoever may close may stop.
     action = Action.ADMIN if Action.ADMIN in caller.actions else Action.CLOSE
-    scope = await _scope(context, caller, action, body)
+    scopes = await _scopes(context, caller, action, body)
+    states = [await _begin(context, _asked(context, caller, scope, body)) for scope in scopes]
+    started = [await _start(context, caller, state, body.reason) for state in states]
+    note = None if all(started) else _NOT_STARTED
+    first, *others = [await _view(context, state) for state in states]
+    answer = HaltAnswerView(kill_switch=first, started=all(started), note=note, more=others)
+    headers = {"Location": f"/api/v1/halt/{first.kill_switch_id}"}
+    return JSONResponse(answer.json_ready(), status_code=HTTPStatus.ACCEPTED, headers=headers)
+
+
+async def _begin(context: Context, asked: KillSwitch) -> KillSwitch:
     try:
-        state = await context.parts.kill_switches.begin(_asked(context, caller, scope, body))
+        return await context.parts.kill_switches.begin(asked)
     except Unavailable as error:
         raise ProblemError(
             unavailable(
@@ -84,28 +98,36 @@ async def halt_trading(body: HaltBody, context: Ctx, caller: Caller) -> JSONResp
                 "`python -m worker emergency cancel-all` needs neither the database nor Temporal"
             )
         ) from None
-    note = None
+
+
+async def _start(context: Context, caller: Principal, state: KillSwitch, reason: str) -> bool:
+    """Start the workflow of a halt that is in force; False while Temporal is away."""
     try:
         await context.ask(context.parts.halt_desk.start(state))
+        outcome = "started"
     except Unavailable:
-        note = (
-            "the halt is in force; orders are canceled as soon as Temporal answers again. On the "
-            "worker's machine `python -m worker emergency cancel-all` does not need it"
-        )
-    detail = {"flatten": str(state.flatten), "reason": body.reason, "id": state.kill_switch_id}
-    outcome = "started" if note is None else "in force, not started"
-    await context.audit(caller, "halt", f"halt:{scope.key}", outcome, detail=detail)
-    answer = HaltAnswerView(
-        kill_switch=await _view(context, state), started=note is None, note=note
-    )
-    headers = {"Location": f"/api/v1/halt/{state.kill_switch_id}"}
-    return JSONResponse(answer.json_ready(), status_code=HTTPStatus.ACCEPTED, headers=headers)
+        outcome = "in force, not started"
+    detail = {"flatten": str(state.flatten), "reason": reason, "id": state.kill_switch_id}
+    await context.audit(caller, "halt", f"halt:{state.scope.key}", outcome, detail=detail)
+    return outcome == "started"
 
 
 @router.post("/resume", operation_id="resume_trading", response_model=ResumeAnswerView)
 async def resume_trading(body: ResumeBody, context: Ctx, caller: Caller) -> JSONResponse:
     """Lift a halt. 409 while its kill switch runs, unless `force`: then that stops, unfinished."""
-    scope = await _scope(context, caller, Action.ADMIN, body)
+    scopes = await _scopes(context, caller, Action.ADMIN, body)
+    ended = [await _resume(context, caller, scope, body) for scope in scopes]
+    views = [await _view(context, each) for each in ended if each is not None]
+    answer = ResumeAnswerView(
+        stopped=views[0] if views else None, halts=await _in_force(context, caller), more=views[1:]
+    )
+    return JSONResponse(answer.json_ready())
+
+
+async def _resume(
+    context: Context, caller: Principal, scope: HaltScope, body: ResumeBody
+) -> KillSwitch | None:
+    """Lift a scope's halt; return the kill switch that was stopped for it, if one ran."""
     subject = f"halt:{scope.key}"
     detail = {"reason": body.reason, "forced": str(body.force)}
     try:
@@ -113,9 +135,8 @@ async def resume_trading(body: ResumeBody, context: Ctx, caller: Caller) -> JSON
             scope, reason=body.reason, by=caller.principal_id, forced=body.force
         )
     except Exception as error:
-        await context.audit(
-            caller, "resume", subject, f"refused: {type(error).__name__}", detail=detail
-        )
+        outcome = f"refused: {type(error).__name__}"
+        await context.audit(caller, "resume", subject, outcome, detail=detail)
         raise
     if stopped is not None:
         try:
@@ -124,23 +145,28 @@ async def resume_trading(body: ResumeBody, context: Ctx, caller: Caller) -> JSON
             # Its next word to the store is answered by the end that is written there.
             detail["stopped_by"] = "itself, when Temporal answers again"
     await context.audit(caller, "resume", subject, "lifted", detail=detail)
-    answer = ResumeAnswerView(
-        stopped=None if stopped is None else await _view(context, stopped),
-        halts=await _in_force(context, caller),
-    )
-    return JSONResponse(answer.json_ready())
+    return stopped
 
 
-async def _scope(context: Context, caller: Principal, action: Action, body: ScopeBody) -> HaltScope:
+async def _scopes(
+    context: Context, caller: Principal, action: Action, body: ScopeBody
+) -> tuple[HaltScope, ...]:
+    """Return what was named: one scope, or for a group that of each account in it now."""
     if body.account is not None:
         account = await context.account(caller, action, body.account)
-        return account_scope(account.account_id)
+        return (account_scope(account.account_id),)
+    if body.group is not None:
+        await context.authorize(caller, action, None, f"group:{body.group}")
+        group = await context.parts.account_groups.get(caller.principal_id, body.group)
+        if group is None:
+            raise NotFound("no such group, or it has no account")
+        return tuple(account_scope(account_id) for account_id in group.account_ids)
     scope = EVERYTHING if body.venue is None else venue_scope(body.venue)
     await context.authorize(caller, action, None, f"halt:{scope.key}")
     if body.venue is not None and body.venue not in context.parts.venues:
         known = ", ".join(context.parts.venues)
         raise ProblemError(invalid_input("/venue", f"expected one of {known}"))
-    return scope
+    return (scope,)
 
 
 def _asked(context: Context, caller: Principal, scope: HaltScope, body: HaltBody) -> KillSwitch:

@@ -29,6 +29,9 @@ AccountScope = Annotated[str | None, typer.Option("--account", help="Only this o
 VenueScope = Annotated[
     str | None, typer.Option("--venue", "--dex", help="Only accounts at this exchange.")
 ]
+GroupScope = Annotated[
+    str | None, typer.Option("--group", help="Each account that is in this group now.")
+]
 AllScope = Annotated[bool, typer.Option("--all", help="Everything.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept for ever.")]
@@ -37,6 +40,7 @@ Reason = Annotated[str, typer.Option("--reason", help="Why; kept for ever.")]
 def halt(
     account: AccountScope = None,
     venue: VenueScope = None,
+    group: GroupScope = None,
     everything: AllScope = False,
     flatten: Annotated[
         bool, typer.Option("--flatten", help="Close every position too, at the market.")
@@ -53,32 +57,35 @@ def halt(
     (with --wait: and the venue shows nothing open), 5 stopped by a forced resume, 7 still at it
     when the time is over, 10 nothing halted, 130 interrupted (the kill switch goes on).
     """
-    scope = _scope(account, venue, everything)
+    scope = _scope(account, venue, group, everything)
     what = "cancel every order and close every position" if flatten else "cancel every order"
     if not _is_meant(f"Halt {scope} and {what}?", yes):
         return ExitCode.REFUSED
     answer = ask(
-        lambda client: client.halts.halt(reason, account=account, venue=venue, flatten=flatten)
+        lambda client: client.halts.halt(
+            reason, account=account, venue=venue, group=group, flatten=flatten
+        )
     )
-    state = answer.kill_switch
-    say(f"{scope} is halted; kill switch {state.kill_switch_id}")
+    states = (answer.kill_switch, *answer.more)
+    say(f"{scope} is halted; kill switch {', '.join(each.kill_switch_id for each in states)}")
     if answer.note is not None:
         say(answer.note)
     if not wait:
-        _print_switches((state,), as_json=as_json)
+        _print_switches(states, as_json=as_json)
         return ExitCode.DONE
     try:
-        state = asyncio.run(_wait(state.kill_switch_id, timeout))
+        states = asyncio.run(_wait(tuple(each.kill_switch_id for each in states), timeout))
     except KeyboardInterrupt:
         say(f"interrupted; the kill switch goes on. `perp-dex halts` tells how far. {_EMERGENCY}")
         return ExitCode.INTERRUPTED
-    _print_switches((state,), as_json=as_json)
-    return _code_of(state)
+    _print_switches(states, as_json=as_json)
+    return max(_code_of(each) for each in states)
 
 
 def resume(
     account: AccountScope = None,
     venue: VenueScope = None,
+    group: GroupScope = None,
     everything: AllScope = False,
     reason: Reason = "by hand",
     force: Annotated[
@@ -88,17 +95,20 @@ def resume(
     as_json: Json = False,
 ) -> int:
     """Lift a halt: perp-dex resume --all. Exit code 5 while its kill switch runs, or none is."""
-    scope = _scope(account, venue, everything)
+    scope = _scope(account, venue, group, everything)
     if not _is_meant(f"Allow new exposure again: {scope}?", yes):
         return ExitCode.REFUSED
     answer = ask(
-        lambda client: client.halts.resume(reason, account=account, venue=venue, force=force)
+        lambda client: client.halts.resume(
+            reason, account=account, venue=venue, group=group, force=force
+        )
     )
     if as_json:
         print_json(answer)
         return ExitCode.DONE
-    if answer.stopped is not None:
-        say(f"stopped the kill switch {answer.stopped.kill_switch_id}; what is open stays open")
+    for stopped in (answer.stopped, *answer.more):
+        if stopped is not None:
+            say(f"stopped the kill switch {stopped.kill_switch_id}; what is open stays open")
     say(f"the halt of {scope} is lifted")
     for left in answer.halts:
         say(f"still halted: {_name(left)} ({left.reason})")
@@ -120,9 +130,12 @@ def halts(as_json: Json = False) -> int:
     return ExitCode.DONE
 
 
-async def _wait(kill_switch_id: str, timeout_s: float) -> KillSwitch:
+async def _wait(kill_switch_ids: tuple[str, ...], timeout_s: float) -> tuple[KillSwitch, ...]:
     async with connected(retry_within_s=_REATTACH_WITHIN_S) as client:
-        return await client.halts.wait(kill_switch_id, timeout_s=timeout_s, changed=_tell)
+        waits = (
+            client.halts.wait(each, timeout_s=timeout_s, changed=_tell) for each in kill_switch_ids
+        )
+        return tuple(await asyncio.gather(*waits))
 
 
 def _tell(state: KillSwitch) -> None:
@@ -150,8 +163,8 @@ def _code_of(state: KillSwitch) -> ExitCode:
 
 def _print_switches(switches: tuple[KillSwitch, ...], *, as_json: bool) -> None:
     if as_json:
-        [document] = [json_ready(each) for each in switches]
-        print_json(document)
+        documents = [json_ready(each) for each in switches]
+        print_json(documents[0] if len(documents) == 1 else documents)
         return
     rows = [
         (
@@ -188,12 +201,15 @@ def _print_switches(switches: tuple[KillSwitch, ...], *, as_json: bool) -> None:
     )
 
 
-def _scope(account: str | None, venue: str | None, everything: bool) -> str:
+def _scope(account: str | None, venue: str | None, group: str | None, everything: bool) -> str:
     """Return what was named, in words; exactly one has to be."""
-    if (account is not None) + (venue is not None) + everything != 1:
-        raise typer.BadParameter("expected one of --all, --venue NAME and --account NAME")
+    named = [name for name in (account, venue, group) if name is not None]
+    if len(named) + everything != 1:
+        raise typer.BadParameter("expected one of --all, --venue, --account and --group NAME")
     if account is not None:
         return f"account {safe(account)}"
+    if group is not None:
+        return f"group {safe(group)}"
     return "everything" if venue is None else f"venue {safe(venue)}"
 
 

@@ -69,11 +69,15 @@ class KillSwitch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HaltAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer to a halt, which is in force; `started` False: `note` says what waits for what."""
+    """The answer to a halt, which is in force; `started` False: `note` says what waits for what.
+
+    `more` are the kill switches of a group's other accounts.
+    """
 
     kill_switch: KillSwitch
     started: bool
     note: str | None = None
+    more: tuple[KillSwitch, ...] = ()
 
 
 class Halts(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,10 +92,14 @@ class ResumeAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
     halts: tuple[HaltInForce, ...]
     stopped: KillSwitch | None = None
+    more: tuple[KillSwitch, ...] = ()
 
 
 class HaltsApi:
-    """The halts of the API; `PerpDexClient.halts`. Without account and venue all are meant."""
+    """The halts of the API; `PerpDexClient.halts`. With no account, venue or group all are meant.
+
+    A group is each account that is in it now; `more` in the answer are those after the first.
+    """
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -102,6 +110,7 @@ class HaltsApi:
         *,
         account: str | None = None,
         venue: str | None = None,
+        group: str | None = None,
         flatten: bool = False,
     ) -> HaltAnswer:
         """Refuse new exposure, cancel every order, and with `flatten` close every position.
@@ -112,7 +121,7 @@ class HaltsApi:
             UnknownObject: there is no such account.
             ServiceBusy: the database does not answer; nothing is halted.
         """
-        body = {**_scope(account, venue), "reason": reason, "flatten": flatten}
+        body = {**_scope(account, venue, group), "reason": reason, "flatten": flatten}
         answer = await self._transport.call("POST", _PATH, body=body, repeatable=True)
         return _as(answer.document, HaltAnswer)
 
@@ -122,6 +131,7 @@ class HaltsApi:
         *,
         account: str | None = None,
         venue: str | None = None,
+        group: str | None = None,
         force: bool = False,
     ) -> ResumeAnswer:
         """Lift a halt; `force` also stops its kill switch, and leaves open what is open.
@@ -129,7 +139,7 @@ class HaltsApi:
         Raises:
             StateConflict: nothing is halted by this scope, or its kill switch runs.
         """
-        body = {**_scope(account, venue), "reason": reason, "force": force}
+        body = {**_scope(account, venue, group), "reason": reason, "force": force}
         answer = await self._transport.call("POST", "/api/v1/resume", body=body, repeatable=False)
         return _as(answer.document, ResumeAnswer)
 
@@ -176,9 +186,11 @@ class HaltsApi:
             await asyncio.sleep(min(_LOOK_EVERY_S, max(deadline - time.monotonic(), 0.0)))
 
 
-def _scope(account: str | None, venue: str | None) -> dict[str, object]:
+def _scope(account: str | None, venue: str | None, group: str | None) -> dict[str, object]:
     if account is not None:
         return {"scope": "account", "account": account}
+    if group is not None:
+        return {"scope": "group", "group": group}
     return {"scope": "all"} if venue is None else {"scope": "venue", "venue": venue}
 
 

@@ -15,6 +15,7 @@ from domain.principals import Action, Principal
 from storage.tables import audit, principals
 from tests.api.serving import FOREIGN, PAPER, Api, account
 
+SECOND = "33333333-3333-4333-8333-333333333333"
 ALL: dict[str, Any] = {"scope": "all", "reason": "a test"}
 
 
@@ -56,6 +57,29 @@ async def test_an_account_is_halted_by_its_label_and_a_venue_by_its_name(api: Ap
     ]
     assert len(shown["kill_switches"]) == 2
     assert (await api.http.get("/api/v1/accounts/paper")).json()["halted"] is True
+
+
+async def test_a_group_is_each_account_that_is_in_it(api: Api) -> None:
+    second = account(account_id=SECOND, label="second", address="0x" + "cd" * 20)
+    await api.storage.accounts.add(second, trading=b"x", feed=None)
+    await api.storage.account_groups.replace("local", "both", [PAPER, SECOND])
+    body = {**ALL, "scope": "group", "group": "both"}
+
+    response = await api.post("/api/v1/halt", body)
+
+    assert response.status_code == 202, response.text
+    answer = response.json()
+    assert [answer["kill_switch"]["name"], *(m["name"] for m in answer["more"])] == [
+        "paper",
+        "second",
+    ]
+    assert [state.scope.name for state in api.halts.started] == [PAPER, SECOND]
+    resumed = await api.post("/api/v1/resume", {**body, "force": True})
+    assert resumed.json()["halts"] == []
+    assert len(resumed.json()["more"]) == 1
+    for path in ("/api/v1/halt", "/api/v1/resume"):
+        unknown = await api.post(path, {**body, "group": "none"})
+        assert unknown.status_code == 404
 
 
 @pytest.mark.parametrize("never_connected", [True, False])
@@ -149,7 +173,7 @@ async def test_a_resume_after_the_end_lifts_the_halt(api: Api) -> None:
     response = await api.post("/api/v1/resume", ALL)
     again = await api.post("/api/v1/resume", ALL)
 
-    assert response.json() == {"stopped": None, "halts": []}
+    assert response.json() == {"stopped": None, "halts": [], "more": []}
     assert (again.status_code, again.json()["code"]) == (409, "not_halted")
 
 
@@ -166,6 +190,7 @@ async def test_a_forced_resume_needs_no_temporal(api: Api) -> None:
         ({"scope": "all"}, "/reason"),
         ({"scope": "some", "reason": "x"}, "/scope"),
         ({"scope": "account", "reason": "x"}, "/account"),
+        ({"scope": "group", "reason": "x"}, "/group"),
         ({"scope": "venue", "reason": "x"}, "/venue"),
         ({"scope": "all", "venue": "hyperliquid", "reason": "x"}, "/venue"),
         ({"scope": "venue", "venue": "hyperliquid", "account": "paper", "reason": "x"}, "/account"),

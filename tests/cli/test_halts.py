@@ -73,6 +73,16 @@ async def test_an_account_or_a_venue(api: Api, desk: Terminal) -> None:
     assert "still halted: account paper" in again.err
 
 
+async def test_a_group_is_halted_account_by_account(api: Api, desk: Terminal) -> None:
+    await api.storage.account_groups.replace("local", "mine", [PAPER])
+    halted = await desk("halt", "--group", "mine", "--json")
+    assert halted.code == ExitCode.DONE
+    assert json.loads(halted.out)["name"] == "paper"
+    assert "group mine is halted" in halted.err
+    assert (await desk("resume", "--group", "mine", "--force")).code == ExitCode.DONE
+    assert (await desk("halt", "--group", "none")).code == ExitCode.NOT_FOUND
+
+
 @pytest.mark.parametrize(
     "arguments", [(), ("--all", "--account", "paper"), ("--venue", "x", "--account", "paper")]
 )
