@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -291,31 +292,42 @@ async def serving(
         limits=limits or Limits(poll_interval_s=0.02),
         temporal_ui=ui_client(ui_upstream) if ui_upstream else None,
     )
+    async with _answering(parts, listener, **options) as (app, http):
+        yield Api(
+            url=url,
+            app=app,
+            http=http,
+            storage=storage,
+            desk=desk,
+            closes=closes,
+            conditions=conditions,
+            brackets=brackets,
+            reader=reader,
+            rotations=rotations,
+            leverages=leverages,
+            halts=halt_desk,
+            reconciliations=reconcile_desk,
+            books=books,
+            sealed=sealed,
+            parts=parts,
+        )
+
+
+@asynccontextmanager
+async def _answering(
+    parts: ApiParts, listener: socket.socket, **options: Any
+) -> AsyncIterator[tuple[FastAPI, httpx2.AsyncClient]]:
+    """Serve until the block ends; give the app, and a client that is let in."""
     app = create_app(parts)
     server = server_for(app, **options)
     running = asyncio.create_task(server.serve(sockets=[listener]))
     await asyncio.wait_for(server.serving.wait(), 10)
     headers = {"Authorization": f"Bearer {TOKEN}"}
     try:
-        async with httpx2.AsyncClient(base_url=url, headers=headers, timeout=20) as http:
-            yield Api(
-                url=url,
-                app=app,
-                http=http,
-                storage=storage,
-                desk=desk,
-                closes=closes,
-                conditions=conditions,
-                brackets=brackets,
-                reader=reader,
-                rotations=rotations,
-                leverages=leverages,
-                halts=halt_desk,
-                reconciliations=reconcile_desk,
-                books=books,
-                sealed=sealed,
-                parts=parts,
-            )
+        async with httpx2.AsyncClient(
+            base_url=parts.endpoints.api, headers=headers, timeout=20
+        ) as http:
+            yield app, http
     finally:
         app.state.context.draining.set()
         server.should_exit = True
