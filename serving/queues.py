@@ -44,6 +44,18 @@ from workflows.rotation import RotateCredentialWorkflow
 DRAIN = timedelta(seconds=8)
 STICKY_TIMEOUT = timedelta(seconds=1)
 MAX_CACHED_WORKFLOWS = 2000
+VENUE_WORKFLOWS = (
+    OrderWorkflow,
+    VerifyAccountWorkflow,
+    ReadAccountWorkflow,
+    RotateCredentialWorkflow,
+    SetLeverageWorkflow,
+    CloseWorkflow,
+    BracketWorkflow,
+    GuardWorkflow,
+    AccountHaltWorkflow,
+    ReconcileWorkflow,
+)
 
 
 def venue_worker(
@@ -68,9 +80,6 @@ def venue_worker(
     )
     orders = OrderActivities(injected, emergency)
     resolution = parts.resolution(injected)
-    closing = CloseActivities(injected, storage.closes)
-    brackets = BracketActivities(injected, storage.brackets)
-    guarding = GuardActivities(injected, storage.conditions)
     halting = AccountHaltActivities(
         injected,
         orders,
@@ -82,18 +91,7 @@ def venue_worker(
     return Worker(
         client,
         task_queue=venue_queue(venue),
-        workflows=[
-            OrderWorkflow,
-            VerifyAccountWorkflow,
-            ReadAccountWorkflow,
-            RotateCredentialWorkflow,
-            SetLeverageWorkflow,
-            CloseWorkflow,
-            BracketWorkflow,
-            GuardWorkflow,
-            AccountHaltWorkflow,
-            ReconcileWorkflow,
-        ],
+        workflows=VENUE_WORKFLOWS,
         activities=[
             orders.place,
             orders.cancel,
@@ -104,12 +102,7 @@ def venue_worker(
             orders.apply_operator_verdict,
             resolution.resolve,
             *_account_activities(storage, access, connectors),
-            closing.look,
-            closing.keep,
-            brackets.look,
-            brackets.keep,
-            guarding.look,
-            guarding.keep,
+            *_position_activities(storage, injected),
             halting.look,
             halting.cancel_directly,
             reconciling.begin,
@@ -125,6 +118,23 @@ def venue_worker(
         max_concurrent_local_activities=settings.worker_concurrency,
         sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
         graceful_shutdown_timeout=DRAIN,
+    )
+
+
+def _position_activities(
+    storage: Storage, injected: CommandParts
+) -> tuple[Callable[..., Any], ...]:
+    """Return the activities that look after positions: closes, brackets, conditions."""
+    closing = CloseActivities(injected, storage.closes)
+    brackets = BracketActivities(injected, storage.brackets)
+    guarding = GuardActivities(injected, storage.conditions)
+    return (
+        closing.look,
+        closing.keep,
+        brackets.look,
+        brackets.keep,
+        guarding.look,
+        guarding.keep,
     )
 
 
