@@ -165,3 +165,44 @@ def test_the_operators_address_opens_once(stack: Stack) -> None:
     assert opened.status_code == 303
     assert "HttpOnly" in opened.headers["set-cookie"]
     assert httpx2.get(url).status_code == 401
+
+
+def test_a_condition_closes_though_its_watchers_die(stack: Stack) -> None:
+    bought = stack.json("trade", "buy", "ETH-PERP", "1", "--market", "--wait-fill")
+    assert bought["status"] == "FILLED"
+    options = ("--close-at-loss", "5%", "--key", "guarded")
+    condition = stack.json("position", "watch", "ETH-PERP", *options)
+    condition_id = condition["condition_id"]
+    assert condition["status"] == "WATCHING"
+    assert stack.json("position", "info", "ETH-PERP")["positions"][0]["protection"] == "GUARD"
+
+    attached = stack.start("position", "watch", "--attach", condition_id)
+    try:
+        assert attached.stderr is not None
+        said = ""
+        while "watched live" not in said:
+            line = attached.stderr.readline()
+            assert line, said
+            said += line
+        attached.send_signal(signal.SIGINT)
+        attached.communicate(timeout=30)
+        assert attached.returncode == ExitCode.INTERRUPTED
+    finally:
+        attached.kill()
+        attached.communicate()
+
+    for name in ("streaming", "worker", "temporal"):
+        processes = stack.json("status")["processes"]
+        [pid] = [each["pid"] for each in processes if each["name"] == name]
+        os.kill(pid, signal.SIGKILL)
+    [threshold] = condition["thresholds"]
+    price = str(int(float(threshold["price"]) * 0.99))
+    stack.json("sim", "price", "hyperliquid", "ETH-PERP", price)
+
+    done = stack.run("position", "watch", "--attach", condition_id, "--json", timeout_s=150)
+    assert done.returncode == ExitCode.DONE, done.stderr
+    assert json.loads(done.stdout)["status"] == "CLOSED"
+    ledger = stack.json("sim", "ledger", "hyperliquid")
+    closing = [o for o in ledger["orders"] if o["symbol"] == "ETH" and o["reduce_only"]]
+    assert [order["filled_quantity"] for order in closing] == ["1"]
+    assert not [p for p in ledger["positions"] if p["symbol"] == "ETH" and float(p["quantity"])]
