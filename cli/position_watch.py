@@ -43,6 +43,24 @@ _COLUMNS: Final = (
 ConditionId = Annotated[str, typer.Argument(metavar="CONDITION_ID", help="As printed when set.")]
 # Lists, so that an option given twice is seen and refused instead of half forgotten.
 Texts = list[str] | None
+Native = Annotated[
+    bool, typer.Option("--native", help="Have orders at the exchange protect it too.")
+]
+MaxSlippage = Annotated[
+    str | None, typer.Option("--max-slippage", help="Bound of the market order (default 5%).")
+]
+Profit = Annotated[
+    Texts, typer.Option("--close-at-profit", help="Such as 10%, of the entry price.")
+]
+Price = Annotated[
+    Texts, typer.Option("--close-at-price", help="Reached from where the mark is now.")
+]
+Direction = Annotated[
+    str | None, typer.Option("--direction", help="above or below, with --close-at-price.")
+]
+Trail = Annotated[
+    Texts, typer.Option("--trail", help="Back from the best mark: 1%, or a price difference.")
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,19 +175,11 @@ def watch(
         str | None,
         typer.Argument(metavar="[POSITION]", help="account:symbol, or a symbol that is clear."),
     ] = None,
-    close_at_profit: Annotated[
-        Texts, typer.Option("--close-at-profit", help="Such as 10%, of the entry price.")
-    ] = None,
+    close_at_profit: Profit = None,
     close_at_loss: Annotated[Texts, typer.Option("--close-at-loss", help="Such as 5%.")] = None,
-    close_at_price: Annotated[
-        Texts, typer.Option("--close-at-price", help="Reached from where the mark is now.")
-    ] = None,
-    direction: Annotated[
-        str | None, typer.Option("--direction", help="above or below, with --close-at-price.")
-    ] = None,
-    trail: Annotated[
-        Texts, typer.Option("--trail", help="Back from the best mark: 1%, or a price difference.")
-    ] = None,
+    close_at_price: Price = None,
+    direction: Direction = None,
+    trail: Trail = None,
     close_at: Annotated[Texts, typer.Option("--close-at", help="A time: 2026-01-31T12:00Z")] = None,
     percent: Annotated[
         str, typer.Option("--percent", help="How much of it, more than 0 to 100.")
@@ -177,12 +187,8 @@ def watch(
     of: Annotated[
         str, typer.Option("--of", help="Percentages are of the entry price or of margin.")
     ] = "entry",
-    max_slippage: Annotated[
-        str | None, typer.Option("--max-slippage", help="Bound of the market order (default 5%).")
-    ] = None,
-    native: Annotated[
-        bool, typer.Option("--native", help="Have orders at the exchange protect it too.")
-    ] = False,
+    max_slippage: MaxSlippage = None,
+    native: Native = False,
     change: Annotated[
         str | None,
         typer.Option("--change", metavar="CONDITION_ID", help="Replace the conditions of this."),

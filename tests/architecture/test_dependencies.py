@@ -40,6 +40,13 @@ def runtime() -> set[str]:
     return declared(project()["dependencies"])
 
 
+def extras() -> dict[str, set[str]]:
+    """Return what each extra of the product brings, without what only developers need."""
+    optional = project()["optional-dependencies"]
+    assert isinstance(optional, dict)
+    return {name: declared(lines) for name, lines in optional.items() if name != "dev"}
+
+
 def development() -> set[str]:
     optional = project()["optional-dependencies"]
     assert isinstance(optional, dict)
@@ -61,10 +68,11 @@ def test_domain_imports_only_the_standard_library() -> None:
 def test_every_library_the_product_imports_is_declared() -> None:
     owners = packages_distributions()
     undeclared: set[str] = set()
+    allowed = runtime().union(*extras().values())
     for path in product_files():
         for root in roots_of(imports(path)) - set(sys.stdlib_module_names) - set(ROOMS):
             names = {canonical(name) for name in owners.get(root, [])}
-            if not {PARTS.get(name, name) for name in names} & runtime():
+            if not {PARTS.get(name, name) for name in names} & allowed:
                 undeclared.add(f"{named(path)}: {root}")
     assert undeclared == set()
 
