@@ -14,10 +14,12 @@ from pathlib import Path
 
 import aiohttp
 
+from benchmarks.conditions import Crossings, condition_crossings
 from benchmarks.connector import connector_rates
 from benchmarks.figures import Latencies, table
 from benchmarks.orders import SLOW_SEQUENTIAL, Run, at_rest, floor, ours
 from benchmarks.positions import Updates, position_updates
+from benchmarks.reconciling import Reconciled, reconciling
 from benchmarks.running import running_stack
 
 SLOW_COMMIT_MS = 300
@@ -45,6 +47,10 @@ async def run(home: Path) -> str:
         fast = await ours(stack)
         say("positions, from the venue's fill frame to a socket")
         updates = await position_updates(stack)
+        say("reconciling 1,000 orders and 10,000 fills")
+        compared = await reconciling(stack)
+        say("conditions, from the crossing mark frame to the close order")
+        crossed = await condition_crossings(stack)
         say(f"ours, commit delay {SLOW_COMMIT_MS} ms")
         async with aiohttp.ClientSession() as session:
             await stack.control(session, "POST", "/switches", {"commit_delay_ms": SLOW_COMMIT_MS})
@@ -54,6 +60,8 @@ async def run(home: Path) -> str:
             _machine(),
             _orders(lowest, fast, slow),
             _positions(updates),
+            _crossings(crossed),
+            _reconciled(compared),
             _cpu(lowest, fast, slow),
             _rest(rest),
             _connector(bare, signed),
@@ -109,6 +117,31 @@ def _positions(updates: Updates) -> str:
         "From the venue's fill frame to a position on a client's socket (target: p99 under 50 ms):"
         "\n\n" + table(["", "p50 ms", "p99 ms", "fills"], rows)
     )
+
+
+def _crossings(crossed: Crossings) -> str:
+    rows = []
+    for name, side in (
+        ("floor: a bare signal to its activity", crossed.floor),
+        ("ours: confirmed by the venue, the close begun, its order there", crossed.ours),
+    ):
+        rows.append([name, _ms(side, 50), _ms(side, 99), str(len(side.seconds))])
+    return (
+        "From the mark frame that crosses a condition to the close order at the venue:\n\n"
+        + table(["", "p50 ms", "p99 ms", "crossings"], rows)
+    )
+
+
+def _reconciled(compared: Reconciled) -> str:
+    rows = []
+    for name, side in (
+        ("floor: the same pages read bare", compared.floor),
+        ("ours, nothing differs", compared.equal),
+        ("ours, every fill deleted (waits the visibility delay)", compared.repaired),
+    ):
+        rows.append([name, _ms(side, 50), _ms(side, 100), str(len(side.seconds))])
+    title = f"Reconciling an account of {compared.orders} orders and {compared.fills} fills:\n\n"
+    return title + table(["", "p50 ms", "longest ms", "rounds"], rows)
 
 
 def _cpu(lowest: Run, fast: Run, slow: Run) -> str:
