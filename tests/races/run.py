@@ -18,6 +18,7 @@ from tests.crash.rig import ORDER_OF_START, Rig, eventually
 from tests.crash.trader import Trader
 from tests.races.judge import books_differ, judge
 from tests.races.lane import CASH, MARKETS, Lane, Story
+from tests.races.protection import protected_through_kills
 from tests.venues.hyperliquid.simulator_client import SimulatorClient
 
 VICTIMS: Final = ("worker", "worker", "streaming", "api", "temporal")
@@ -84,6 +85,8 @@ async def race(
     kills: Counter[str] = Counter()
     async with RaceRig(home) as rig, AsyncExitStack() as stack:
         tracks = await open_lanes(rig, stack, min(lanes, rounds))
+        first = tracks[0]
+        unprotected = await protected_through_kills(rig, first.trader, first.hand.address)
         say(f"{len(tracks)} lanes are open")
         numbers = iter(range(rounds))
         done: list[Story] = []
@@ -109,7 +112,7 @@ async def race(
                 nemesis.cancel()
                 await asyncio.gather(nemesis, return_exceptions=True)
         await rig.start(*ORDER_OF_START)
-        wrong = await _judged(rig, tracks)
+        wrong = unprotected + await _judged(rig, tracks)
     return Outcome(
         wrong=wrong,
         stories=done,
