@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from datetime import timedelta
 
 from temporalio import activity, workflow
@@ -62,14 +63,44 @@ class BareOrder:
         self._filled = True
 
 
+@activity.defn
+async def clock() -> float:
+    """Return the time at which this runs."""
+    return time.time()
+
+
+@workflow.defn
+class BareGuard:
+    """Wait for a signal, run one activity, and end with the time at which that ran."""
+
+    def __init__(self) -> None:
+        self._crossed = False
+
+    @workflow.run
+    async def run(self) -> float:
+        """Live like a guard that decides at once."""
+        await workflow.wait_condition(lambda: self._crossed)
+        return await workflow.execute_activity(clock, start_to_close_timeout=timedelta(seconds=5))
+
+    @workflow.signal
+    def crossed(self) -> None:
+        """Hear of a crossing."""
+        self._crossed = True
+
+    @workflow.query
+    def is_ready(self) -> bool:
+        """Answer once the workflow runs."""
+        return True
+
+
 async def main(address: str) -> None:
     """Serve the floor's queue."""
     client = await Client.connect(address)
     async with Worker(
         client,
         task_queue=QUEUE,
-        workflows=[BareOrder],
-        activities=[nothing],
+        workflows=[BareOrder, BareGuard],
+        activities=[nothing, clock],
         workflow_runner=UnsandboxedWorkflowRunner(),
         max_cached_workflows=5000,
         max_concurrent_workflow_task_polls=20,

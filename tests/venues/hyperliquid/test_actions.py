@@ -281,3 +281,22 @@ def test_batch_of_cancels_uses_one_kind_of_id() -> None:
         "type": "cancelByCloid",
         "cancels": [{"asset": 0, "cloid": CLOID}, {"asset": 1, "cloid": OTHER}],
     }
+
+
+def test_a_position_bound_exit_is_grouped_with_its_position() -> None:
+    stop = place(
+        **EXIT,
+        order_type=OrderType.STOP_MARKET,
+        price=Decimal(74000),
+        trigger_price=Decimal(75000),
+        position_bound=True,
+    )
+
+    assert composed(BTC, stop)["grouping"] == "positionTpsl"
+    assert composed(BTC, replace(stop, position_bound=False))["grouping"] == "na"
+    for wrong in (
+        replace(stop, reduce_only=False),
+        replace(stop, order_type=OrderType.LIMIT, trigger_price=None),
+    ):
+        with pytest.raises(InvalidInput, match="position_bound"):
+            composed(BTC, wrong)

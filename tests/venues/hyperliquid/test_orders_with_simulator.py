@@ -141,6 +141,32 @@ async def test_triggers_rest_with_their_price_shown(desk: Desk) -> None:
     assert found.client_order_id == row.client_order_id
 
 
+async def test_a_position_bound_exit_waits_and_goes_with_its_position(desk: Desk) -> None:
+    bound = await desk.connector.price_bound("BTC-PERP", OrderSide.BUY, 100)
+    await desk.send(place(order_type=OrderType.MARKET, quantity=Decimal("0.01"), price=bound))
+    stop = place(
+        side=OrderSide.SELL,
+        order_type=OrderType.STOP_MARKET,
+        quantity=Decimal("0.01"),
+        price=Decimal(50_000),
+        trigger_price=Decimal(55_000),
+        reduce_only=True,
+        position_bound=True,
+    )
+    row, outcome = await desk.send(stop)
+    assert outcome_report(outcome).verdict is Verdict.ACCEPTED
+    assert '"grouping":"positionTpsl"' in row.message
+    seen = await desk.find(row)
+    assert (seen.verdict, seen.trigger_price) == (Verdict.ACCEPTED, Decimal(55_000))
+
+    low = await desk.connector.price_bound("BTC-PERP", OrderSide.SELL, 100)
+    close = replace(stop, order_type=OrderType.MARKET, price=low, trigger_price=None)
+    await desk.send(replace(close, position_bound=False))
+
+    assert await desk.connector.open_orders(desk.account) == ()
+    assert (await desk.find(row)).verdict.is_terminal
+
+
 async def test_bracket_is_one_action(desk: Desk) -> None:
     exit_order = replace(
         RESTING,
