@@ -9,8 +9,10 @@ from temporalio import activity
 
 from activities.access import ConnectorSource
 from activities.contracts import AccountTask
+from activities.feed_credentials import keep_feed_credential
 from domain.accounts import Account, AccountState, SignerFacts
 from domain.errors import InvalidInput, NotFound
+from domain.feed_credentials import FeedCredentials
 from domain.ports import AccountStore, TradingAccessSource
 from venues.connector import SignerCheck
 
@@ -19,11 +21,17 @@ class AccountActivities:
     """The activities of `VerifyAccountWorkflow`."""
 
     def __init__(
-        self, *, accounts: AccountStore, access: TradingAccessSource, connectors: ConnectorSource
+        self,
+        *,
+        accounts: AccountStore,
+        access: TradingAccessSource,
+        connectors: ConnectorSource,
+        feeds: FeedCredentials | None = None,
     ) -> None:
         self._accounts = accounts
         self._access = access
         self._connectors = connectors
+        self._feeds = feeds
 
     @activity.defn(name="verify_account")
     async def verify(self, task: AccountTask) -> Account:
@@ -41,6 +49,8 @@ class AccountActivities:
             access = await self._access.open(task.account_id)
             connector = await self._connectors.connector(account.venue, account.network)
             check = await connector.check_signer(access)
+            if check.refusal is None:
+                await keep_feed_credential(connector, access, self._feeds)
         except InvalidInput as error:
             return await self._accounts.set_state(
                 task.account_id, AccountState.REFUSED, reason=str(error), signer=None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from temporalio import activity
@@ -16,9 +16,11 @@ from temporalio import activity
 from activities.access import ConnectorSource
 from activities.accounts import facts_of
 from activities.contracts import AccountTask
+from activities.feed_credentials import keep_feed_credential
 from domain.accounts import Account, SignerFacts
 from domain.credential_rotation import CandidateAccess, CredentialRotation
 from domain.errors import Conflict, InvalidInput, NotFound, PerpDexError
+from domain.feed_credentials import FeedCredentials
 from domain.ports import AccountStore, AuditLog, AuditRecord, TradingAccessSource
 
 _log = logging.getLogger(__name__)
@@ -40,6 +42,7 @@ class CredentialActivities:
     rotation: CredentialRotation
     candidates: CandidateAccess
     connectors: ConnectorSource
+    feeds: FeedCredentials | None = None
 
     @activity.defn(name="check_candidate")
     async def check(self, task: AccountTask) -> RotationResult:
@@ -69,6 +72,7 @@ class CredentialActivities:
         except Conflict as error:
             return RotationResult(account=account, refusal=str(error))
         self.candidates.forget(task.account_id)
+        await keep_feed_credential(connector, replace(access, account=changed), self.feeds)
         return RotationResult(account=changed)
 
     async def _refuse(self, account: Account, reason: str) -> RotationResult:

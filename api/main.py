@@ -27,6 +27,7 @@ from api.temporal_ui import ui_client
 from bus.connection import Bus
 from bus.market_requests import MarketRequests
 from domain.errors import PerpDexError, Unavailable
+from process.death import protect_memory
 from process.heartbeat import Heartbeat
 from process.logging import configure_logging
 from process.signals import stop_event
@@ -214,6 +215,8 @@ def main() -> int:
     """Run the process; 0 after a stop as asked, 2 when it is configured wrongly."""
     settings = ApiSettings.load_or_exit()
     configure_logging(service="api", log_format=settings.log_format, level=settings.log_level)
+    # Credentials come by, and the payload keys stay.
+    protect_memory()
     try:
         asyncio.run(run(settings))
     except (PerpDexError, SealingError, OSError) as error:

@@ -73,3 +73,14 @@ class KeySettings(ProcessSettings):
         validation_alias="PERP_DEX_PKCS11_PIN_FILE",
         description="File with the token's user PIN.",
     )
+
+
+class PrivateKeySettings(KeySettings):
+    """Those of processes that open sealed credentials, too."""
+
+    key_grace_s: float = Field(
+        3600.0,
+        ge=0,
+        validation_alias="PERP_DEX_KEY_GRACE_S",
+        description="How long a former key that opens credentials is kept at least.",
+    )

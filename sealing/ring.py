@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 from sealing.errors import SecretFileDamaged
-from sealing.keepers import Keepers, KeyUse
+from sealing.keepers import Keepers, KeyKeeper, KeyUse
 from sealing.kept_file import create_kept, read_kept, replace_kept
 from sealing.secret_files import ensure_private_directory, exclusive
 
@@ -34,11 +34,15 @@ class RingKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ring:
-    """Keys by key id. `version` grows by one with each change of the file."""
+    """Keys by key id. `version` grows by one with each change of the file.
+
+    `keeper` is who keeps the file they were read from.
+    """
 
     current: str
     keys: Mapping[str, RingKey] = field(repr=False)
     version: int = 1
+    keeper: KeyKeeper | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.current not in self.keys:
@@ -81,7 +85,9 @@ def load_ring(path: Path, keepers: Keepers, use: KeyUse) -> Ring:
     try:
         document = json.loads(kept.secret)
         keys = {str(key_id): _read_key(key) for key_id, key in document["keys"].items()}
-        return Ring(current=document["current"], keys=keys, version=kept.version)
+        return Ring(
+            current=document["current"], keys=keys, version=kept.version, keeper=kept.keeper
+        )
     except (ValueError, KeyError, TypeError, AttributeError):
         raise SecretFileDamaged(
             f"expected a ring of keys in {str(path)!r}, found something else"
@@ -94,7 +100,8 @@ def rotate_ring(path: Path, keepers: Keepers, use: KeyUse, fresh: Fresh) -> Ring
     key_id, secret = fresh()
     former = replace(ring.keys[ring.current], superseded_at=now)
     keys = {**ring.keys, ring.current: former, key_id: RingKey(secret=secret, since=now)}
-    return _replace(path, keepers, use, Ring(current=key_id, keys=keys, version=ring.version + 1))
+    changed = replace(ring, current=key_id, keys=keys, version=ring.version + 1)
+    return _replace(path, keepers, use, changed)
 
 
 def drop_keys(path: Path, keepers: Keepers, use: KeyUse, key_ids: Iterable[str]) -> Ring:
@@ -105,12 +112,12 @@ def drop_keys(path: Path, keepers: Keepers, use: KeyUse, key_ids: Iterable[str])
         if not gone:
             return ring
         keys = {key_id: key for key_id, key in ring.keys.items() if key_id not in gone}
-        changed = Ring(current=ring.current, keys=keys, version=ring.version + 1)
+        changed = replace(ring, keys=keys, version=ring.version + 1)
         return _replace(path, keepers, use, changed)
 
 
 def _replace(path: Path, keepers: Keepers, use: KeyUse, ring: Ring) -> Ring:
-    keeper = read_kept(path, keepers, use).keeper
+    keeper = ring.keeper or keepers.chosen
     replace_kept(path, _spell(ring), keeper, use, version=ring.version)
     return ring
 

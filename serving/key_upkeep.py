@@ -55,7 +55,7 @@ class KeyUpkeep:
             secrets_directory=secrets,
             recipient=Recipient.WORKER,
             keepers=keepers,
-            grace_s=settings.worker_key_grace_s,
+            grace_s=settings.key_grace_s,
             now=now,
         )
         return cls(storage=storage, secrets=secrets, keepers=keepers, ring=ring, sealing=sealing)

@@ -24,6 +24,7 @@ from activities.orders import OrderActivities
 from activities.reconciliation_contracts import ReconcileParts
 from activities.reconciling import ReconcileActivities
 from serving.settings import Parts, WorkerSettings, now
+from storage.feed_credentials import SqlFeedCredentials
 from storage.opening import Storage
 from venues.started import Connectors
 from workflows.account import VerifyAccountWorkflow
@@ -101,7 +102,7 @@ def venue_worker(
             orders.note_request,
             orders.apply_operator_verdict,
             resolution.resolve,
-            *_account_activities(storage, access, connectors),
+            *_account_activities(settings, storage, access, connectors),
             *_position_activities(storage, injected),
             halting.look,
             halting.cancel_directly,
@@ -139,15 +140,19 @@ def _position_activities(
 
 
 def _account_activities(
-    storage: Storage, access: CredentialSource, connectors: Connectors
+    settings: WorkerSettings, storage: Storage, access: CredentialSource, connectors: Connectors
 ) -> tuple[Callable[..., Any], ...]:
     """Return the activities that concern an account and none of its orders."""
-    accounts = AccountActivities(accounts=storage.accounts, access=access, connectors=connectors)
+    feeds = SqlFeedCredentials(storage.database, settings.perp_dex_home.expanduser() / "secrets")
+    accounts = AccountActivities(
+        accounts=storage.accounts, access=access, connectors=connectors, feeds=feeds
+    )
     credentials = CredentialActivities(
         accounts=storage.accounts,
         rotation=storage.rotation,
         candidates=access,
         connectors=connectors,
+        feeds=feeds,
     )
     leverage = LeverageActivities(
         access=access,

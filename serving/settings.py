@@ -12,12 +12,12 @@ from pydantic import Field
 from activities.access import Checkpoints, NoCheckpoints
 from activities.resolution import ResolutionActivities
 from domain.ports import IntentLedger
-from process.key_settings import KeySettings
+from process.key_settings import PrivateKeySettings
 
 EXIT_CONFIGURATION = 2
 
 
-class WorkerSettings(KeySettings):
+class WorkerSettings(PrivateKeySettings):
     """Settings of the worker process."""
 
     perp_dex_home: Path = Field(Path("~/.perp-dex"), description="Where all state is kept.")
@@ -35,12 +35,6 @@ class WorkerSettings(KeySettings):
         60.0, ge=1, description="How often orders that no workflow manages are looked for."
     )
     worker_reconcile_every_s: float = Field(300.0, ge=10, description="How often to reconcile.")
-    worker_key_grace_s: float = Field(
-        3600.0,
-        ge=0,
-        validation_alias="PERP_DEX_KEY_GRACE_S",
-        description="How long a former key that opens credentials is kept at least.",
-    )
     log_level: str = Field("INFO", description="Least severe level logged.")
     log_format: str = Field("console", description="console or json.")
 

@@ -47,6 +47,14 @@ class Credentials:
         ]
         connection.execute(insert(credentials), rows)
 
+    def replace_feed(
+        self, connection: Connection, account_id: str, signer: str, sealed: bytes
+    ) -> None:
+        """Keep what the account's private feed needs, in place of what it needed."""
+        former = credentials.c.part == CredentialPart.FEED.value
+        connection.execute(delete(credentials).where(_current(account_id), former))
+        self.keep(connection, account_id, signer, {CredentialPart.FEED: sealed})
+
     def name(self, connection: Connection, account_id: str, signer: str) -> None:
         """Write down whose the account's current credential turned out to be."""
         connection.execute(update(credentials).where(_current(account_id)).values(signer=signer))

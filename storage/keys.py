@@ -24,7 +24,7 @@ from process.key_settings import KeySettings
 from sealing.choosing import OpenKeepers, open_keepers
 from sealing.errors import SealingError, SecretFileMissing
 from sealing.keepers import KeyUse
-from sealing.kept_file import read_kept, rewrap_kept
+from sealing.kept_file import rewrap_kept
 from sealing.key_ring import KEY_RING_NAME, PayloadKeyRing, rotate_key_ring
 from sealing.keys import Recipient, private_keys_path, rotate_key_pair
 from sealing.ring import Ring, load_ring
@@ -76,16 +76,15 @@ class KeyFiles:
         rows: list[dict[str, Any]] = []
         for use in KeyUse:
             try:
-                kept = read_kept(self.path(use), self._keepers, use)
                 ring = load_ring(self.path(use), self._keepers, use)
             except SecretFileMissing:
                 # Its process has not run yet; it makes the file.
                 continue
-            rows += self._rows(use, ring, kept.keeper.where(), needed)
+            rows += self._rows(use, ring, needed)
         return rows
 
     def _rows(
-        self, use: KeyUse, ring: Ring, where: str, needed: Mapping[Recipient, Mapping[str, int]]
+        self, use: KeyUse, ring: Ring, needed: Mapping[Recipient, Mapping[str, int]]
     ) -> list[dict[str, Any]]:
         counts = {} if use is KeyUse.PAYLOAD else needed[Recipient(use.value)]
         return [
@@ -98,7 +97,7 @@ class KeyFiles:
                 and key.superseded_at.isoformat(timespec="seconds"),
                 "sealed_parts": None if use is KeyUse.PAYLOAD else counts.get(key_id, 0),
                 "version": ring.version,
-                "kept_in": where,
+                "kept_in": "" if ring.keeper is None else ring.keeper.where(),
             }
             for key_id, key in ring.keys.items()
         ]

@@ -18,6 +18,7 @@ from bus.connection import Bus
 from bus.market_requests import MarketAnswers
 from bus.nudges import Nudge, NudgeKind, NudgeSubscriber
 from domain.condition_store import ConditionStore
+from domain.feed_credentials import FeedCredentialSource
 from domain.ports import AccountStore, Folded, OrderStore
 from domain.position_store import PositionStore
 from streaming.account_channels import ACCOUNT, POSITIONS, AccountChannel, PositionsChannel
@@ -65,6 +66,7 @@ class StreamingParts:
     authenticator: Authenticator
     hosts: frozenset[str]
     origins: frozenset[str] = frozenset()
+    feed_credentials: FeedCredentialSource | None = None
     limits: Limits = field(default_factory=Limits)
     budget: BudgetRule = field(default_factory=BudgetRule)
     cadence: Cadence = field(default_factory=Cadence)
@@ -89,7 +91,13 @@ class StreamingApp:
             cadence=parts.cadence,
         )
         self.ingest = Ingest(
-            parts.accounts, parts.load, self.intake, self.positions, self.catch_up, self.board
+            parts.accounts,
+            parts.load,
+            self.intake,
+            self.positions,
+            self.catch_up,
+            self.board,
+            credentials=parts.feed_credentials,
         )
         self.bridge = Bridge(parts.orders, parts.sink)
         self.conditions = ConditionWatch(parts.conditions, self.marks, parts.crossings)

@@ -14,6 +14,7 @@ from typing import Final
 
 from domain.accounts import Account, Network
 from domain.errors import InvalidInput, Unavailable
+from domain.feed_credentials import FeedCredentialSource
 from domain.ports import AccountStore
 from streaming.catch_up import CatchUp
 from streaming.connectors import LoadVenue
@@ -24,10 +25,12 @@ from venues.connector import (
     AccountEvent,
     AccountFeed,
     AccountSeen,
+    CredentialedFeed,
     FeedState,
     FillsSeen,
     FundingSeen,
     OrdersSeen,
+    VenueSpec,
 )
 
 REFRESH_S: Final = 3.0
@@ -51,6 +54,7 @@ class Ingest:
         catch_up: CatchUp,
         board: FreshnessBoard,
         *,
+        credentials: FeedCredentialSource | None = None,
         refresh_s: float = REFRESH_S,
     ) -> None:
         self._accounts = accounts
@@ -59,6 +63,7 @@ class Ingest:
         self._positions = positions
         self._catch_up = catch_up
         self._board = board
+        self._credentials = credentials
         self._refresh_s = refresh_s
         self._look = asyncio.Event()
         self._followers: dict[_Place, Follower] = {}
@@ -122,19 +127,29 @@ class Ingest:
         venue, network = place
         try:
             spec = self._load(venue)
-            spec.account_feed(network)
+            self._feed(spec, network)
         except InvalidInput as error:
             if place not in self._unusable:
                 self._unusable.add(place)
                 _log.error("accounts cannot be followed: %s", error, extra={"venue": venue})
             return None
         return Follower(
-            lambda: spec.account_feed(network),
+            lambda: self._feed(spec, network),
             self._intake,
             self._positions,
             self._catch_up,
             self._board,
         )
+
+    def _feed(self, spec: VenueSpec, network: Network) -> AccountFeed:
+        feed = spec.account_feed(network)
+        if spec.capabilities.feed_credential:
+            if self._credentials is None or not isinstance(feed, CredentialedFeed):
+                raise InvalidInput(
+                    "venue", f"expected a feed of {spec.venue} that takes credentials, found none"
+                )
+            feed.use_credentials(self._credentials)
+        return feed
 
 
 class Follower:

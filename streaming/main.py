@@ -9,20 +9,25 @@ import asyncio
 import os
 import sys
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from typing import Final
 
 import structlog
 
 from bus.connection import Bus
 from domain.errors import PerpDexError
+from process.death import protect_memory
 from process.heartbeat import Heartbeat
 from process.logging import configure_logging
 from process.signals import stop_event
 from sealing.choosing import open_keepers
 from sealing.errors import SealingError
 from sealing.key_ring import KEY_RING_NAME, LiveKeyRing
+from sealing.keys import LiveKeyPairs, Recipient
 from sealing.token import ensure_api_token, load_api_token
+from storage.feed_credentials import SealedFeedAccess
 from storage.opening import Storage, open_storage
+from storage.resealing import SealingKeyUpkeep, Upkeep
 from streaming.app import StreamingApp, StreamingParts
 from streaming.bridge import connect_sink
 from streaming.settings import StreamingSettings
@@ -30,6 +35,7 @@ from streaming.tokens import FileToken
 from venues import registry
 
 EXIT_CONFIGURATION: Final = 2
+KEYS_EVERY_S: Final = 10.0
 TOKEN_NAME: Final = "api-token"  # noqa: S105 - the name of a file
 
 log = structlog.get_logger("streaming")
@@ -70,10 +76,25 @@ async def compose(settings: StreamingSettings, stack: AsyncExitStack) -> Streami
     ring = await stack.enter_async_context(
         await asyncio.to_thread(LiveKeyRing, secrets / KEY_RING_NAME, keepers, _key_trouble)
     )
+    pairs = await stack.enter_async_context(
+        await asyncio.to_thread(LiveKeyPairs, secrets, Recipient.STREAMING, keepers, _key_trouble)
+    )
     token_file = home / TOKEN_NAME
     ensure_api_token(token_file)
     storage: Storage = await open_storage(settings.database_url, home)
     stack.push_async_callback(storage.close)
+    upkeep = SealingKeyUpkeep(
+        storage.database,
+        pairs,
+        secrets_directory=secrets,
+        recipient=Recipient.STREAMING,
+        keepers=keepers,
+        grace_s=settings.key_grace_s,
+        now=lambda: datetime.now(UTC),
+    )
+    await upkeep.check()
+    keeping = asyncio.create_task(_keep_keys(upkeep))
+    stack.callback(keeping.cancel)
     bus = Bus(settings.redis_url)
     stack.push_async_callback(bus.close)
     sink = await connect_sink(
@@ -94,11 +115,24 @@ async def compose(settings: StreamingSettings, stack: AsyncExitStack) -> Streami
             authenticator=FileToken(lambda: load_api_token(token_file)),
             hosts=settings.hosts,
             origins=settings.origins,
+            feed_credentials=SealedFeedAccess(storage.database, pairs),
         )
     )
     stack.push_async_callback(app.close)
     storage.on_change(app.storage_changed)
     return app
+
+
+async def _keep_keys(upkeep: SealingKeyUpkeep) -> None:
+    """Seal feed credentials anew after a rotation, again and again; a failure is tried again."""
+    while True:
+        try:
+            done = await upkeep.run()
+            if done != Upkeep():
+                log.warning("feed credentials sealed anew", count=done.resealed)
+        except (PerpDexError, SealingError) as error:
+            log.warning("feed credentials not sealed anew", reason=str(error))
+        await asyncio.sleep(KEYS_EVERY_S)
 
 
 def _key_trouble(error: SealingError) -> None:
@@ -115,6 +149,7 @@ def main() -> int:
     """Run the process; 0 after a drain, 2 when it was configured wrongly."""
     settings = StreamingSettings.load_or_exit()
     configure_logging(service="streaming", log_format=settings.log_format, level=settings.log_level)
+    protect_memory()
     try:
         asyncio.run(run(settings))
     except (PerpDexError, SealingError, OSError) as error:

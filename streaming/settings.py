@@ -7,11 +7,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from process.key_settings import KeySettings
+from process.key_settings import PrivateKeySettings
 from streaming.handshake import LOOPBACK_HOSTS
 
 
-class StreamingSettings(KeySettings):
+class StreamingSettings(PrivateKeySettings):
     """Settings of the streaming process (`python -m streaming.main`)."""
 
     perp_dex_home: Path = Field(Path("~/.perp-dex"), description="Where all state is kept.")

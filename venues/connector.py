@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from domain.accounts import (
     Account,
@@ -24,6 +24,7 @@ from domain.accounts import (
     TradingAccess,
 )
 from domain.commands import Command
+from domain.feed_credentials import FeedCredentialSource
 from domain.fills import Fill
 from domain.instruments import Instrument, OrderSide
 from domain.ledger import CommandRow, CommandSlot, NonceRule
@@ -74,6 +75,9 @@ class Capabilities:
 
     `closes_below_minimum`: a reduce-only order that closes a whole position is taken although its
     value is below the market's minimum.
+
+    `feed_credential`: the private feed needs a secret, which the worker makes from the trading
+    key (`FeedCredentialMinter`) and the feed takes (`CredentialedFeed`).
     """
 
     order_types: frozenset[OrderType]
@@ -87,6 +91,7 @@ class Capabilities:
     margin_modes: frozenset[MarginMode]
     nonce_rule: NonceRule
     closes_below_minimum: bool = False
+    feed_credential: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -281,6 +286,19 @@ class Connector(Protocol):
         ...
 
 
+@runtime_checkable
+class FeedCredentialMinter(Protocol):
+    """What a connector can besides, where the venue's private feed needs a secret."""
+
+    async def mint_feed_credential(self, access: TradingAccess) -> SecretText:
+        """Return what the account's feed needs: it can read, and can order nothing.
+
+        Raises:
+            VenueUnavailable, VenueRefused: the venue did not give one.
+        """
+        ...
+
+
 class MessageComposer(Protocol):
     """Writes a command's message once its slot is known; pure, called inside a transaction."""
 
@@ -354,6 +372,15 @@ class AccountFeed(Protocol):
 
     async def close(self) -> None:
         """Stop following and end the iteration."""
+        ...
+
+
+@runtime_checkable
+class CredentialedFeed(Protocol):
+    """What an account feed can besides, where it needs a secret of each account."""
+
+    def use_credentials(self, source: FeedCredentialSource) -> None:
+        """Take secrets from `source`, each time that an account is to be followed."""
         ...
 
 

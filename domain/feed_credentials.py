@@ -1,0 +1,32 @@
+"""The second part of a credential: what a private feed needs, where a venue's feed needs a secret.
+
+The worker makes it from the trading part and seals it for the streaming process, which can open
+nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from domain.accounts import Account, SecretText
+
+
+class FeedCredentials(Protocol):
+    """Seals and keeps feed credentials; opens none."""
+
+    async def keep(self, account: Account, secret: SecretText) -> None:
+        """Keep what the account's private feed needs from now on, in place of what it needed.
+
+        Raises:
+            Unavailable: no streaming process has made its key pair yet; ask again.
+            NotFound: there is no such account.
+        """
+        ...
+
+
+class FeedCredentialSource(Protocol):
+    """Opens feed credentials; only the streaming process has one."""
+
+    async def open(self, account: Account) -> SecretText | None:
+        """Return what the account's private feed needs, or None when nothing is kept."""
+        ...

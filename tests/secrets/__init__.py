@@ -1,0 +1,1 @@
+"""Secrets stay where they belong, and keys change while everything runs."""
