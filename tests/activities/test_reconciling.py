@@ -6,6 +6,7 @@ The judge is the exchange's own ledger, compared to the last digit.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 
 from domain.errors import NotFound
 from domain.findings import FindingKind, FindingState, ReconciliationStatus
-from domain.orders import Order, OrderStatus, Origin, Revision, Verdict
+from domain.orders import Closure, Order, OrderStatus, Origin, Revision, Verdict
 from domain.timeline import EventKind, TimelineEvent
 from tests.activities.floor import ACCOUNT_ID, TAKING, Floor, an_order
 from tests.activities.reconciliation import Office
@@ -369,3 +370,79 @@ async def test_fills_over_several_pages_are_booked_in_short_transactions(
     again, findings = await office.reconcile()
     assert (again.counts.fills_booked, findings) == (0, ())
     assert again.counts.fills_seen == 0, "only what is newer, and an overlap, is read again"
+
+
+async def test_a_live_order_that_no_list_shows_is_looked_up(
+    office: Office, floor: Floor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Listings are cut at some length; an order that fell out of them is asked for by its id."""
+    resting, ended = an_order(), an_order()
+    await floor.place(resting)
+    await floor.place(ended)
+    with office.exchange.action("by hand"):
+        cancel(office.exchange.tables, office.their_orders()[-1])
+    connector: Any = await floor.connector()
+
+    async def nothing(*_: object) -> tuple[()]:
+        return ()
+
+    monkeypatch.setattr(connector, "open_orders", nothing)
+    monkeypatch.setattr(connector, "order_history", nothing)
+    office.wait(30)
+
+    ended_well, (finding,) = await office.reconcile()
+
+    assert ended_well.status is ReconciliationStatus.PASSED
+    assert (finding.kind, finding.state, finding.order_id) == (
+        FindingKind.STALE_ORDER,
+        FindingState.REPAIRED,
+        ended.order_id,
+    )
+    await office.assert_equal()
+
+
+async def test_a_venue_report_that_contradicts_our_word_is_told(
+    office: Office, floor: Floor, caplog: pytest.LogCaptureFixture
+) -> None:
+    order = an_order()
+    await floor.place(order)
+    closure = Closure(verdict=Verdict.EXPIRED, reason="an operator's word", by_operator=True)
+
+    def denied(stored: Order) -> Order:
+        (revision,) = stored.revisions
+        unheard = replace(revision, verdict=Verdict.SUBMITTED, venue_order_id=None)
+        return replace(stored, revisions=(unheard,), closure=closure)
+
+    event = TimelineEvent(
+        order_id=order.order_id, kind=EventKind.CLOSED, text="closed", at=order.created_at
+    )
+    await floor.storage.orders.amend(order.order_id, denied, event)
+    floor.fill()
+    office.wait(30)
+
+    await office.reconcile()
+
+    assert (await floor.stored(order)).status is OrderStatus.FILLED
+    assert "contradicts how the order was closed" in caplog.text
+    await office.assert_equal()
+
+
+async def test_a_count_that_moves_at_the_last_moment_is_not_corrected(
+    office: Office, floor: Floor
+) -> None:
+    await floor.place(an_order(**TAKING))
+    await floor.book_fills()
+    await office.reconcile()
+    await office.sql("UPDATE net_positions SET quantity = '7'")
+    moved: list[asyncio.Task[None]] = []
+
+    def move() -> None:
+        moved.append(asyncio.ensure_future(office.sql("UPDATE net_positions SET quantity = '8'")))
+
+    floor.points.actions["reconcile:before_correct"] = [move]
+    ended, _ = await office.reconcile()
+
+    assert ended.status is ReconciliationStatus.PASSED
+    rows = await office.rows("SELECT quantity_before, quantity_after FROM position_corrections")
+    assert rows[-1][1] == "0.01"
+    await office.assert_equal()
