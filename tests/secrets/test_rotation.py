@@ -92,14 +92,14 @@ def venue_orders(stage: Stage, order_id: str) -> list[Any]:
 
 def test_nothing_is_lost_when_keys_change_under_load(stage: Stage) -> None:
     pids = stage.pids
-    labels = [f"loaded-{number}" for number in range(6)]
+    labels = [f"loaded-{number}" for number in range(4)]
     with ThreadPoolExecutor(4) as pool:
         added = [pool.submit(add, stage, label) for label in labels]
         placed = [
             pool.submit(place, stage, f"load-{number}", "main", 20_000 + number)
-            for number in range(24)
+            for number in range(16)
         ]
-        for _ in range(3):
+        for _ in range(2):
             rotate(stage, "worker")
             rotate(stage, "payload")
         for waiting in added:
