@@ -13,10 +13,14 @@ from domain.guarding import GuardState
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuardLookTask:
-    """Read the truth about a guarded position; trading since `gap_since` where nobody watched."""
+    """Read the truth about a guarded position; trading since `gap_since` where nobody watched.
+
+    `carefully`: the mark has to be as good as one that closes, whatever the conditions say.
+    """
 
     state: GuardState
     gap_since: datetime | None = None
+    carefully: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """The activities of `GuardWorkflow`: confirm by the venue's word, and keep the row.
 
-They place nothing. A mark counts only when `domain.mark_checks` believes it; where it is far from
+They place nothing. A mark closes only when `domain.mark_checks` believes it; where it is far from
 the index or the book it is read twice. Knows no venue and no SQL.
 """
 
@@ -18,14 +18,16 @@ from activities.closing import find_position
 from activities.guard_contracts import GuardKeepTask, GuardLookTask
 from domain.accounts import Account, Position
 from domain.condition_store import ConditionStore
-from domain.conditions import HeldPosition
+from domain.conditions import HeldPosition, evaluate, is_due
 from domain.errors import VenueRefused, VenueUnavailable
-from domain.guarding import GuardPlan, GuardSight, GuardState
+from domain.guarding import GuardPlan, GuardSight, GuardState, GuardStatus
 from domain.mark_checks import SECOND_AFTER, Judge, MarkReading, Trust
 from venues.connector import Connector
 
 CANDLES = "1m"
 READINGS_MAX = 3
+NEARBY = Decimal("0.005")
+"""Farther from every condition than this fraction, the venue's valuation is price enough."""
 
 
 class GuardActivities:
@@ -68,7 +70,9 @@ class GuardActivities:
                 closed=closed,
                 filled_native=await self._has_filled(state),
             )
-        mark, doubt = await self._believed(connector, plan)
+        mark, doubt = _valued_at(position), ""
+        if mark is None or task.carefully or _may_close(task, held, mark, self._now()):
+            mark, doubt = await self._believed(connector, plan)
         high, low = await self._traded(connector, plan, task.gap_since)
         return GuardSight(
             at=self._now(),
@@ -161,6 +165,32 @@ class GuardActivities:
     async def keep(self, task: GuardKeepTask) -> GuardState:
         """Write how far a guard is; return what is kept."""
         return await self._conditions.keep(task.state)
+
+
+def _valued_at(position: Position | None) -> Decimal | None:
+    """Return the mark that the venue values a position at; it costs no question of its own."""
+    if position is None or not position.notional:
+        return None
+    return position.notional / position.quantity
+
+
+def _may_close(task: GuardLookTask, held: HeldPosition, mark: Decimal, now: datetime) -> bool:
+    """Tell whether a decision may hang on the mark: then it is read with index and book."""
+    state = task.state
+    conditions = state.plan.conditions
+    is_quiet = (
+        state.status is GuardStatus.WATCHING
+        and state.reported is None
+        and task.gap_since is None
+        and conditions.trail is None
+        and not is_due(conditions, now)
+    )
+    if not is_quiet:
+        return True
+    around = (mark * (1 - NEARBY), mark * (1 + NEARBY))
+    return any(
+        evaluate(conditions, held, price, extreme=None, at=now, source="") for price in around
+    )
 
 
 def _held(position: Position | None) -> HeldPosition | None:

@@ -134,7 +134,7 @@ class GuardWorkflow:
         try:
             sight: GuardSight = await workflow.execute_activity_method(
                 GuardActivities.look,
-                GuardLookTask(state=self._state, gap_since=step.gap_since),
+                GuardLookTask(state=self._state, gap_since=step.gap_since, carefully=bool(changes)),
                 start_to_close_timeout=policies.LOOK_TIMEOUT,
                 retry_policy=policies.ONCE,
                 summary="position and price",
