@@ -22,7 +22,6 @@ from tests.workflows.stage import Stage
 from venues.simulation.faults import FaultKind
 from venues.simulation.records import OrderStatus as AtVenue
 from venues.simulation.records import Side
-from workflows import ids
 from workflows.reconcile import PERSISTENT
 from workflows.reconciliation_client import ReconcileSweep, ReconcileWorkflows
 
@@ -212,13 +211,10 @@ async def test_no_new_exposure_before_an_unwatched_account_is_reconciled(
     waiting = an_order(**TAKING)
     placing = asyncio.create_task(stage.try_place(waiting, wait_s=15.0))
 
-    async def refused_once() -> bool:
-        pending = await stage.client.get_workflow_handle(
-            ids.order_workflow_id(waiting.order_id)
-        ).query("state")
-        return pending is not None
+    async def began() -> bool:
+        return await stage.workflows.is_running(waiting.order_id) is True
 
-    await until(refused_once, what="the order's workflow")
+    await until(began, what="the order's workflow")
     reducing = an_order(
         side=OrderSide.SELL,
         reduce_only=True,
