@@ -11,17 +11,18 @@ from decimal import Decimal
 import pytest
 from temporalio.api.enums.v1 import EventType
 
-from domain.closing import CloseStatus
+from domain.closing import CloseStatus, Escalation, Then
 from domain.conditions import ConditionKind, Conditions, Crossing, Trail
-from domain.errors import Conflict
+from domain.errors import Conflict, NotFound, Unavailable
 from domain.guard_steps import BeginClose, FinishGuard, LookAtGuard, WaitForCrossing, is_watched
 from domain.guarding import Excursion, GuardState, GuardStatus, Native, Watch
 from tests.activities.floor import ACCOUNT_ID, now, until
 from tests.workflows.guarding import Guarded, a_guard
-from tests.workflows.stage import Stage
+from tests.workflows.stage import KEYS, Stage
 from venues.simulation.faults import FaultKind
 from workflows import ids
-from workflows.condition_client import ConditionSweep
+from workflows.client import connect
+from workflows.condition_client import ConditionSweep, ConditionWorkflows
 from workflows.guard_describing import details, summary, waits_for
 
 
@@ -444,3 +445,92 @@ async def test_one_that_was_never_begun_is_begun_by_the_sweep(guarded: Guarded) 
     assert await sweep.run() == 1
 
     await guarded.until_guard(plan, GuardStatus.WATCHING)
+
+
+async def test_a_close_ended_by_hand_is_looked_at_before_anything_else(guarded: Guarded) -> None:
+    guarded.buy("0.5")
+    rests = Escalation(reprice_every_s=3600, reprices=0, then=Then.STAY)
+    plan = await guarded.watching(escalation=rests)
+    guarded.move("12")
+    await guarded.tell(plan)
+    await until(lambda: guarded.live(), what="a resting closing order")
+    close = ids.close_workflow_id(plan.account_id, plan.symbol)
+    await guarded.stage.client.get_workflow_handle(close).terminate("by hand")
+
+    async def goes_on() -> bool:
+        state = await guarded.state_of(plan)
+        return state.status is GuardStatus.CLOSING and state.held_up_since is not None
+
+    await until(goes_on, what="the same close again")
+    await until(lambda: len(guarded.live()) == 1, what="one resting order")
+    await guarded.stage.fill()
+
+    end = await guarded.until_guard(plan, GuardStatus.CLOSED)
+    assert end.close_status is not None
+    assert end.close_status.reached_its_aim
+    assert guarded.held == 0
+
+
+async def test_it_calls_for_an_operator_when_nothing_tells_it_a_price(
+    guarded: Guarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("domain.guard_steps.ATTENTION_AFTER", timedelta(0))
+    guarded.buy("0.5")
+    plan = await guarded.watching()
+    await guarded.floor.close_venue()
+    await guarded.tell(plan)
+    handle = guarded.stage.client.get_workflow_handle(ids.guard_workflow_id(plan.condition_id))
+
+    async def asked_for() -> bool:
+        found = (await handle.describe()).typed_search_attributes
+        return found.get(ids.NEEDS_ATTENTION, False)
+
+    await until(asked_for, what="a call for attention")
+    guarded.floor.venue_is_back()
+
+    async def at_ease() -> bool:
+        return not await asked_for()
+
+    await until(at_ease, what="no call any more")
+
+
+async def test_nobody_guards_what_was_never_set(guarded: Guarded) -> None:
+    unknown = a_guard()
+    guards = guarded.guards
+
+    assert not await guards.moved(unknown.condition_id)
+    for call in (
+        guards.state(unknown.condition_id),
+        guards.cancel(unknown.condition_id, "c", wait_s=5),
+        guards.change(unknown, "d", wait_s=5),
+    ):
+        with pytest.raises(NotFound):
+            await call
+    assert guards.workflow_id("x") == "guard-x"
+
+
+async def test_without_a_worker_nothing_is_known_yet(guarded: Guarded) -> None:
+    guarded.buy("0.5")
+    await guarded.stage.stop_worker()
+
+    answer = await guarded.ask(a_guard(), wait_s=0.3)
+
+    assert not answer.decided
+    assert answer.state is None
+    await guarded.stage.start_worker()
+
+
+async def test_without_temporal_nothing_is_done(guarded: Guarded) -> None:
+    client = await connect("127.0.0.1:1", "default", KEYS, refused=lambda _: None)
+    guards, plan = ConditionWorkflows(client), a_guard()
+    crossing = Crossing(kind=ConditionKind.TIME, at=now(), source="clock")
+
+    for call in (
+        guards.begin(plan, wait_s=5),
+        guards.change(plan, "c", wait_s=5),
+        guards.cancel(plan.condition_id, "c", wait_s=5),
+        guards.crossed(plan.condition_id, crossing),
+        guards.state(plan.condition_id),
+    ):
+        with pytest.raises(Unavailable):
+            await call
