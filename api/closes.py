@@ -194,7 +194,7 @@ async def _kept(context: Context, close_id: str) -> CloseState:
 async def _answer(request: Request, context: Context, state: CloseState) -> JSONResponse:
     view = (await _view(context, state)).json_ready()
     headers = {"Location": f"/api/v1/closes/{state.plan.close_id}"}
-    if state.status is CloseStatus.REFUSED:
+    if state.status is CloseStatus.REFUSED and not state.orders:
         problem = Problem(
             status=HTTPStatus.CONFLICT,
             code="close_refused",

@@ -149,6 +149,20 @@ async def test_a_position_that_is_gone(api: Api) -> None:
     assert problem["outcome"] == "not_sent"
 
 
+async def test_one_refused_after_orders_went_out_is_no_refusal_of_the_request(api: Api) -> None:
+    api.closes.script = "rest"
+    key = {"Idempotency-Key": "k"}
+    await close(api, {"limit_price": "46000"}, **key)
+    (place, state) = api.closes.running.popitem()
+    api.closes.running[place] = replace(state, orders=3)
+    await api.closes.end_elsewhere(CloseStatus.REFUSED)
+
+    answer = await close(api, {"limit_price": "46000"}, **key)
+
+    assert answer.status_code == 201
+    assert answer.json()["status"] == "REFUSED"
+
+
 @pytest.mark.parametrize("script", ["away", "lost"])
 async def test_a_start_that_was_refused_can_be_repeated(api: Api, script: Any) -> None:
     api.closes.script = script
