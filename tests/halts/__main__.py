@@ -1,7 +1,7 @@
 """Drill the kill switch: `python -m tests.halts [--help]`.
 
 50 open orders and 5 positions to verified flat, a tenth of all requests failing, the worker killed
-twice; over several seeds.
+twice; over several seeds. Before that the dead man's switch, with a worker and without one.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.halts.dead_man import run_dead_man
 from tests.halts.drill import Plan, run_drill
 
 
@@ -33,6 +34,10 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=2)
     options = parser.parse_args()
     bad = 0
+    with tempfile.TemporaryDirectory(prefix="perp-dex-halts-") as directory:
+        wrong = asyncio.run(run_dead_man(Path(directory) / "home", say))
+    bad += bool(wrong)
+    sys.stdout.write(f"dead man's switch: {wrong or 'good'}\n")
     for number in range(options.rounds):
         plan = Plan(
             orders=options.orders,
