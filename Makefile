@@ -7,12 +7,12 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TESTS ?= tests
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
-SYSTEM_PACKAGES := chromium tmux
+SYSTEM_PACKAGES := chromium tmux softhsm2
 
 # Coverage starts itself in every Python process, children too, and all write beside this file.
 MEASURED := COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml COVERAGE_FILE=$(CURDIR)/.coverage
 
-.PHONY: setup demo up down test test-system lint fmt bench crash clean system-packages
+.PHONY: setup demo up down test test-system lint fmt bench crash races halts clean system-packages
 .DEFAULT_GOAL := setup
 
 setup: $(STAMP)  ## the virtual environment, from the hashed lock
@@ -25,8 +25,9 @@ $(STAMP): requirements-dev.lock pyproject.toml
 	@$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: $(STAMP)  ## the main job shown from nothing, with lost answers and killed processes
-	@$(BIN)/python -m stack.demo
+ACT ?= all
+demo: $(STAMP)  ## the main job shown from nothing, with killed processes (ACT=1 or ACT=2: one act)
+	@$(BIN)/python -m stack.demo $(if $(filter all,$(ACT)),,--act $(ACT))
 
 up: $(STAMP)  ## start the embedded stack
 	@$(BIN)/perp-dex up
@@ -56,7 +57,8 @@ test-system: $(STAMP) system-packages  ## what needs a browser or a terminal of 
 
 system-packages:
 	@missing=""; for package in $(SYSTEM_PACKAGES); do \
-	  command -v $$package >/dev/null || missing="$$missing $$package"; done; \
+	  command -v $$package >/dev/null || command -v $$package-util >/dev/null \
+	    || missing="$$missing $$package"; done; \
 	test -z "$$missing" && exit 0; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  echo "installing$$missing"; \
@@ -70,6 +72,12 @@ bench: $(STAMP)  ## latency and throughput, against bare Temporal as the floor
 
 crash: $(STAMP)  ## kill every process at every checkpoint and compare with the exchange's ledger
 	@$(BIN)/python -m tests.crash
+
+races: $(STAMP)  ## close positions while everything else happens to them, 500 seeded rounds
+	@$(BIN)/python -m tests.races --rounds 500
+
+halts: $(STAMP)  ## from fifty orders and five positions to verified flat, with failures and kills
+	@$(BIN)/python -m tests.halts
 
 clean:  ## what the other targets made
 	@rm -rf .venv .venv-* .coverage .coverage.* .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist

@@ -28,6 +28,8 @@ def _nobody_lives_here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pat
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PERP_DEX_HOME", str(home))
+        # Never the developer's own keyring.
+        patch.setenv("PERP_DEX_KEY_KEEPER", "file")
         yield home
 
 

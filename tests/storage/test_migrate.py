@@ -20,11 +20,11 @@ from domain.accounts import Network
 from domain.errors import InvalidInput, Unavailable
 from storage import migrate
 from storage.accounts import SqlAccountStore
+from storage.all_tables import metadata
 from storage.columns import UtcTime
 from storage.engine import Database, open_database
 from storage.revision import HEAD, UPGRADE_COMMAND, WrongRevision
 from storage.schema import alembic_config, upgrade
-from storage.all_tables import metadata
 from storage.url import blocking_url, default_url, parse_url
 from tests.storage.builders import an_account
 from tests.storage.postgres import RunningPostgres
