@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from domain.errors import CorruptState, RiskRefused, Unavailable
+from domain.findings import Counts, Reconciliation, ReconciliationReason, ReconciliationStatus
+from domain.reconciliation_store import Ending
 from storage import migrate
 from storage.engine import Database, open_database
 from storage.halts import HaltStore
@@ -65,7 +68,24 @@ async def test_a_shorter_ledger_takes_no_new_exposure_until_an_operator_has_look
     assert await guard.resume() == (kept + 5, await ledger.ledger_position())
     assert await HaltStore(database).halted() == ()
     assert await guard.check() is None
+    with pytest.raises(Unavailable, match="compared with its venue"):
+        await reserve(ledger, a_placement(an_order("new")))
+    await pass_a_reconciliation(SqlReconciliations(database))
     await reserve(ledger, a_placement(an_order("new")))
+
+
+async def pass_a_reconciliation(records: SqlReconciliations) -> None:
+    """Have the account compared with its venue, and nothing found."""
+    began = Reconciliation(
+        reconciliation_id="after-the-loss",
+        account_id="acc",
+        reason=ReconciliationReason.DUE,
+        status=ReconciliationStatus.RUNNING,
+        started_at=datetime.now(UTC),
+    )
+    await records.begin(began)
+    ending = Ending(status=ReconciliationStatus.PASSED, counts=Counts())
+    await records.finish(began.reconciliation_id, ending)
 
 
 async def test_another_halt_is_kept_in_mind_and_not_lifted(
