@@ -48,7 +48,7 @@ fmt: $(STAMP)  ## put imports and layout in order
 
 test: $(STAMP)  ## all tests, with the coverage gate
 	@rm -f .coverage .coverage.*
-	@$(MEASURED) $(BIN)/python -m pytest -m "not system" $(TESTS)
+	@$(MEASURED) $(BIN)/python -m tests.together $(TESTS)
 	@$(BIN)/python -m coverage combine --quiet
 	@$(BIN)/python -m tests.coverage_gate
 
