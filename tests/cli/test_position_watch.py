@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from cli import position_watch
 from cli.exit_codes import ExitCode
 from domain.identifiers import order_id_for
+from perp_dex_client.conditions import Condition, ConditionsApi
 from tests.api.serving import Api
 from tests.cli.conftest import Terminal
 
@@ -143,10 +145,20 @@ async def test_it_is_changed(desk: Terminal) -> None:
     assert "true already" in refused.err
 
 
-async def test_it_is_followed_until_it_has_closed(desk: Terminal, api: Api) -> None:
+async def test_it_is_followed_until_it_has_closed(
+    desk: Terminal, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked, look = threading.Event(), ConditionsApi.get
+
+    async def get(client: ConditionsApi, condition_id: str) -> Condition:
+        found = await look(client, condition_id)
+        looked.set()
+        return found
+
+    monkeypatch.setattr(ConditionsApi, "get", get)
     condition_id = (await a_condition(desk))["condition_id"]
     following = asyncio.create_task(desk("position", "watch", "--attach", condition_id, "--json"))
-    await asyncio.sleep(0.7)
+    assert await asyncio.to_thread(looked.wait, 30)
     await api.conditions.end_elsewhere(condition_id)
 
     result = await following
