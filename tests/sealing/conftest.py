@@ -42,3 +42,9 @@ def passphrase() -> Passphrase:
 def create_protected(path: Path, secret: bytes, passphrase: Passphrase, *, purpose: str) -> bool:
     """Create a file with a secret under a passphrase."""
     return create_file(path, protect(secret, passphrase, purpose=purpose))
+
+
+@pytest.fixture(autouse=True)
+def _nobody_has_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every test here choose the keeper itself."""
+    monkeypatch.delenv("PERP_DEX_KEY_KEEPER", raising=False)
