@@ -137,6 +137,9 @@ async def test_no_exposure_is_reserved_after_a_halt_was_acknowledged(
     lines += [told.get_nowait() for _ in range(told.qsize())]
     assert await newest_raising(database) == at_halt
     counted = Counter(lines)
-    assert counted["raising"] + counted["refused halted"] == RAISING
+    # On a slow machine the limit may have been met before the halt came.
+    refused = sum(count for word, count in counted.items() if word.startswith("refused"))
+    assert counted["raising"] + refused == RAISING
+    assert counted["refused halted"] > 0
     assert counted["reducing"] == PROCESSES * EACH - RAISING
     assert 5 <= counted["raising"] < RAISING
