@@ -1,4 +1,4 @@
-"""Run all tests in two processes at once: `python -m tests.together [PATH …]`.
+"""Run all tests, most in two processes at once: `python -m tests.together [PATH …]`.
 
 Most tests wait for servers, timers and deadlines, so that one process leaves half the machine idle.
 Each process owns whole directories and starts its own servers. Named paths run in one process.
@@ -16,7 +16,9 @@ from typing import IO
 
 HERE = Path(__file__).parent
 #: What starts whole stacks, or lives through workflows; everything else is the other half.
-FIRST = ("workflows", "crash", "races", "halts", "recovery", "secrets", "cli", "worker")
+FIRST = ("workflows", "crash", "races", "halts", "secrets", "cli", "worker")
+#: What waits for servers that are stopped and come back: it runs by itself, after both halves.
+ALONE = ("recovery",)
 SELECT = ("-m", "not system")
 SUMMARY = re.compile(r"^=+ (.*\b(?:passed|failed|error|errors)\b.*) in [\d.]+s", re.M)
 LOOK_EVERY_S = 0.5
@@ -44,19 +46,26 @@ def main(paths: list[str]) -> int:
     if paths and paths != ["tests"]:
         return subprocess.run([sys.executable, "-m", "pytest", *SELECT, *paths]).returncode
     rooms = sorted(path.parent.name for path in HERE.glob("*/__init__.py"))
-    halves = ([r for r in rooms if r in FIRST], [r for r in rooms if r not in FIRST])
-    parts = [_start(number, half) for number, half in enumerate(halves)]
+    others = [room for room in rooms if room not in (*FIRST, *ALONE)]
+    parts = [_start(0, list(FIRST)), _start(1, others)]
+    _follow(parts)
+    parts.append(_start(2, list(ALONE)))
+    _follow(parts)
+    said = [SUMMARY.findall(part.output.read_text(errors="replace")) for part in parts]
+    sys.stdout.write(
+        f"== together: {'; '.join(each[-1] if each else 'cut off' for each in said)}\n"
+    )
+    return max(part.process.returncode != 0 for part in parts)
+
+
+def _follow(parts: list[Part]) -> None:
+    """Pass on what the processes say until all have ended."""
     while any(part.process.poll() is None for part in parts):
         time.sleep(LOOK_EVERY_S)
         for part in parts:
             part.tell(sys.stdout)
     for part in parts:
         part.tell(sys.stdout)
-    said = [SUMMARY.findall(part.output.read_text(errors="replace")) for part in parts]
-    sys.stdout.write(
-        f"== together: {'; '.join(each[-1] if each else 'cut off' for each in said)}\n"
-    )
-    return max(part.process.returncode != 0 for part in parts)
 
 
 def _start(number: int, rooms: list[str]) -> Part:
