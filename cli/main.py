@@ -6,9 +6,11 @@ Imports nothing heavy; a command imports what it needs when it runs.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sys
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 
@@ -84,12 +86,18 @@ def build() -> typer.Typer:
     return app
 
 
+@functools.cache
+def _program() -> Callable[..., Any]:
+    """Return the command tree, made once: it takes longer than most commands."""
+    return typer.main.get_command(build())
+
+
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code; says what went wrong on stderr."""
     as_json = "--json" in arguments
     try:
         _refuse_other_encodings(arguments)
-        result = build()(arguments, prog_name=PROGRAM, standalone_mode=False)
+        result = _program()(arguments, prog_name=PROGRAM, standalone_mode=False)
         sys.stdout.flush()
     except BrokenPipeError:
         return ExitCode.CLOSED_OUTPUT

@@ -73,7 +73,12 @@ def control(
 
     url = control_url()
     try:
-        with httpx2.Client(base_url=url, timeout=_TIMEOUT_S, trust_env=False) as http:
+        with httpx2.Client(
+            base_url=url,
+            timeout=_TIMEOUT_S,
+            trust_env=False,
+            verify=url.startswith("https:"),
+        ) as http:
             found = http.get("/healthz").json()["venue"]
             if found != venue:
                 raise typer.BadParameter(f"VENUE: expected {found!r}, which is simulated here")

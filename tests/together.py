@@ -1,26 +1,36 @@
-"""Run all tests, most in two processes at once: `python -m tests.together [PATH …]`.
+"""Run all tests, several processes at once: `python -m tests.together [PATH …]`.
 
-Most tests wait for servers, timers and deadlines, so that one process leaves half the machine idle.
-Each process owns whole directories and starts its own servers. Named paths run in one process.
+Most tests wait for servers, timers and deadlines, so that one process leaves most of the machine
+idle. Each process owns whole directories and starts its own servers; what takes longest starts
+first. Named paths run in one process.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
 HERE = Path(__file__).parent
-#: What starts whole stacks, or lives through workflows; everything else is the other half.
-FIRST = ("workflows", "crash", "races", "halts", "secrets", "cli", "worker")
-#: What waits for servers that are stopped and come back: it runs by itself, after both halves.
+AT_ONCE = (os.cpu_count() or 1) + 1
+#: What takes longest, in this order; the rooms that are not named follow in one process.
+LONGEST = (
+    ("workflows",),
+    ("api",),
+    ("cli", "worker"),
+    ("secrets", "races", "halts", "crash"),
+    ("venues",),
+)
+#: What waits for servers that are stopped and come back: it runs by itself, after all others.
 ALONE = ("recovery",)
 SELECT = ("-m", "not system")
-SUMMARY = re.compile(r"^=+ (.*\b(?:passed|failed|error|errors)\b.*) in [\d.]+s", re.M)
+SUMMARY = re.compile(r"^=+ (.*\b(?:passed|failed|error|errors)\b.*) in [\d.]+s.*$", re.M)
 LOOK_EVERY_S = 0.5
 
 
@@ -28,17 +38,31 @@ LOOK_EVERY_S = 0.5
 class Part:
     """One pytest process and what it says."""
 
-    process: subprocess.Popen[bytes]
+    rooms: Sequence[str]
     output: Path
+    process: subprocess.Popen[bytes]
+    started: float = field(default_factory=time.monotonic)
+    took_s: float | None = None
     read: int = 0
 
     def tell(self, stream: IO[str]) -> None:
         """Pass on the whole lines that it has said since."""
+        if self.took_s is not None:
+            return
+        has_ended = self.process.poll() is not None
         text = self.output.read_bytes()[self.read :]
-        end = text.rfind(b"\n") + 1 if self.process.poll() is None else len(text)
+        end = len(text) if has_ended else text.rfind(b"\n") + 1
         stream.write(text[:end].decode(errors="replace"))
         stream.flush()
         self.read += end
+        if has_ended:
+            self.took_s = time.monotonic() - self.started
+
+    def result(self) -> str:
+        """Say in a line how it ended."""
+        said = SUMMARY.findall(self.output.read_text(errors="replace"))
+        rooms = " ".join(self.rooms)
+        return f"== {rooms}: {said[-1] if said else 'cut off'}, {self.took_s or 0:.0f} s\n"
 
 
 def main(paths: list[str]) -> int:
@@ -46,30 +70,29 @@ def main(paths: list[str]) -> int:
     if paths and paths != ["tests"]:
         return subprocess.run([sys.executable, "-m", "pytest", *SELECT, *paths]).returncode
     rooms = sorted(path.parent.name for path in HERE.glob("*/__init__.py"))
-    others = [room for room in rooms if room not in (*FIRST, *ALONE)]
-    parts = [_start(0, list(FIRST)), _start(1, others)]
-    _follow(parts)
-    parts.append(_start(2, list(ALONE)))
-    _follow(parts)
-    said = [SUMMARY.findall(part.output.read_text(errors="replace")) for part in parts]
-    sys.stdout.write(
-        f"== together: {'; '.join(each[-1] if each else 'cut off' for each in said)}\n"
-    )
+    named = {room for part in (*LONGEST, ALONE) for room in part}
+    waiting = [*LONGEST, tuple(room for room in rooms if room not in named)]
+    parts = _run(waiting) + _run([ALONE])
+    sys.stdout.write("".join(part.result() for part in parts))
     return max(part.process.returncode != 0 for part in parts)
 
 
-def _follow(parts: list[Part]) -> None:
-    """Pass on what the processes say until all have ended."""
-    while any(part.process.poll() is None for part in parts):
+def _run(waiting: Sequence[Sequence[str]]) -> list[Part]:
+    """Run a process for each group of rooms, and pass on what they say until all have ended."""
+    queue, parts = list(waiting), list[Part]()
+    while queue or any(part.took_s is None for part in parts):
+        running = sum(part.took_s is None for part in parts)
+        if queue and running < AT_ONCE:
+            parts.append(_start(queue.pop(0)))
+            continue
         time.sleep(LOOK_EVERY_S)
         for part in parts:
             part.tell(sys.stdout)
-    for part in parts:
-        part.tell(sys.stdout)
+    return parts
 
 
-def _start(number: int, rooms: list[str]) -> Part:
-    output = HERE.parent / f".tests-{number}.log"
+def _start(rooms: Sequence[str]) -> Part:
+    output = HERE.parent / f".tests-{rooms[0]}.log"
     with output.open("wb") as stream:
         process = subprocess.Popen(
             [sys.executable, "-m", "pytest", *SELECT, *(f"tests/{room}" for room in rooms)],
@@ -77,7 +100,7 @@ def _start(number: int, rooms: list[str]) -> Part:
             stderr=subprocess.STDOUT,
             cwd=HERE.parent,
         )
-    return Part(process=process, output=output)
+    return Part(rooms=rooms, output=output, process=process)
 
 
 if __name__ == "__main__":

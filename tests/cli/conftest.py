@@ -21,7 +21,7 @@ __all__ = ["api", "database_template", "storage"]
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def api_logs_elsewhere() -> Iterator[None]:
     """Keep the lines of the API, which serves in this process, out of what commands print."""
     with Path(os.devnull).open("w") as nowhere:
