@@ -240,7 +240,10 @@ def _clear(life: Lifecycle) -> Lifecycle:
     newest = life.order.current
     if life.replacement is None or newest is None:
         return life
-    if newest.effective is Verdict.CANCELED:
+    never_came = newest.absent is not None and any(
+        revision.effective is Verdict.CANCELED for revision in life.order.revisions
+    )
+    if newest.effective is Verdict.CANCELED or never_came:
         return replace(life, replacement=replace(life.replacement, cleared=True))
     return life
 

@@ -146,6 +146,9 @@ class OrderLife(RuleBasedStateMachine):
                 base = self.stored or self.life.order
                 self.stored = with_closure(replace(base, concern=Concern.NONE), step.closure)
                 self.life = lifecycle.after_report(self.life, self.stored)
+            case "give_up":
+                assert self.life.replacement is not None and not self.life.replacement.cleared
+                self.life = lifecycle.given_up(self.life)
             case "wait":
                 if step.until is not None:
                     self.now = max(self.now, step.until)
@@ -463,7 +466,7 @@ class OrderLife(RuleBasedStateMachine):
 
 
 OrderLife.TestCase.settings = settings(
-    max_examples=200,
+    max_examples=300,
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
