@@ -18,13 +18,14 @@ from pathlib import Path
 from typing import IO
 
 HERE = Path(__file__).parent
-AT_ONCE = (os.cpu_count() or 1) + 1
+AT_ONCE = (os.cpu_count() or 1) + 2
 #: What takes longest, in this order; the rooms that are not named follow in one process.
 LONGEST = (
     ("workflows",),
     ("api",),
-    ("cli", "worker"),
     ("secrets", "races", "halts", "crash"),
+    ("storage", "streaming", "stack"),
+    ("cli", "worker"),
     ("venues",),
 )
 #: What waits for servers that are stopped and come back: it runs by itself, after all others.

@@ -24,6 +24,7 @@ from activities.reconciliation_contracts import (
     Standing,
 )
 from activities.reconciling import ReconcileActivities
+from domain.errors import NotFound
 from domain.findings import Counts, Reconciliation, ReconciliationReason, ReconciliationStatus
 from workflows import policies, reconcile_describing
 from workflows.ids import NEEDS_ATTENTION, order_workflow_id
@@ -43,13 +44,20 @@ SOON = timedelta(seconds=10)
 """The pause after a reconciliation that did not pass; it doubles up to the usual one."""
 MARGIN = timedelta(seconds=1)
 
+BEGINNINGS_MAX = 3
+"""So often one reconciliation is begun when the database forgets that it was."""
+
 PERSISTENT = RetryPolicy(
     initial_interval=timedelta(seconds=1),
     backoff_coefficient=2.0,
     maximum_interval=timedelta(seconds=20),
     maximum_attempts=5,
+    non_retryable_error_types=[NotFound.__name__],
 )
 """For a look: a venue that does not answer for a minute fails this reconciliation."""
+
+WRITING_DOWN = replace(policies.PATIENT, non_retryable_error_types=[NotFound.__name__])
+"""For its end: where the database knows nothing of it, asking again brings nothing."""
 
 
 @workflow.defn(name="ReconcileWorkflow")
@@ -117,6 +125,29 @@ class ReconcileWorkflow:
             requested_by=None if first is None else first.requested_by,
             full=any(request.full for request in requests),
         )
+        ended: Reconciliation | None = None
+        for _ in range(BEGINNINGS_MAX):
+            begun = await self._begin(task)
+            if begun.standing is not Standing.READY:
+                word = "in use" if begun.standing is Standing.GONE else "active yet"
+                refusal = f"the account is not {word}"
+                self._answer(requests, ReconcileReply(reconciliation=None, refusal=refusal))
+                return begun.standing is not Standing.GONE
+            ended = await self._compare(task, begun)
+            if ended is not None:
+                break
+        if ended is None:
+            self._failures += 1
+            self._answer(requests, ReconcileReply(reconciliation=None, decided=False))
+            return True
+        self._last = ended
+        passed = ended.status is ReconciliationStatus.PASSED
+        self._failures = 0 if passed else self._failures + 1
+        self._answer(requests, ReconcileReply(reconciliation=ended))
+        self._call_attention(ended)
+        return True
+
+    async def _begin(self, task: BeginTask) -> Begun:
         self._show("beginning")
         begun: Begun = await workflow.execute_activity_method(
             ReconcileActivities.begin,
@@ -125,21 +156,13 @@ class ReconcileWorkflow:
             retry_policy=policies.PATIENT,
             summary="write down that it begins",
         )
-        if begun.standing is not Standing.READY:
-            word = "in use" if begun.standing is Standing.GONE else "active yet"
-            refusal = f"the account is not {word}"
-            self._answer(requests, ReconcileReply(reconciliation=None, refusal=refusal))
-            return begun.standing is not Standing.GONE
-        ended = await self._compare(task, begun)
-        self._last = ended
-        passed = ended.status is ReconciliationStatus.PASSED
-        self._failures = 0 if passed else self._failures + 1
-        self._answer(requests, ReconcileReply(reconciliation=ended))
-        self._call_attention(ended)
-        return True
+        return begun
 
-    async def _compare(self, task: BeginTask, begun: Begun) -> Reconciliation:
-        """Look, and again after the visibility delay as long as that decides something."""
+    async def _compare(self, task: BeginTask, begun: Begun) -> Reconciliation | None:
+        """Look, and again after the visibility delay as long as that decides something.
+
+        None: the database has forgotten that it began; it was restored, and is read anew.
+        """
         counts, looks = Counts(), 0
         looked: Looked | None = None
         error: str | None = None
@@ -148,6 +171,8 @@ class ReconcileWorkflow:
             try:
                 looked = await self._look(task, looks, looked)
             except FailureError as failure:
+                if _is_forgotten(failure):
+                    return None
                 error = str(failure.cause or failure)
                 break
             counts = _sum(counts, looked.counts)
@@ -158,9 +183,7 @@ class ReconcileWorkflow:
                 delay = timedelta(seconds=begun.visibility_delay_s) + MARGIN
                 self._show("waiting for what the venue may still show", workflow.now() + delay)
                 await workflow.sleep(delay, summary="the venue's visibility delay")
-        self._show("writing down what was found")
-        ended: Reconciliation = await workflow.execute_activity_method(
-            ReconcileActivities.finish,
+        return await self._finish(
             FinishTask(
                 reconciliation_id=task.reconciliation_id,
                 account_id=task.account_id,
@@ -168,11 +191,23 @@ class ReconcileWorkflow:
                 counts=counts,
                 last=None if error is not None else looked,
                 error=error,
-            ),
-            start_to_close_timeout=policies.LOOK_TIMEOUT,
-            retry_policy=policies.PATIENT,
-            summary="write down what was found",
+            )
         )
+
+    async def _finish(self, task: FinishTask) -> Reconciliation | None:
+        self._show("writing down what was found")
+        try:
+            ended: Reconciliation = await workflow.execute_activity_method(
+                ReconcileActivities.finish,
+                task,
+                start_to_close_timeout=policies.LOOK_TIMEOUT,
+                retry_policy=WRITING_DOWN,
+                summary="write down what was found",
+            )
+        except FailureError as failure:
+            if _is_forgotten(failure):
+                return None
+            raise
         return ended
 
     async def _look(self, task: BeginTask, number: int, before: Looked | None) -> Looked:
@@ -251,6 +286,12 @@ class ReconcileWorkflow:
         workflow.continue_as_new(
             replace(self._start, last=self._last, failures=self._failures, continued=True)
         )
+
+
+def _is_forgotten(failure: FailureError) -> bool:
+    """Tell whether the database does not know the reconciliation: it was restored meanwhile."""
+    cause = failure.cause
+    return isinstance(cause, ApplicationError) and cause.type == NotFound.__name__
 
 
 def _sum(left: Counts, right: Counts) -> Counts:

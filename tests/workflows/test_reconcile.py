@@ -6,8 +6,10 @@ import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
+from sqlalchemy import Connection, delete
 from temporalio.client import WorkflowExecutionStatus
 
 from domain.accounts import AccountState
@@ -16,6 +18,8 @@ from domain.external_orders import external_order_id
 from domain.findings import FindingKind, FindingState, ReconciliationReason, ReconciliationStatus
 from domain.instruments import OrderSide
 from domain.orders import OrderStatus, Origin
+from storage.reconciliation_tables import reconciliation_findings, reconciliations
+from storage.reconciliations import SqlReconciliations
 from tests.activities.floor import ACCOUNT_ID, TAKING, an_order, until
 from tests.workflows.reconciling import VISIBLE_AFTER_S, Auditor
 from tests.workflows.stage import Stage
@@ -126,6 +130,42 @@ async def test_a_venue_that_does_not_answer_fails_it_and_it_is_tried_again(
 
     await until(passes, what="the next one to pass", within_s=30)
     assert (await auditor.workflows.state(ACCOUNT_ID)).failures == 0
+
+
+@pytest.mark.parametrize("step", ["record", "settle"])
+async def test_one_that_a_restored_database_has_forgotten_is_begun_anew(
+    auditor: Auditor, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Forgotten before its second look, or when only its end is to be written down."""
+    database = auditor.stage.floor.storage.database
+    forgotten: list[str] = []
+    done_as_ever = getattr(SqlReconciliations, step)
+
+    async def once_and_forget(
+        self: SqlReconciliations, which: str, *rest: Any, **more: int
+    ) -> None:
+        await done_as_ever(self, which, *rest, **more)
+        if not forgotten:
+            forgotten.append(which)
+            which_row = reconciliations.c.reconciliation_id == which
+            its_findings = reconciliation_findings.c.reconciliation_id == which
+
+            def forget(connection: Connection) -> None:
+                connection.execute(delete(reconciliation_findings).where(its_findings))
+                connection.execute(delete(reconciliations).where(which_row))
+
+            await database.write(forget)
+
+    monkeypatch.setattr(SqlReconciliations, step, once_and_forget)
+    if step == "record":
+        auditor.by_hand(Side.BUY, "50000")
+
+    done = await auditor.reconcile()
+
+    assert done.status is PASSED
+    assert forgotten == [done.reconciliation_id]
+    stored = await auditor.stage.floor.storage.reconciliations.get(done.reconciliation_id)
+    assert stored == done
 
 
 async def test_it_ends_with_its_account_and_waits_for_one_that_is_checked(
