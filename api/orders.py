@@ -14,6 +14,8 @@ from typing import Annotated, Any, Final, Literal
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 
+from api.account_bodies import GroupName
+from api.account_groups import group_named
 from api.bodies import BatchBody, ModifyOrderBody, PlaceOrderBody, ResolveOrderBody
 from api.context import Caller, Context, Ctx, Wait, bounded
 from api.dry_run import dry_run
@@ -144,6 +146,7 @@ async def list_orders(
     caller: Caller,
     status: Annotated[str, Query(description="all, open, closed, or statuses by comma")] = "all",
     account: str | None = None,
+    group: GroupName | None = None,
     venue: str | None = None,
     symbol: str | None = None,
     created_from: datetime | None = None,
@@ -158,12 +161,14 @@ async def list_orders(
             raise ProblemError(
                 invalid_parameter(name, "expected a time with its zone, such as …T00:00:00Z")
             )
+    members = None if group is None else (await group_named(context, caller, group)).account_ids
     account_id = None
     if account is not None:
         account_id = (await context.account(caller, Action.READ_ACCOUNT, account)).account_id
     wanted = OrderFilter(
         owner=caller.principal_id,
         account_id=account_id,
+        account_ids=members,
         venue=venue,
         symbol=symbol,
         statuses=_statuses(status),

@@ -12,7 +12,7 @@ from cli import brackets
 from cli.brackets import OnFailure, StopLoss, TakeProfit
 from cli.connection import ask
 from cli.exit_codes import ExitCode
-from cli.options import Account, Json, Key, OrderId, Symbol, Timeout, Venue
+from cli.options import Account, Group, Json, Key, OrderId, Symbol, Timeout, Venue
 from cli.order_output import print_dry_run, print_history, print_order, print_orders
 from cli.output import say
 from cli.typed_order import Typed
@@ -164,6 +164,7 @@ def orders(
         str, typer.Option("--status", help="open, closed, all, or statuses by comma.")
     ] = "open",
     account: Account = None,
+    group: Group = None,
     venue: Venue = None,
     symbol: Annotated[str | None, typer.Option("--symbol", help="Such as BTC-PERP.")] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=_ORDERS_MAX)] = 1000,
@@ -172,7 +173,13 @@ def orders(
     """List orders, newest first; open ones unless --status says otherwise."""
     found = ask(
         lambda client: _collect(
-            client, limit, status=status, account=account, venue=venue, symbol=symbol
+            client,
+            limit,
+            status=status,
+            account=account,
+            group=group,
+            venue=venue,
+            symbol=symbol,
         )
     )
     print_orders(found, "json" if as_json else "table")
@@ -213,6 +220,7 @@ def history(
     days: Annotated[int, typer.Option("--days", min=1, max=3650, help="How far back.")] = 7,
     form: Annotated[str, typer.Option("--format", help="table, csv or json.")] = "table",
     account: Account = None,
+    group: Group = None,
     venue: Venue = None,
     symbol: Annotated[str | None, typer.Option("--symbol", help="Such as BTC-PERP.")] = None,
     as_json: Json = False,
@@ -226,6 +234,7 @@ def history(
             _ORDERS_MAX,
             status="all",
             account=account,
+            group=group,
             venue=venue,
             symbol=symbol,
             created_from=since,

@@ -46,10 +46,14 @@ class Folded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderFilter:
-    """Which orders a listing shows; None means any. `cursor` continues an earlier page."""
+    """Which orders a listing shows; None means any. `cursor` continues an earlier page.
+
+    `account_id` and `account_ids` narrow it both.
+    """
 
     owner: str
     account_id: str | None = None
+    account_ids: tuple[str, ...] | None = None
     venue: str | None = None
     symbol: str | None = None
     statuses: tuple[str, ...] | None = None

@@ -244,6 +244,7 @@ class PerpDexClient:
         *,
         status: str = "all",
         account: str | None = None,
+        group: str | None = None,
         venue: str | None = None,
         symbol: str | None = None,
         created_from: datetime | None = None,
@@ -254,6 +255,7 @@ class PerpDexClient:
         wanted = {
             "status": status,
             "account": account,
+            "group": group,
             "venue": venue,
             "symbol": symbol,
             "created_from": None if created_from is None else created_from.isoformat(),

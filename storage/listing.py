@@ -71,6 +71,8 @@ def _query(wanted: OrderFilter) -> Select[Any]:
     query = select(orders.c.body).where(orders.c.owner == wanted.owner)
     if wanted.account_id is not None:
         query = query.where(orders.c.account_id == wanted.account_id)
+    if wanted.account_ids is not None:
+        query = query.where(orders.c.account_id.in_(wanted.account_ids))
     if wanted.venue is not None:
         query = query.where(orders.c.venue == wanted.venue)
     if wanted.symbol is not None:

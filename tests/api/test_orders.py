@@ -125,6 +125,10 @@ async def test_lists_page_newest_first_and_filter(api: Api) -> None:
     assert await count("account=paper") == 6
     assert await count(f"account={PAPER}&symbol=BTC-PERP&venue=hyperliquid") == 6
     assert await count("symbol=ETH-PERP") == 0
+    await api.http.put("/api/v1/account-groups/majors", json={"accounts": ["paper"]})
+    assert await count("group=majors") == 6
+    assert await count("group=majors&account=paper&status=open") == 5
+    assert (await api.http.get("/api/v1/orders?group=nobody")).status_code == 404
     soon = (datetime.now(UTC) + timedelta(hours=1)).isoformat().replace("+00:00", "Z")
     assert await count(f"created_from={soon}") == 0
     assert await count(f"created_until={soon}") == 6

@@ -321,6 +321,10 @@ async def test_orders_are_listed(desk: Terminal, api: Api) -> None:
     assert live in table.out
     assert filled not in table.out
     assert "\x1b" not in table.out
+    await desk("account", "group", "set", "majors", "paper")
+    grouped = await desk("trade", "orders", "--group", "majors", "--json")
+    assert [order["order_id"] for order in json.loads(grouped.out)["orders"]] == [live]
+    assert (await desk("trade", "history", "--group", "no-such")).code == ExitCode.NOT_FOUND
     assert (await desk("trade", "orders", "--status", "HAPPY")).code == ExitCode.USAGE
     assert (await desk("trade", "orders", "--limit", "-1")).code == ExitCode.USAGE
     only = await desk("trade", "orders", "--status", "filled", "--symbol", "BTC-PERP", "--json")

@@ -412,6 +412,9 @@ async def test_a_page_shows_what_was_asked_for(
     everything = [other.order_id, order.order_id]
     assert await ids() == everything
     assert await ids(account_id="two") == [other.order_id]
+    assert await ids(account_ids=("two", "three")) == [other.order_id]
+    assert await ids(account_ids=("two",), account_id=order.account_id) == []
+    assert await ids(account_ids=()) == []
     assert await ids(venue="hyperliquid") == [order.order_id]
     assert await ids(symbol="ETH-PERP") == [other.order_id]
     assert await ids(statuses=("DENIED",)) == [other.order_id]
