@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -15,7 +15,7 @@ from serving.chores import again
 from tests.activities.floor import until
 from venues.simulation.faults import FaultKind
 from venues.simulation.server import RunningSimulator
-from venues.started import Connectors
+from venues.started import ClockOffset, Connectors
 
 
 @pytest.fixture
@@ -86,6 +86,37 @@ async def test_the_clock_is_measured_where_accounts_are(
     exchange.exchange.shift_clock(0)
     await connectors.measure_clock((an_account(),))
     assert connectors.clock_refusal("hyperliquid", Network.PAPER) is None
+
+
+@pytest.mark.parametrize(
+    ("before_s", "after_s", "beyond"),
+    [(0, 0, False), (0.6, 0.6, True), (-0.6, -0.6, True), (-2, 3, False), (0.45, 0.65, False)],
+)
+def test_a_slow_answer_proves_no_wrong_clock(before_s: float, after_s: float, beyond: bool) -> None:
+    venue_time = datetime.now(UTC)
+    measured = ClockOffset.of(
+        venue_time + timedelta(seconds=before_s),
+        venue_time,
+        venue_time + timedelta(seconds=after_s),
+    )
+    assert measured.is_beyond_bound is beyond
+
+
+async def test_of_several_slow_answers_the_quickest_counts(
+    connectors: Connectors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connector = await connectors.connector("hyperliquid", Network.PAPER)
+    pauses = [0.3, 0.4, 0.0]
+
+    async def late(account: Account) -> datetime:
+        await asyncio.sleep(pauses.pop(0))
+        return datetime.now(UTC) - timedelta(seconds=0.62)
+
+    monkeypatch.setattr(connector, "venue_time", late)
+    await connectors.measure_clock((an_account(),))
+
+    assert pauses == []
+    assert "+0.6" in (connectors.clock_refusal("hyperliquid", Network.PAPER) or "")
 
 
 async def test_a_chore_survives_what_is_unavailable(

@@ -268,7 +268,7 @@ async def test_after_a_termination_a_new_one_cleans_up_first(holding: Holding) -
 
 async def test_the_same_close_goes_on_after_a_termination(holding: Holding) -> None:
     holding.buy("0.5")
-    timetable = Escalation(reprice_every_s=4, reprices=0, then=Then.MARKET)
+    timetable = Escalation(reprice_every_s=8, reprices=0, then=Then.MARKET)
     plan = await holding.started(limit_price=Decimal(70_000), escalation=timetable)
     handle = holding.stage.client.get_workflow_handle(
         holding.closes.workflow_id(plan.account_id, plan.symbol)
