@@ -40,6 +40,11 @@ class ClockOffset:
         return cls(before + half - venue_time, half)
 
     @property
+    def tells_nothing(self) -> bool:
+        """Whether it is less certain than what is to be found out; what was known is better."""
+        return self.uncertainty > CLOCK_OFFSET_BOUND
+
+    @property
     def is_beyond_bound(self) -> bool:
         """Whether the clocks are too far apart for certain."""
         return abs(self.offset) - self.uncertainty > CLOCK_OFFSET_BOUND
@@ -99,6 +104,9 @@ class Connectors:
             if connector is None:
                 continue
             measured = await _measured(connector, account)
+            if measured.tells_nothing and place in self._offsets:
+                _log.info("%s (%s) answered too slowly to measure our clock by", *place)
+                continue
             self._offsets[place] = measured
             _log.info(
                 "our clock is %+.3f s from that of %s (%s), give or take %.3f s",

@@ -139,6 +139,7 @@ class ReconcileWorkflow:
         if ended is None:
             self._failures += 1
             self._answer(requests, ReconcileReply(reconciliation=None, decided=False))
+            self._call_attention(None)
             return True
         self._last = ended
         passed = ended.status is ReconciliationStatus.PASSED
@@ -272,9 +273,9 @@ class ReconcileWorkflow:
         text = reconcile_describing.details(self._last, doing, until, self._failures)
         workflow.set_current_details(text)
 
-    def _call_attention(self, ended: Reconciliation) -> None:
+    def _call_attention(self, ended: Reconciliation | None) -> None:
         """Ask for an operator when something of weight was found, or nothing can be found out."""
-        wanted = bool(ended.alerts) or self._failures > 1
+        wanted = bool(ended and ended.alerts) or self._failures > 1
         if wanted != self._attention:
             self._attention = wanted
             workflow.upsert_search_attributes([NEEDS_ATTENTION.value_set(wanted)])

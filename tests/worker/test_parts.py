@@ -9,10 +9,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from domain.accounts import Account, AccountState, Network
+from domain.accounts import Account, Network
 from domain.errors import InvalidInput, Unavailable, VenueUnavailable
 from serving.chores import again
 from tests.activities.floor import until
+from tests.api.serving import account
 from venues.simulation.faults import FaultKind
 from venues.simulation.server import RunningSimulator
 from venues.started import ClockOffset, Connectors
@@ -26,20 +27,6 @@ async def connectors(
     opened = Connectors(frozenset({"hyperliquid"}))
     yield opened
     await opened.close()
-
-
-def an_account() -> Account:
-    return Account(
-        account_id="a",
-        owner="local",
-        venue="hyperliquid",
-        label="a",
-        network=Network.PAPER,
-        address="0x" + "ab" * 20,
-        signer="0x",
-        state=AccountState.ACTIVE,
-        created_at=datetime.now(UTC),
-    )
 
 
 async def test_a_connector_is_started_once(connectors: Connectors) -> None:
@@ -72,19 +59,19 @@ async def test_a_connector_that_cannot_start_is_tried_again(
 async def test_the_clock_is_measured_where_accounts_are(
     connectors: Connectors, exchange: RunningSimulator
 ) -> None:
-    await connectors.measure_clock((an_account(),))
+    await connectors.measure_clock((account(),))
     assert connectors.clock_refusal("hyperliquid", Network.PAPER) is None, "nothing is started"
     await connectors.connector("hyperliquid", Network.PAPER)
 
     exchange.exchange.shift_clock(-700)
-    await connectors.measure_clock((an_account(), replace(an_account(), account_id="b")))
+    await connectors.measure_clock((account(), replace(account(), account_id="b")))
 
     refusal = connectors.clock_refusal("hyperliquid", Network.PAPER)
     assert refusal is not None
     assert "our clock is +0." in refusal
     assert connectors.clock_refusal("hyperliquid", Network.TESTNET) is None
     exchange.exchange.shift_clock(0)
-    await connectors.measure_clock((an_account(),))
+    await connectors.measure_clock((account(),))
     assert connectors.clock_refusal("hyperliquid", Network.PAPER) is None
 
 
@@ -108,15 +95,22 @@ async def test_of_several_slow_answers_the_quickest_counts(
     connector = await connectors.connector("hyperliquid", Network.PAPER)
     pauses = [0.3, 0.4, 0.0]
 
-    async def late(account: Account) -> datetime:
+    async def late(asked: Account) -> datetime:
         await asyncio.sleep(pauses.pop(0))
         return datetime.now(UTC) - timedelta(seconds=0.62)
 
     monkeypatch.setattr(connector, "venue_time", late)
-    await connectors.measure_clock((an_account(),))
+    await connectors.measure_clock((account(),))
 
     assert pauses == []
-    assert "+0.6" in (connectors.clock_refusal("hyperliquid", Network.PAPER) or "")
+    refusal = connectors.clock_refusal("hyperliquid", Network.PAPER)
+    assert "+0.6" in (refusal or "")
+
+    pauses += [1.1, 1.2, 1.3]
+    await connectors.measure_clock((account(),))
+
+    assert pauses == []
+    assert connectors.clock_refusal("hyperliquid", Network.PAPER) == refusal, "it told nothing new"
 
 
 async def test_a_chore_survives_what_is_unavailable(

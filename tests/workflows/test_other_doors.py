@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 from temporalio.client import Client
 
-from domain.accounts import Account, AccountState, MarginMode, Network
+from domain.accounts import Account, AccountState, MarginMode
 from domain.brackets import BracketPlan, ExitRule
 from domain.conditions import ConditionKind, Crossing
 from domain.errors import NotFound, Unavailable
 from domain.halts import HaltLevel, HaltScope
 from tests.activities.floor import an_order
+from tests.api.serving import account
 from tests.workflows.closing import a_plan
 from tests.workflows.guarding import a_guard
 from tests.workflows.halting import a_switch
@@ -38,17 +39,7 @@ SCOPE = HaltScope(level=HaltLevel.ACCOUNT, name=NOBODY)
 
 
 def an_account() -> Account:
-    return Account(
-        account_id=NOBODY,
-        owner="local",
-        venue="hyperliquid",
-        label="nobody",
-        network=Network.PAPER,
-        address="0x" + "ab" * 20,
-        signer="",
-        state=AccountState.ACTIVE,
-        created_at=datetime.now(UTC),
-    )
+    return account(account_id=NOBODY, state=AccountState.ACTIVE)
 
 
 def a_bracket() -> BracketPlan:

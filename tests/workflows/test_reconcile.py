@@ -15,7 +15,13 @@ from temporalio.client import WorkflowExecutionStatus
 from domain.accounts import AccountState
 from domain.errors import Conflict
 from domain.external_orders import external_order_id
-from domain.findings import FindingKind, FindingState, ReconciliationReason, ReconciliationStatus
+from domain.findings import (
+    FindingKind,
+    FindingState,
+    Reconciliation,
+    ReconciliationReason,
+    ReconciliationStatus,
+)
 from domain.instruments import OrderSide
 from domain.orders import OrderStatus, Origin
 from storage.reconciliation_tables import reconciliation_findings, reconciliations
@@ -26,7 +32,7 @@ from tests.workflows.stage import Stage
 from venues.simulation.faults import FaultKind
 from venues.simulation.records import OrderStatus as AtVenue
 from venues.simulation.records import Side
-from workflows.reconcile import PERSISTENT
+from workflows.reconcile import BEGINNINGS_MAX, PERSISTENT
 from workflows.reconciliation_client import ReconcileSweep, ReconcileWorkflows
 
 PASSED = ReconciliationStatus.PASSED
@@ -166,6 +172,28 @@ async def test_one_that_a_restored_database_has_forgotten_is_begun_anew(
     assert forgotten == [done.reconciliation_id]
     stored = await auditor.stage.floor.storage.reconciliations.get(done.reconciliation_id)
     assert stored == done
+
+
+async def test_one_that_is_forgotten_every_time_is_left_undecided_and_tried_again(
+    auditor: Auditor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[str] = []
+
+    async def forget(self: SqlReconciliations, which: Reconciliation) -> Reconciliation:
+        begun.append(which.reconciliation_id)
+        return which
+
+    with monkeypatch.context() as forgetting:
+        forgetting.setattr(SqlReconciliations, "begin", forget)
+        undecided = await auditor.workflows.reconcile(
+            await auditor.account(), "never-kept", requested_by="local", wait_s=30.0
+        )
+        state = await auditor.workflows.state(ACCOUNT_ID)
+
+    assert undecided is None
+    assert begun.count("never-kept") == BEGINNINGS_MAX
+    assert state.failures >= 1
+    assert (await auditor.reconcile()).status is PASSED
 
 
 async def test_it_ends_with_its_account_and_waits_for_one_that_is_checked(
