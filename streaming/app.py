@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -29,6 +30,7 @@ from streaming.catch_up import Cadence, CatchUp
 from streaming.channels import ORDERS, Channel, OrdersChannel
 from streaming.conditions import ConditionSink, ConditionWatch
 from streaming.connectors import Connectors, LoadVenue
+from streaming.feed_meters import FeedMeters
 from streaming.freshness import FreshnessBoard
 from streaming.handshake import Doors
 from streaming.ingest import Ingest
@@ -79,6 +81,10 @@ class StreamingApp:
     """The parts at work. `start`, then `run` in a task, then `drain` before it is cancelled."""
 
     def __init__(self, parts: StreamingParts) -> None:
+        self.bus = parts.bus
+        #: What is measured of the feeds, and how often each part was started again.
+        self.meters = FeedMeters(time.monotonic)
+        self.restarts: Counter[str] = Counter()
         self.connectors = Connectors(parts.load)
         self.board = FreshnessBoard(time.monotonic, self._freshness_changed)
         self.feeds = MarketFeeds(parts.sources or own_sources(parts.load, self.connectors))
@@ -102,6 +108,7 @@ class StreamingApp:
             self.catch_up,
             self.board,
             credentials=parts.feed_credentials,
+            meters=self.meters,
         )
         self.bridge = Bridge(parts.orders, parts.sink)
         self.conditions = ConditionWatch(parts.conditions, self.marks, parts.crossings)
@@ -144,7 +151,7 @@ class StreamingApp:
                 ("conditions", self.conditions.run),
                 ("books", self._answers.run),
             ):
-                tasks.create_task(keep_running(name, work), name=name)
+                tasks.create_task(keep_running(name, work, self.restarts), name=name)
 
     async def drain(self) -> None:
         """Say goodbye to the clients."""
@@ -183,8 +190,13 @@ class StreamingApp:
             self.server.accounts_changed()
 
 
-async def keep_running(name: str, work: Callable[[], Awaitable[None]]) -> None:
-    """Run `work`, again after every failure, with growing pauses; until cancelled."""
+async def keep_running(
+    name: str, work: Callable[[], Awaitable[None]], restarts: Counter[str] | None = None
+) -> None:
+    """Run `work`, again after every failure, with growing pauses; until cancelled.
+
+    `restarts` counts by name how often it had to be started again.
+    """
     failures = 0
     while True:
         started = time.monotonic()
@@ -193,6 +205,8 @@ async def keep_running(name: str, work: Callable[[], Awaitable[None]]) -> None:
             _log.error("a part ended by itself, starting it again", extra={"part": name})
         except Exception:  # noqa: BLE001 - the parts are to be independent of each other
             _log.exception("a part failed, starting it again", extra={"part": name})
+        if restarts is not None:
+            restarts[name] += 1
         if time.monotonic() - started > RESTART_MAX_S:
             failures = 0
         failures += 1
