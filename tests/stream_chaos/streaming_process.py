@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import cast
 
 from domain.accounts import Network
 from domain.instruments import Instrument
@@ -49,7 +50,7 @@ def _soon() -> Backoff:
 
 
 def _load(venue: str) -> VenueSpec:
-    spec: VenueSpec = Impatient()
+    spec = cast(VenueSpec, Impatient())
     return spec if venue == spec.venue else _registered(venue)
 
 
