@@ -69,7 +69,7 @@ async def run(settings: WorkerSettings, parts: Parts | None = None) -> None:
         reserve = Reserve.beside(storage, storage.access(pairs), home, parts.checkpoints)
         await reserve.start()
         stack.push_async_callback(reserve.stop)
-        bus = Bus(settings.redis_url)
+        bus = Bus(settings.redis_url, ca_file=settings.redis_ca_file)
         stack.push_async_callback(bus.close)
         nudges = await stack.enter_async_context(NudgePublisher(bus))
         storage.on_change(nudges.nudge)

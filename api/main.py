@@ -121,7 +121,7 @@ async def compose(
     authenticator = Authenticator(ensure_api_token(home / "api-token"))
     storage = await open_storage(settings.database_url, home)
     stack.push_async_callback(storage.close)
-    bus = Bus(settings.redis_url)
+    bus = Bus(settings.redis_url, ca_file=settings.redis_ca_file)
     stack.push_async_callback(bus.close)
     client = await connect(
         settings.temporal_address,

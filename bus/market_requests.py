@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 from redis.asyncio import Redis
 
-from bus.connection import Bus, backoff_s
+from bus.connection import Bus, as_bytes, backoff_s
 from domain.accounts import Network
 from domain.errors import InvalidInput, PerpDexError, Unavailable, VenueRefused, VenueUnavailable
 from domain.market_data import OrderBook
@@ -109,7 +109,7 @@ class MarketRequests:
         while True:
             taken = await self._bus.call(lambda redis: redis.blpop([key], timeout=_TAKE_TIMEOUT_S))
             if taken is not None:
-                return _book_in(_as_bytes(taken[1]))
+                return _book_in(as_bytes(taken[1]))
 
 
 class MarketAnswers:
@@ -139,7 +139,7 @@ class MarketAnswers:
                 if taken is None:
                     places.release()
                     continue
-                task = tasks.create_task(self._serve(_as_bytes(taken[1])))
+                task = tasks.create_task(self._serve(as_bytes(taken[1])))
                 task.add_done_callback(lambda _: places.release())
 
     async def _serve(self, data: bytes) -> None:
@@ -206,10 +206,6 @@ def _book_in(data: bytes) -> OrderBook:
     if reply.code == VenueUnavailable.code:
         raise VenueUnavailable(reply.message)
     raise Unavailable(reply.message)
-
-
-def _as_bytes(value: bytes | str) -> bytes:
-    return value if isinstance(value, bytes) else value.encode()
 
 
 def _check_depth(depth: int) -> None:

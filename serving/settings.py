@@ -25,7 +25,16 @@ class WorkerSettings(PrivateKeySettings):
     database_url: str = Field("", description="SQL database; empty: SQLite in PERP_DEX_HOME.")
     temporal_address: str = Field("127.0.0.1:7233", description="Temporal's host and port.")
     temporal_namespace: str = Field("default", description="Temporal's namespace.")
-    redis_url: str = Field("redis://127.0.0.1:6390/0", description="Valkey or Redis.")
+    redis_url: str = Field(
+        "redis://127.0.0.1:6390/0",
+        repr=False,
+        description="Valkey or Redis; rediss:// for TLS, user and password in it.",
+    )
+    redis_ca_file: Path | None = Field(
+        None,
+        description="PEM file with what signed the certificate of a rediss:// REDIS_URL; unset: "
+        "this machine's authorities.",
+    )
     worker_venues: str = Field("hyperliquid", description="Venues to serve, comma-separated.")
     worker_networks: str = Field(
         "paper", description="Networks whose connectors are warmed before the worker is ready."

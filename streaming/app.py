@@ -35,11 +35,13 @@ from streaming.freshness import FreshnessBoard
 from streaming.handshake import Doors
 from streaming.ingest import Ingest
 from streaming.intake import Intake
+from streaming.market_feeds import MarketFeeds, SourceFactory
 from streaming.marks import Marks
 from streaming.positions import PositionBoard
 from streaming.protocol import Limits
 from streaming.server import StreamServer
 from streaming.tokens import Authenticator
+from streaming.venue_source import own_sources
 
 #: The paths of the channels; a new channel is a new line here and in `_channels`.
 PATHS: Final = {
@@ -55,7 +57,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamingParts:
-    """What the process is made of."""
+    """What the process is made of. `sources`: who delivers market data, else this process."""
 
     orders: OrderStore
     accounts: AccountStore
@@ -69,6 +71,7 @@ class StreamingParts:
     hosts: frozenset[str]
     origins: frozenset[str] = frozenset()
     feed_credentials: FeedCredentialSource | None = None
+    sources: SourceFactory | None = None
     limits: Limits = field(default_factory=Limits)
     budget: BudgetRule = field(default_factory=BudgetRule)
     cadence: Cadence = field(default_factory=Cadence)
@@ -84,7 +87,8 @@ class StreamingApp:
         self.restarts: Counter[str] = Counter()
         self.connectors = Connectors(parts.load)
         self.board = FreshnessBoard(time.monotonic, self._freshness_changed)
-        self.marks = Marks(parts.load, self.connectors)
+        self.feeds = MarketFeeds(parts.sources or own_sources(parts.load, self.connectors))
+        self.marks = Marks(self.feeds)
         self.positions = PositionBoard(parts.positions, self.marks, self._news)
         self.intake = Intake(parts.orders, self._folded)
         self.catch_up = CatchUp(
@@ -143,7 +147,7 @@ class StreamingApp:
                 ("intake", self.intake.run),
                 ("catch-up", self.catch_up.run),
                 ("nudges", self._nudges.run),
-                ("marks", self.marks.run),
+                ("feeds", self.feeds.run),
                 ("conditions", self.conditions.run),
                 ("books", self._answers.run),
             ):
@@ -156,6 +160,7 @@ class StreamingApp:
     async def close(self) -> None:
         """Release what was opened, after `run` has ended."""
         await self.books.close()
+        await self.feeds.close()
         await self.connectors.close()
 
     def storage_changed(self, account_id: str) -> None:
