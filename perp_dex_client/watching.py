@@ -5,32 +5,21 @@ Reconnects by itself and continues where it was; a repeated change is not yielde
 
 from __future__ import annotations
 
-import asyncio
-import random
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any, Final, Generic, Literal, TypeVar
 
 import msgspec
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from websockets.asyncio.client import ClientConnection
 
-from perp_dex_client.errors import NotAuthorized, UnreadableAnswer
+from perp_dex_client.errors import UnreadableAnswer
 from perp_dex_client.models import Event, Order
 from perp_dex_client.positions import LiveBalance, LivePosition
+from perp_dex_client.streams import OnConnection, Speaker, followed
 
-_MESSAGE_BYTES_MAX: Final = 4 * 1024 * 1024
-_OPEN_TIMEOUT_S: Final = 5.0
-_BACKOFF_MAX_S: Final = 5.0
-_UNAUTHENTICATED: Final = 4001
-_FORBIDDEN: Final = 4003
-_HEARTBEATS_MISSING_MAX: Final = 3
 #: Accounts that are resumed one by one; the server takes so many messages at once.
 _RESUMED_MAX: Final = 32
 _RESUME: Final = "resume"
-
-#: Hears of every connection made (True) and lost (False, with the reason in words).
-OnConnection = Callable[[bool, str], None]
 
 
 class OrderEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,15 +101,12 @@ class _Watch(Generic[E]):
 
     async def over(self, socket: ClientConnection) -> AsyncIterator[E]:
         """Authenticate, subscribe, and yield until the connection ends."""
-        greeting = await self._receive(socket, _OPEN_TIMEOUT_S)
-        heartbeat_s = float(greeting.get("heartbeat_ms", 5000)) / 1000
-        await _say(socket, {"op": "auth", "token": self.token, "id": "auth"})
+        speaker = Speaker(socket, self.token, self.on_connection)
+        await speaker.greet()
         for wanted in self._subscriptions():
-            await _say(socket, wanted)
+            await speaker.say(wanted)
         while True:
-            message = await self._receive(socket, heartbeat_s * _HEARTBEATS_MISSING_MAX)
-            if message.get("type") == "ack" and message.get("op") == "auth":
-                self.on_connection(True, "")
+            message = await speaker.hear()
             if message.get("type") == "error":
                 if message.get("id") == _RESUME:
                     # An account that was removed meanwhile; the others are followed.
@@ -145,14 +131,6 @@ class _Watch(Generic[E]):
             for account_id, seq in self.seen.items()
         ]
         return [*resumed, wanted]
-
-    async def _receive(self, socket: ClientConnection, within_s: float) -> dict[str, Any]:
-        async with asyncio.timeout(within_s):
-            data = await socket.recv()
-        message = msgspec.json.decode(data)
-        if not isinstance(message, dict):
-            raise UnreadableAnswer("expected an object from the stream, found something else")
-        return message
 
     def _event(self, message: dict[str, Any]) -> E | None:
         kind = message.get("type")
@@ -200,10 +178,6 @@ _POSITIONS: Final = _Channel("positions", PositionsEvent, _positions_told)
 _ACCOUNT: Final = _Channel("account", AccountEvent, _account_told)
 
 
-async def _say(socket: ClientConnection, message: dict[str, object]) -> None:
-    await socket.send(msgspec.json.encode(message).decode())
-
-
 def watch_orders(
     url: str,
     token: str,
@@ -222,7 +196,7 @@ def watch_orders(
         NotAuthorized: the token is not taken.
         UnreadableAnswer: the stream refuses the subscription, or is none of ours.
     """
-    return _follow(_Watch(url, token, account_id, _ORDERS, on_connection))
+    return followed(_Watch(url, token, account_id, _ORDERS, on_connection))
 
 
 def watch_positions(
@@ -240,7 +214,7 @@ def watch_positions(
         NotAuthorized: the token is not taken.
         UnreadableAnswer: the stream refuses the subscription, or is none of ours.
     """
-    return _follow(_Watch(url, token, account_id, _POSITIONS, on_connection))
+    return followed(_Watch(url, token, account_id, _POSITIONS, on_connection))
 
 
 def watch_account(
@@ -258,46 +232,4 @@ def watch_account(
         NotAuthorized: the token is not taken.
         UnreadableAnswer: the stream refuses the subscription, or is none of ours.
     """
-    return _follow(_Watch(url, token, account_id, _ACCOUNT, on_connection))
-
-
-async def _follow(watch: _Watch[E]) -> AsyncGenerator[E, None]:
-    """Yield a watch's events over as many connections as it takes."""
-    failures = 0
-    while True:
-        try:
-            async with connect(
-                watch.url,
-                open_timeout=_OPEN_TIMEOUT_S,
-                max_size=_MESSAGE_BYTES_MAX,
-                compression=None,
-                proxy=None,
-            ) as socket:
-                async for event in watch.over(socket):
-                    failures = 0
-                    yield event
-        except ConnectionClosed as closed:
-            reason = _why(closed)
-        except (OSError, TimeoutError, InvalidHandshake) as error:
-            # Not there, or silent: both end the connection and begin another.
-            reason = str(error) or "nothing was heard in time"
-        except (msgspec.MsgspecError, KeyError, ValueError, TypeError) as error:
-            raise UnreadableAnswer(f"expected a message of the stream: {error}") from error
-        watch.on_connection(False, reason)
-        failures += 1
-        bound = min(0.1 * 2 ** min(failures, 10), _BACKOFF_MAX_S)
-        await asyncio.sleep(random.uniform(bound / 2, bound))
-
-
-def _why(closed: ConnectionClosed) -> str:
-    """Return why a connection ended, in words.
-
-    Raises:
-        NotAuthorized: it ended because the token is not taken; another one would end as well.
-    """
-    if closed.rcvd is None:
-        return "the connection was cut"
-    if closed.rcvd.code in (_UNAUTHENTICATED, _FORBIDDEN):
-        problem = {"detail": closed.rcvd.reason, "code": "unauthenticated"}
-        raise NotAuthorized(problem, 401) from None
-    return closed.rcvd.reason or f"closed with code {closed.rcvd.code}"
+    return followed(_Watch(url, token, account_id, _ACCOUNT, on_connection))
