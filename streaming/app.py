@@ -30,7 +30,7 @@ from streaming.catch_up import Cadence, CatchUp
 from streaming.channels import ORDERS, Channel, OrdersChannel
 from streaming.conditions import ConditionSink, ConditionWatch
 from streaming.connectors import Connectors, LoadVenue
-from streaming.feed_meters import FeedMeters
+from streaming.feed_meters import FeedMeters, MarketMeter
 from streaming.freshness import FreshnessBoard
 from streaming.handshake import Doors
 from streaming.ingest import Ingest
@@ -113,7 +113,12 @@ class StreamingApp:
         self.bridge = Bridge(parts.orders, parts.sink)
         self.conditions = ConditionWatch(parts.conditions, self.marks, parts.crossings)
         self.books = Books(self.connectors)
-        orders = OrdersChannel(parts.orders, self.board, lambda: datetime.now(UTC))
+        orders = OrdersChannel(
+            parts.orders,
+            self.board,
+            lambda: datetime.now(UTC),
+            handed_on=self.meters.handed_on[ORDERS].add,
+        )
         channels: dict[str, Channel] = {
             orders.name: orders,
             POSITIONS: PositionsChannel(self.positions, self.board),
@@ -127,6 +132,7 @@ class StreamingApp:
             limits=parts.limits,
         )
         self._answers = MarketAnswers(parts.bus, self.books.book)
+        self.feeds.listen(MarketMeter(self.meters, lambda: datetime.now(UTC)).take)
         self._nudges = NudgeSubscriber(parts.bus, self._nudged)
 
     async def start(self, host: str, port: int) -> int:
