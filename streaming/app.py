@@ -16,7 +16,7 @@ from typing import Final
 
 from bus.connection import Bus
 from bus.market_requests import MarketAnswers
-from bus.nudges import Nudge, NudgeKind, NudgeSubscriber
+from bus.nudges import Nudge, NudgeKind, NudgePublisher, NudgeSubscriber, new_sender
 from domain.condition_store import ConditionStore
 from domain.feed_credentials import FeedCredentialSource
 from domain.ports import AccountStore, Folded, OrderStore
@@ -116,7 +116,9 @@ class StreamingApp:
             limits=parts.limits,
         )
         self._answers = MarketAnswers(parts.bus, self.books.book)
-        self._nudges = NudgeSubscriber(parts.bus, self._nudged)
+        me = new_sender()
+        self._nudges = NudgeSubscriber(parts.bus, self._nudged, sender=me)
+        self._nudging = NudgePublisher(parts.bus, sender=me)
 
     async def start(self, host: str, port: int) -> int:
         """Listen for clients; return the port.
@@ -136,6 +138,7 @@ class StreamingApp:
                 ("intake", self.intake.run),
                 ("catch-up", self.catch_up.run),
                 ("nudges", self._nudges.run),
+                ("nudging", self._nudging.run),
                 ("marks", self.marks.run),
                 ("conditions", self.conditions.run),
                 ("books", self._answers.run),
@@ -155,6 +158,7 @@ class StreamingApp:
         """Hear that something of an account was committed in this process."""
         self.positions.touch(account_id)
         self.conditions.wake()
+        self._nudging.nudge(account_id)
 
     def _news(self) -> None:
         self.server.tail.wake()
