@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from bus.connection import Bus
+from bus.latest_prices import LatestPriceWriter
 from bus.market_requests import MarketAnswers
 from bus.nudges import Nudge, NudgeKind, NudgePublisher, NudgeSubscriber, new_sender
 from domain.condition_store import ConditionStore
@@ -35,6 +36,7 @@ from streaming.ingest import Ingest
 from streaming.intake import Intake
 from streaming.marks import Marks
 from streaming.positions import PositionBoard
+from streaming.prices import Prices
 from streaming.protocol import Limits
 from streaming.server import StreamServer
 from streaming.tokens import Authenticator
@@ -115,7 +117,9 @@ class StreamingApp:
             doors=Doors(channels=PATHS, hosts=parts.hosts, origins=parts.origins),
             limits=parts.limits,
         )
-        self._answers = MarketAnswers(parts.bus, self.books.book)
+        self._price_writer = LatestPriceWriter(parts.bus)
+        self.prices = Prices(self.connectors, self.books, self._price_writer)
+        self._answers = MarketAnswers(parts.bus, self.books.book, self.prices.price)
         me = new_sender()
         self._nudges = NudgeSubscriber(parts.bus, self._nudged, sender=me)
         self._nudging = NudgePublisher(parts.bus, sender=me)
@@ -141,7 +145,8 @@ class StreamingApp:
                 ("nudging", self._nudging.run),
                 ("marks", self.marks.run),
                 ("conditions", self.conditions.run),
-                ("books", self._answers.run),
+                ("market-answers", self._answers.run),
+                ("prices", self._price_writer.run),
             ):
                 tasks.create_task(keep_running(name, work), name=name)
 
@@ -151,6 +156,7 @@ class StreamingApp:
 
     async def close(self) -> None:
         """Release what was opened, after `run` has ended."""
+        await self.prices.close()
         await self.books.close()
         await self.connectors.close()
 
