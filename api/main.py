@@ -31,6 +31,7 @@ from domain.errors import PerpDexError, Unavailable
 from process.death import protect_memory
 from process.heartbeat import Heartbeat
 from process.logging import configure_logging
+from process.metrics import serving_metrics
 from process.signals import stop_event
 from sealing.box import BoxLabel, CredentialPart, seal
 from sealing.choosing import open_keepers
@@ -90,11 +91,14 @@ async def run(settings: ApiSettings) -> None:
         app = create_app(parts)
         server = server_for(app)
         context: Context = app.state.context
+        metrics = await stack.enter_async_context(
+            serving_metrics([app.state.requests], settings.metrics_host, settings.metrics_port)
+        )
         async with asyncio.TaskGroup() as tasks:
             serving = tasks.create_task(server.serve(sockets=[listener]))
             await server.serving.wait()
             heartbeat.ready(parts.endpoints.api)
-            log.info("api_ready", endpoint=parts.endpoints.api)
+            log.info("api_ready", endpoint=parts.endpoints.api, metrics=metrics)
             stopping = tasks.create_task(stop.wait())
             await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
             stopping.cancel()

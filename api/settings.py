@@ -53,6 +53,15 @@ class ApiSettings(KeySettings):
     streaming_port: int = Field(8701, ge=0, le=65_535, description="Port of the WebSockets.")
     hyperliquid_paper_url: str | None = Field(None, description="The simulated exchange.")
     api_venues: str = Field("hyperliquid", description="Venues offered, comma-separated.")
+    metrics_host: str = Field(
+        "127.0.0.1", description="Address that answers Prometheus at /metrics, to anybody."
+    )
+    metrics_port: int = Field(
+        8702,
+        ge=0,
+        le=65_535,
+        description="Port of /metrics, 0: any free one; of one that is taken another is used.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
         "INFO", description="Least severe log line that is kept."
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -30,16 +31,19 @@ from streaming.catch_up import Cadence, CatchUp
 from streaming.channels import ORDERS, Channel, OrdersChannel
 from streaming.conditions import ConditionSink, ConditionWatch
 from streaming.connectors import Connectors, LoadVenue
+from streaming.feed_meters import FeedMeters
 from streaming.freshness import FreshnessBoard
 from streaming.handshake import Doors
 from streaming.ingest import Ingest
 from streaming.intake import Intake
+from streaming.market_feeds import MarketFeeds, SourceFactory
 from streaming.marks import Marks
 from streaming.positions import PositionBoard
 from streaming.prices import Prices
 from streaming.protocol import Limits
 from streaming.server import StreamServer
 from streaming.tokens import Authenticator
+from streaming.venue_source import own_sources
 
 #: The paths of the channels; a new channel is a new line here and in `_channels`.
 PATHS: Final = {
@@ -55,7 +59,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamingParts:
-    """What the process is made of."""
+    """What the process is made of. `sources`: who delivers market data, else this process."""
 
     orders: OrderStore
     accounts: AccountStore
@@ -69,6 +73,7 @@ class StreamingParts:
     hosts: frozenset[str]
     origins: frozenset[str] = frozenset()
     feed_credentials: FeedCredentialSource | None = None
+    sources: SourceFactory | None = None
     limits: Limits = field(default_factory=Limits)
     budget: BudgetRule = field(default_factory=BudgetRule)
     cadence: Cadence = field(default_factory=Cadence)
@@ -78,9 +83,14 @@ class StreamingApp:
     """The parts at work. `start`, then `run` in a task, then `drain` before it is cancelled."""
 
     def __init__(self, parts: StreamingParts) -> None:
+        self.bus = parts.bus
+        #: What is measured of the feeds, and how often each part was started again.
+        self.meters = FeedMeters(time.monotonic)
+        self.restarts: Counter[str] = Counter()
         self.connectors = Connectors(parts.load)
         self.board = FreshnessBoard(time.monotonic, self._freshness_changed)
-        self.marks = Marks(parts.load, self.connectors)
+        self.feeds = MarketFeeds(parts.sources or own_sources(parts.load, self.connectors))
+        self.marks = Marks(self.feeds)
         self.positions = PositionBoard(parts.positions, self.marks, self._news)
         self.intake = Intake(parts.orders, self._folded)
         self.catch_up = CatchUp(
@@ -100,6 +110,7 @@ class StreamingApp:
             self.catch_up,
             self.board,
             credentials=parts.feed_credentials,
+            meters=self.meters,
         )
         self.bridge = Bridge(parts.orders, parts.sink)
         self.conditions = ConditionWatch(parts.conditions, self.marks, parts.crossings)
@@ -119,6 +130,7 @@ class StreamingApp:
         )
         self._price_writer = LatestPriceWriter(parts.bus)
         self.prices = Prices(self.connectors, self.books, self._price_writer)
+        self.feeds.listen(self.prices.take)
         self._answers = MarketAnswers(parts.bus, self.books.book, self.prices.price)
         me = new_sender()
         self._nudges = NudgeSubscriber(parts.bus, self._nudged, sender=me)
@@ -143,12 +155,12 @@ class StreamingApp:
                 ("catch-up", self.catch_up.run),
                 ("nudges", self._nudges.run),
                 ("nudging", self._nudging.run),
-                ("marks", self.marks.run),
+                ("feeds", self.feeds.run),
                 ("conditions", self.conditions.run),
                 ("market-answers", self._answers.run),
                 ("prices", self._price_writer.run),
             ):
-                tasks.create_task(keep_running(name, work), name=name)
+                tasks.create_task(keep_running(name, work, self.restarts), name=name)
 
     async def drain(self) -> None:
         """Say goodbye to the clients."""
@@ -158,6 +170,7 @@ class StreamingApp:
         """Release what was opened, after `run` has ended."""
         await self.prices.close()
         await self.books.close()
+        await self.feeds.close()
         await self.connectors.close()
 
     def storage_changed(self, account_id: str) -> None:
@@ -188,8 +201,13 @@ class StreamingApp:
             self.server.accounts_changed()
 
 
-async def keep_running(name: str, work: Callable[[], Awaitable[None]]) -> None:
-    """Run `work`, again after every failure, with growing pauses; until cancelled."""
+async def keep_running(
+    name: str, work: Callable[[], Awaitable[None]], restarts: Counter[str] | None = None
+) -> None:
+    """Run `work`, again after every failure, with growing pauses; until cancelled.
+
+    `restarts` counts by name how often it had to be started again.
+    """
     failures = 0
     while True:
         started = time.monotonic()
@@ -198,6 +216,8 @@ async def keep_running(name: str, work: Callable[[], Awaitable[None]]) -> None:
             _log.error("a part ended by itself, starting it again", extra={"part": name})
         except Exception:  # noqa: BLE001 - the parts are to be independent of each other
             _log.exception("a part failed, starting it again", extra={"part": name})
+        if restarts is not None:
+            restarts[name] += 1
         if time.monotonic() - started > RESTART_MAX_S:
             failures = 0
         failures += 1

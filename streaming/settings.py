@@ -43,6 +43,15 @@ class StreamingSettings(PrivateKeySettings):
         description="Origins of web pages that may connect, comma-separated, such as "
         "https://desk.example; empty: pages of the same host and port only.",
     )
+    metrics_host: str = Field(
+        "127.0.0.1", description="Address that answers Prometheus at /metrics, to anybody."
+    )
+    metrics_port: int = Field(
+        8704,
+        ge=0,
+        le=65_535,
+        description="Port of /metrics, 0: any free one; of one that is taken another is used.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
         "INFO", description="Least severe log line that is kept."
     )
