@@ -16,8 +16,9 @@ from datetime import UTC, datetime
 from typing import Final
 
 from bus.connection import Bus
+from bus.latest_prices import LatestPriceWriter
 from bus.market_requests import MarketAnswers
-from bus.nudges import Nudge, NudgeKind, NudgeSubscriber
+from bus.nudges import Nudge, NudgeKind, NudgePublisher, NudgeSubscriber, new_sender
 from domain.condition_store import ConditionStore
 from domain.feed_credentials import FeedCredentialSource
 from domain.ports import AccountStore, Folded, OrderStore
@@ -38,6 +39,7 @@ from streaming.intake import Intake
 from streaming.market_feeds import MarketFeeds, SourceFactory
 from streaming.marks import Marks
 from streaming.positions import PositionBoard
+from streaming.prices import Prices
 from streaming.protocol import Limits
 from streaming.server import StreamServer
 from streaming.tokens import Authenticator
@@ -131,9 +133,14 @@ class StreamingApp:
             doors=Doors(channels=PATHS, hosts=parts.hosts, origins=parts.origins),
             limits=parts.limits,
         )
-        self._answers = MarketAnswers(parts.bus, self.books.book)
         self.feeds.listen(MarketMeter(self.meters, lambda: datetime.now(UTC)).take)
-        self._nudges = NudgeSubscriber(parts.bus, self._nudged)
+        self._price_writer = LatestPriceWriter(parts.bus)
+        self.prices = Prices(self.connectors, self.books, self._price_writer)
+        self.feeds.listen(self.prices.take)
+        self._answers = MarketAnswers(parts.bus, self.books.book, self.prices.price)
+        me = new_sender()
+        self._nudges = NudgeSubscriber(parts.bus, self._nudged, sender=me)
+        self._nudging = NudgePublisher(parts.bus, sender=me)
 
     async def start(self, host: str, port: int) -> int:
         """Listen for clients; return the port.
@@ -153,9 +160,11 @@ class StreamingApp:
                 ("intake", self.intake.run),
                 ("catch-up", self.catch_up.run),
                 ("nudges", self._nudges.run),
+                ("nudging", self._nudging.run),
                 ("feeds", self.feeds.run),
                 ("conditions", self.conditions.run),
-                ("books", self._answers.run),
+                ("market-answers", self._answers.run),
+                ("prices", self._price_writer.run),
             ):
                 tasks.create_task(keep_running(name, work, self.restarts), name=name)
 
@@ -165,6 +174,7 @@ class StreamingApp:
 
     async def close(self) -> None:
         """Release what was opened, after `run` has ended."""
+        await self.prices.close()
         await self.books.close()
         await self.feeds.close()
         await self.connectors.close()
@@ -173,6 +183,7 @@ class StreamingApp:
         """Hear that something of an account was committed in this process."""
         self.positions.touch(account_id)
         self.conditions.wake()
+        self._nudging.nudge(account_id)
 
     def _news(self) -> None:
         self.server.tail.wake()
