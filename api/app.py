@@ -97,6 +97,7 @@ def create_app(parts: ApiParts) -> FastAPI:
             sessions=parts.sessions,
             hosts=parts.hosts,
             origins=parts.origins,
+            page_origins=parts.page_origins,
         ),
     )
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
