@@ -243,6 +243,9 @@ class Conversations:
             session.follows_all.add(channel)
             self._follow_all[session] = None
         for topic, account in new.items():
+            if message.account_id is None and topic in session.subscriptions:
+                # Followed before, perhaps from a sequence: it goes on where it is.
+                continue
             try:
                 await self._attach(session, topic, account, from_seq=message.from_seq)
             except Unavailable:

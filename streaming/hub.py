@@ -86,6 +86,21 @@ class _TopicLog:
         self.behind.pop(session, None)
 
 
+@dataclass(slots=True)
+class HubCounts:
+    """What happened since the start, and by channel the `sessions` that are open.
+
+    `closed` is by close code. `left_out` counts how often a subscription's messages were left out,
+    `resyncs` the snapshots sent for that.
+    """
+
+    sessions: Counter[str] = field(default_factory=Counter)
+    delivered: Counter[str] = field(default_factory=Counter)
+    closed: Counter[int] = field(default_factory=Counter)
+    left_out: int = 0
+    resyncs: int = 0
+
+
 class Hub:
     """All sessions of this process. `unfollowed` hears of each topic its last follower left."""
 
@@ -96,6 +111,7 @@ class Hub:
         self.unfollowed = unfollowed
         self._sessions: dict[str, Session] = {}
         self._topics: dict[Topic, _TopicLog] = {}
+        self.counts = HubCounts()
         self._strangers: dict[Session, None] = {}
         self._of_principal: Counter[str] = Counter()
         self._blocked: dict[Session, None] = {}
@@ -125,6 +141,7 @@ class Hub:
         )
         self._opened += 1
         self._sessions[session_id] = session
+        self.counts.sessions[channel] += 1
         self._strangers[session] = None
         return session
 
@@ -143,6 +160,7 @@ class Hub:
     def close(self, session: Session, code: CloseCode, reason: str) -> None:
         """Close a session from our side."""
         if not session.is_closed:
+            self.counts.closed[code] += 1
             self.forget(session)
             session.sink.close(code, reason)
 
@@ -151,6 +169,7 @@ class Hub:
         if session.is_closed:
             return
         session.is_closed = True
+        self.counts.sessions[session.channel] -= 1
         session.outbox.stop()
         self._sessions.pop(session.session_id, None)
         self._strangers.pop(session, None)
@@ -229,6 +248,18 @@ class Hub:
             return ()
         return tuple(each for each in log.behind if topic not in self._due.get(each, ()))
 
+    def subscriptions(self) -> Counter[str]:
+        """Return by channel how many subscriptions there are."""
+        found: Counter[str] = Counter()
+        for topic, log in self._topics.items():
+            found[topic.channel] += len(log.in_step) + len(log.ahead) + len(log.behind)
+        return found
+
+    @property
+    def behind(self) -> set[Outbox]:
+        """Return the outboxes of clients that take nothing at present."""
+        return {each.outbox for each in self._blocked if each.outbox.is_blocked}
+
     def publish(self, topic: Topic, sequence: int, data: bytes) -> None:
         """Send the topic's next message to all that follow it; one seen before is passed over.
 
@@ -243,7 +274,9 @@ class Hub:
                 self._leave_out(session, [topic])
         log.sequence = sequence
         log.recent.append((sequence, data))
-        for session in tuple(log.in_step):
+        followers = tuple(log.in_step)
+        self.counts.delivered[topic.channel] += len(followers)
+        for session in followers:
             # Nearly all clients keep up nearly always: for them this is all there is to do.
             if session.outbox.is_clear:
                 session.sink.send(data)
@@ -275,6 +308,7 @@ class Hub:
             self.close(session, CloseCode.SLOW_CONSUMER, "reading slower than messages come")
             return False
         session.resyncs.append(now)
+        self.counts.resyncs += 1
         return True
 
     def undo_resync(self, session: Session) -> None:
@@ -348,6 +382,7 @@ class Hub:
             if topic in session.subscriptions:
                 session.subscriptions[topic] = None
                 session.outbox.leave_out(topic)
+                self.counts.left_out += 1
                 log = self._topics[topic]
                 log.forget(session)
                 log.behind[session] = None

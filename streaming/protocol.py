@@ -89,6 +89,7 @@ class Wanted(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 class Subscribe(Wanted, tag_field="op", tag="subscribe", kw_only=True, forbid_unknown_fields=True):
     """Follow something.
 
+    Asked for all, accounts that are followed already go on where they are.
     `from_seq` is the last sequence the client has of that account: it gets what came after.
     """
 
