@@ -150,16 +150,10 @@ class StreamingApp:
         self._price_writer = LatestPriceWriter(parts.bus)
         self.prices = Prices(self.connectors, self.books, self._price_writer)
         self.feeds.listen(self.prices.take)
-        self._bus = parts.bus
         self._answers = MarketAnswers(parts.bus, self.books.book, self.prices.price)
         me = new_sender()
         self._nudges = NudgeSubscriber(parts.bus, self._nudged, sender=me)
         self._nudging = NudgePublisher(parts.bus, sender=me)
-
-    @property
-    def bus_is_up(self) -> bool:
-        """Whether Valkey answered last time."""
-        return self._bus.is_up
 
     async def start(self, host: str, port: int) -> int:
         """Listen for clients; return the port.

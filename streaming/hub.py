@@ -169,9 +169,9 @@ class Hub:
         if session.is_closed:
             return
         session.is_closed = True
+        self.counts.sessions[session.channel] -= 1
         session.outbox.stop()
-        if self._sessions.pop(session.session_id, None) is not None:
-            self.counts.sessions[session.channel] -= 1
+        self._sessions.pop(session.session_id, None)
         self._strangers.pop(session, None)
         self._blocked.pop(session, None)
         self._groups[session.group].pop(session, None)
@@ -237,17 +237,6 @@ class Hub:
             if topic.channel == channel and (log.in_step or log.ahead)
         }
 
-    def subscriptions(self) -> Counter[str]:
-        """Return by channel how many subscriptions there are."""
-        found: Counter[str] = Counter()
-        for topic, log in self._topics.items():
-            found[topic.channel] += len(log.followers)
-        return found
-
-    def behind(self) -> list[Outbox]:
-        """Return the outboxes of the clients that take nothing at present."""
-        return [each.outbox for each in self._blocked if each.outbox.is_blocked]
-
     def is_followed(self, topic: Topic) -> bool:
         """Tell whether anybody follows a topic."""
         return topic in self._topics
@@ -258,6 +247,18 @@ class Hub:
         if log is None or not log.behind:
             return ()
         return tuple(each for each in log.behind if topic not in self._due.get(each, ()))
+
+    def subscriptions(self) -> Counter[str]:
+        """Return by channel how many subscriptions there are."""
+        found: Counter[str] = Counter()
+        for topic, log in self._topics.items():
+            found[topic.channel] += len(log.in_step) + len(log.ahead) + len(log.behind)
+        return found
+
+    @property
+    def behind(self) -> set[Outbox]:
+        """Return the outboxes of clients that take nothing at present."""
+        return {each.outbox for each in self._blocked if each.outbox.is_blocked}
 
     def publish(self, topic: Topic, sequence: int, data: bytes) -> None:
         """Send the topic's next message to all that follow it; one seen before is passed over.
@@ -273,8 +274,9 @@ class Hub:
                 self._leave_out(session, [topic])
         log.sequence = sequence
         log.recent.append((sequence, data))
-        self.counts.delivered[topic.channel] += len(log.in_step)
-        for session in tuple(log.in_step):
+        followers = tuple(log.in_step)
+        self.counts.delivered[topic.channel] += len(followers)
+        for session in followers:
             # Nearly all clients keep up nearly always: for them this is all there is to do.
             if session.outbox.is_clear:
                 session.sink.send(data)

@@ -127,7 +127,7 @@ def _clients(hub: Hub) -> Iterator[Metric]:
 
 
 def _queues(hub: Hub) -> Iterator[Metric]:
-    counts, behind = hub.counts, hub.behind()
+    counts, behind = hub.counts, tuple(hub.behind)
     messages = [outbox.waiting for outbox in behind]
     sizes = [outbox.waiting_bytes for outbox in behind]
     for name, text, value in (

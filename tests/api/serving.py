@@ -42,6 +42,7 @@ from tests.api.setup_desk import ScriptedLeverages, ScriptedRotations
 
 TOKEN = "t0ken-of-the-tests-" + "x" * 24
 UI_ORIGIN = "http://127.0.0.1:8233"
+PAGE_ORIGIN = "https://desk.example"
 PAPER = "11111111-1111-4111-8111-111111111111"
 FOREIGN = "22222222-2222-4222-8222-222222222222"
 
@@ -323,6 +324,7 @@ async def serving(
         venues=("hyperliquid",),
         hosts=frozenset({"127.0.0.1", "localhost"}),
         origins=frozenset({UI_ORIGIN}),
+        page_origins=frozenset({PAGE_ORIGIN}),
         now=now,
         probes=probes if probes is not None else {"storage": storage.check},
         limits=limits or Limits(poll_interval_s=0.02),

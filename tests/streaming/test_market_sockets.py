@@ -31,7 +31,7 @@ PLACE = {"venue": "hyperliquid", "network": "paper", "symbol": "BTC-PERP"}
 async def at_work(floor: Floor, storage: Storage) -> AsyncIterator[tuple[StreamingApp, Served]]:
     with running_valkey() as valkey:
         async with working(storage, Workflows(), valkey) as (app, served):
-            await until(lambda: app.bus_is_up)
+            await until(lambda: app.bus.is_up)
             yield app, served
 
 

@@ -78,19 +78,19 @@ def test_a_slow_client_shows_while_it_is_slow() -> None:
     session, client = joined(hub)
     session.outbox.pause(1.0)
     hub.send(session, b"12345")
-    [behind] = hub.behind()
+    [behind] = hub.behind
     assert (behind.waiting, behind.waiting_bytes) == (1, 5)
     hub.send(session, b"6")
     client.takes = 1
     session.outbox.resume(2.0)
-    assert hub.behind() == [session.outbox], "it took one and was full again"
+    assert hub.behind == {session.outbox}, "it took one and was full again"
     client.takes = None
     session.outbox.resume(3.0)
-    assert not hub.behind()
+    assert not hub.behind
     session.outbox.pause(3.0)
     hub.close(session, CloseCode.SLOW_CONSUMER, "too slow")
     hub.forget(session)
-    assert not hub.behind()
+    assert not hub.behind
     assert hub.counts.closed == {CloseCode.SLOW_CONSUMER: 1}
     assert hub.counts.sessions["orders"] == 0
 
