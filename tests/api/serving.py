@@ -315,12 +315,7 @@ async def serving(
         sealer=sealed,
         authenticator=authenticator,
         sessions=OperatorSessions(authenticator.derived_key("operator session"), now),
-        endpoints=Endpoints(
-            api=url,
-            streaming=streaming,
-            temporal_ui=f"{url}{UI_PATH}" if ui_upstream else temporal_ui,
-            temporal_namespace="default",
-        ),
+        endpoints=_endpoints(url, streaming, f"{url}{UI_PATH}" if ui_upstream else temporal_ui),
         venues=("hyperliquid",),
         hosts=frozenset({"127.0.0.1", "localhost"}),
         origins=frozenset({UI_ORIGIN}),
@@ -350,6 +345,12 @@ async def serving(
             sealed=sealed,
             parts=parts,
         )
+
+
+def _endpoints(url: str, streaming: str | None, temporal_ui: str | None) -> Endpoints:
+    return Endpoints(
+        api=url, streaming=streaming, temporal_ui=temporal_ui, temporal_namespace="default"
+    )
 
 
 @asynccontextmanager
