@@ -9,7 +9,10 @@ from dataclasses import dataclass, field
 from perp_dex_client.watching import OrderEvent, watch_orders
 from tests.stream_chaos.follower import Follower
 from tests.stream_chaos.proxy import FaultProxy
-from tests.stream_chaos.rig import ACCOUNTS, OTHER, Rig
+from tests.stream_chaos.rig import ACCOUNTS, OTHER, Rig, until
+from tests.streaming.floor import SYMBOL
+
+MARKET_CHANNELS = ("book", "top", "trades", "ticker")
 
 
 @dataclass
@@ -62,26 +65,45 @@ class Crowd:
             *(self._follower("sound", sound, "account", one) for one in (*ACCOUNTS, OTHER)),
             self._follower("rough", rough, "account", ACCOUNTS[2]),
         ]
+        self.markets = [
+            *(self._of_market("sound", sound, one, "paper") for one in MARKET_CHANNELS),
+            *(self._of_market("shaky", shaky, one, "paper") for one in ("book", "trades")),
+            *(self._of_market("rough", rough, one, "paper") for one in ("book", "top")),
+            self._of_market("sound", sound, "book", "testnet"),
+            self._of_market("sound", sound, "book", "paper", venue=None),
+        ]
         self.shipped = Shipped("shipped/orders/acc-1", shaky, rig.token, ACCOUNTS[0])
 
     @property
     def followers(self) -> Sequence[Follower]:
         """Every strict client."""
-        return (*self.orders, *self.positions, *self.money)
+        return (*self.orders, *self.positions, *self.money, *self.markets)
 
     @property
     def of_other(self) -> Follower:
         """Who follows the orders at the venue that must not feel the storm."""
         return next(f for f in self.orders if f.subject["account_id"] == OTHER)
 
+    @property
+    def of_other_market(self) -> Follower:
+        """Who follows a book there."""
+        return next(f for f in self.markets if f.subject["network"] == "testnet")
+
     async def start(self, within_s: float = 20.0) -> None:
         """Let all begin, and wait until each has its first snapshot."""
         self._tasks = [asyncio.create_task(f.run(), name=f.name) for f in self.followers]
         self._tasks.append(asyncio.create_task(self.shipped.run(), name=self.shipped.name))
-        async with asyncio.timeout(within_s):
-            while not (all(f.heard for f in self.followers) and self.shipped.events):
-                self.check()
-                await asyncio.sleep(0.02)
+
+        async def all_began() -> bool:
+            self.check()
+            return not self._not_begun()
+
+        await until(all_began, within_s, lambda: f"begun: {', '.join(self._not_begun())}")
+
+    def _not_begun(self) -> list[str]:
+        # Of trades there is nothing to tell before the first.
+        late = [f.name for f in self.followers if not (f.heard or f.channel == "trades")]
+        return late if self.shipped.events else [*late, self.shipped.name]
 
     def check(self) -> None:
         """Raise what ended a client: none of them ends by itself."""
@@ -99,6 +121,13 @@ class Crowd:
     def _follower(self, line: str, url: str, channel: str, account_id: str) -> Follower:
         name = f"{line}/{channel}/{account_id}"
         subject = {"account_id": account_id}
+        return Follower(name, url, channel, subject, self._rig.token, sound=line != "rough")
+
+    def _of_market(
+        self, line: str, url: str, channel: str, network: str, venue: str | None = "hyperliquid"
+    ) -> Follower:
+        name = f"{line}/{channel}/{venue or 'all'}/{network}"
+        subject = {"venue": venue, "network": network, "symbol": SYMBOL}
         return Follower(name, url, channel, subject, self._rig.token, sound=line != "rough")
 
 

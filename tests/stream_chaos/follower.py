@@ -62,7 +62,9 @@ class Follower:
         self.wrong: list[str] = []
         self.counts: Counter[str] = Counter()
         self.last: int | None = None
-        self._url = f"{url}/ws/v1/{channel}"
+        #: A market's messages are numbered anew for whoever subscribes: nothing to resume from.
+        self._is_market = "symbol" in subject
+        self._url = f"{url}/ws/v1/{'markets' if self._is_market else channel}"
         self._token = token
         self._connection = 0
         self._announced = False
@@ -111,15 +113,14 @@ class Follower:
         silence_s = greeting["heartbeat_ms"] / 1000 * HEARTBEATS_MISSED_MAX + 1.0
         await self._ask(socket, {"op": "auth", "token": self._token, "id": "auth"})
         wanted = {"op": "subscribe", "id": "subscribe", **self.subject}
-        if self.last is not None and self._can_resume:
+        if self._is_market:
+            wanted["channel"] = self.channel
+            self._announced = True
+        elif self.last is not None:
             wanted["from_seq"] = self.last
         await self._ask(socket, wanted)
         while True:
             self._take(await self._receive(socket, silence_s))
-
-    @property
-    def _can_resume(self) -> bool:
-        return "account_id" in self.subject
 
     async def _ask(self, socket: ClientConnection, message: Json) -> None:
         await socket.send(json.dumps(message))
@@ -128,7 +129,7 @@ class Follower:
             answer = await self._receive(socket, left_s)
             if answer["type"] == "ack" and answer["id"] == message["id"]:
                 return
-            if answer["type"] == "heartbeat":
+            if answer["type"] in ("heartbeat", "status"):
                 continue
             if self.sound:
                 self._blame(f"expected an acknowledgement of {message['id']}, found {answer}")
@@ -167,7 +168,7 @@ class Follower:
             if self.sound:
                 self._blame(f"change {seq} came again after {self.last}")
             return
-        if self.last is None or prev_seq != self.last:
+        if self.last is None or prev_seq != self.last or (self._is_market and self._announced):
             if self.sound:
                 self._blame(f"change {seq} follows {prev_seq}, and {self.last} was the last")
             raise _Lost("gap")
@@ -181,7 +182,7 @@ class Follower:
         if message.get("more"):
             return
         parts, self._parts = self._parts, []
-        if self.last is not None and not self._announced and self.sound and self._can_resume:
+        if self.last is not None and not self._announced and self.sound:
             self._blame(f"a snapshot ({seq}) that nobody asked for and nobody announced")
         if self.last is not None and seq < self.last and self.sound:
             self._blame(f"a snapshot of {seq} after {self.last}")

@@ -139,7 +139,7 @@ def _generous() -> dict[str, str]:
 
 
 async def _all_live(rig: Rig) -> bool:
-    live = await rig.metric("perp_dex_feed_live", side="private")
+    live = await rig.metric("perp_dex_feed_live", source="accounts")
     return live == len(ACCOUNTS) + 1
 
 

@@ -42,6 +42,7 @@ class Outcome:
     fills: int = 0
     changes: int = 0
     calm_after_s: float = 0.0
+    trades_told: dict[str, str] = field(default_factory=dict)
     #: From a fill at the venue beside the storm to its client, in seconds.
     untouched_s: list[float] = field(default_factory=list)
 
@@ -53,6 +54,7 @@ class Outcome:
             *(f"line {name}: {dict(counts)}" for name, counts in self.weather.items()),
             f"clients: {dict(self.clients)}",
             f"{self.fills} fills, {self.changes} changes, all well {self.calm_after_s:.1f} s after",
+            f"trades told of: {self.trades_told}",
             f"beside the storm: {len(self.untouched_s)} fills, median {median(delays):.3f} s, "
             f"slowest {max(delays):.3f} s",
         ]
@@ -128,6 +130,7 @@ async def settle(rig: Rig, crowd: Crowd, outcome: Outcome, within_s: float = CAL
         outcome.wrong += found
     outcome.calm_after_s = time.monotonic() - begun
     outcome.fills, outcome.changes = witness.fills, witness.changes
+    outcome.trades_told = witness.trades_told
 
 
 class Beside:
@@ -167,6 +170,7 @@ class Beside:
         losses = await self._rig.metric("perp_dex_feed_losses_total", network="testnet")
         if losses != losses_before:
             wrong.append(f"beside: its feed was lost {losses - losses_before:g} times")
-        stale = [reason for at, stale, reason in crowd.of_other.statuses if stale and at > since]
+        statuses = (*crowd.of_other.statuses, *crowd.of_other_market.statuses)
+        stale = [reason for at, stale, reason in statuses if stale and at > since]
         wrong += [f"beside: stale, {reason}" for reason in stale]
         return wrong

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import aiohttp
@@ -24,8 +25,16 @@ from tests.stream_chaos.judge import (
     judge_states_follower,
     judge_timeline,
 )
+from tests.stream_chaos.market_judge import (
+    judge_book,
+    judge_ticker,
+    judge_times,
+    judge_top,
+    judge_trades,
+    trades_told,
+)
 from tests.stream_chaos.rig import Rig
-from tests.streaming.floor import Floor
+from tests.streaming.floor import SYMBOL, Floor
 
 Json = dict[str, Any]
 
@@ -53,6 +62,14 @@ async def changes_of(storage: Storage, account_id: str) -> list[OrderChange]:
         found.extend(page)
 
 
+async def book_of(floor: Floor) -> Json:
+    """Return the exchange's own book, with its mark price."""
+    url, params = floor.sim.control_url + "/book", {"symbol": SYMBOL}
+    async with aiohttp.ClientSession() as session, session.get(url, params=params) as answer:
+        found: Json = await answer.json()
+        return found
+
+
 async def ledger_of(floor: Floor, account_id: str) -> Json:
     """Return the exchange's truth about one account."""
     params = {"account": floor.access[account_id].account.address}
@@ -70,14 +87,19 @@ class Witness:
         self._crowd = crowd
         self.fills = 0
         self.changes = 0
+        #: Trades at the venue being looked at, and the share of them that clients were told of.
+        self._made: dict[str, tuple[Decimal, Decimal]] = {}
+        self.trades_told: dict[str, str] = {}
 
     async def differences(self) -> list[str]:
         """Return all that is wrong now; what is only late is wrong until it has come."""
         self.fills = self.changes = 0
         wrong: list[str] = []
         for floor in (self._rig.venue, self._rig.other):
+            self._made = {}
             for account_id in floor.access:
                 wrong += await self._account(floor, account_id)
+            wrong += await self._markets(floor)
         for follower in self._crowd.followers:
             wrong += follower.wrong
         return wrong
@@ -85,6 +107,8 @@ class Witness:
     async def _account(self, floor: Floor, account_id: str) -> list[str]:
         storage = self._rig.storage
         ledger = await ledger_of(floor, account_id)
+        for row in ledger["fills"]:
+            self._made[row["trade_id"]] = (Decimal(row["price"]), Decimal(row["quantity"]))
         booked = await fills_of(storage, account_id)
         changes = await changes_of(storage, account_id)
         self.fills += len(booked)
@@ -107,6 +131,29 @@ class Witness:
             timeline = await self._rig.storage.orders.timeline(order_id)
             of_order = [fill for fill in booked if fill.order_id == order_id]
             wrong += judge_timeline(order, of_order, timeline)
+        return wrong
+
+    async def _markets(self, floor: Floor) -> list[str]:
+        exchange = await book_of(floor)
+        wrong: list[str] = []
+        for follower in self._crowd.markets:
+            if follower.subject["network"] != floor.network:
+                continue
+            name, heard, newest = follower.name, follower.heard, follower.newest or {}
+            if not follower.is_live:
+                wrong.append(f"{name}: is said to be stale")
+            if follower.channel == "book":
+                wrong += judge_book(name, heard, exchange)
+            elif follower.channel == "top":
+                wrong += judge_top(name, newest, exchange)
+            elif follower.channel == "ticker":
+                wrong += judge_ticker(name, newest, exchange)
+            else:
+                wrong += judge_trades(name, heard, self._made)
+                self.trades_told[name] = f"{len(trades_told(heard))} of {len(self._made)}"
+            wrong += judge_states_follower(name, heard)
+            if follower.channel in ("book", "top") and follower.subject["venue"] is not None:
+                wrong += judge_times(name, heard)
         return wrong
 
     def _states(self, account_id: str, ledger: Json) -> list[str]:
