@@ -10,7 +10,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Coroutine, Iterable
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any
 
 import structlog
@@ -22,6 +22,7 @@ from domain.errors import PerpDexError, VenueUnavailable
 from process.death import protect_memory
 from process.heartbeat import Heartbeat
 from process.logging import configure_logging
+from process.metrics import serving_metrics
 from process.signals import stop_event
 from sealing.choosing import open_keepers
 from sealing.errors import SealingError
@@ -68,7 +69,7 @@ async def run(settings: WorkerSettings, parts: Parts | None = None) -> None:
         reserve = Reserve.beside(storage, storage.access(pairs), home, parts.checkpoints)
         await reserve.start()
         stack.push_async_callback(reserve.stop)
-        bus = Bus(settings.redis_url)
+        bus = Bus(settings.redis_url, ca_file=settings.redis_ca_file)
         stack.push_async_callback(bus.close)
         nudges = await stack.enter_async_context(NudgePublisher(bus))
         storage.on_change(nudges.nudge)
@@ -95,7 +96,7 @@ async def run(settings: WorkerSettings, parts: Parts | None = None) -> None:
             )
             for venue in venues
         ]
-        workers.append(core_worker(settings, client, storage=storage))
+        workers.append(core_worker(settings, client, storage=storage, meter=parts.meter))
         reconciles = reconcile_sweep(settings, client, storage, venues)
         # Before anything can be sent: what was not watched is compared with its venue first.
         await reconciles.say_seen()
@@ -108,17 +109,21 @@ async def run(settings: WorkerSettings, parts: Parts | None = None) -> None:
             *reserve.chores(),
             *upkeep.chores(client),
         )
-        await _until_stopped(stop, heartbeat, again_and_again)
+        metrics = serving_metrics([parts.meter], settings.metrics_host, settings.metrics_port)
+        await _until_stopped(stop, heartbeat, again_and_again, metrics)
 
 
 async def _until_stopped(
-    stop: asyncio.Event, heartbeat: Heartbeat, chores: Iterable[Coroutine[Any, Any, None]]
+    stop: asyncio.Event,
+    heartbeat: Heartbeat,
+    chores: Iterable[Coroutine[Any, Any, None]],
+    metrics: AbstractAsyncContextManager[str],
 ) -> None:
-    """Do the chores until the process is asked to stop."""
-    async with asyncio.TaskGroup() as group:
+    """Do the chores, and answer who scrapes, until the process is asked to stop."""
+    async with metrics as url, asyncio.TaskGroup() as group:
         tasks = [group.create_task(chore) for chore in chores]
         heartbeat.ready()
-        log.info("worker ready")
+        log.info("worker ready", metrics=url)
         await stop.wait()
         heartbeat.draining()
         log.info("worker drains")

@@ -31,6 +31,7 @@ from api import (
 )
 from api.context import ApiParts, Context
 from api.edge import OPEN_PATHS, Edge, EdgeRules
+from api.metrics import RequestMeter
 from api.problems import MEDIA_TYPE
 
 VERSION = "1"
@@ -67,6 +68,7 @@ def create_app(parts: ApiParts) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.context = Context(parts)
+    app.state.requests = RequestMeter()
     failures.install(app)
     for module in (
         orders,
@@ -97,6 +99,7 @@ def create_app(parts: ApiParts) -> FastAPI:
             sessions=parts.sessions,
             hosts=parts.hosts,
             origins=parts.origins,
+            meter=app.state.requests,
         ),
     )
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]

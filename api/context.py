@@ -22,7 +22,15 @@ from api.bracket_ports import BracketDesk
 from api.close_ports import CloseDesk
 from api.condition_ports import ConditionDesk
 from api.halt_ports import HaltDesk
-from api.ports import BookSource, OrderDesk, PayloadCodec, Probe, Sealer
+from api.ports import (
+    BookSource,
+    LatestPriceSource,
+    OrderDesk,
+    PayloadCodec,
+    PriceSource,
+    Probe,
+    Sealer,
+)
 from api.position_ports import AccountReader
 from api.problems import ProblemError, invalid_parameter
 from api.reconciliation_ports import ReconcileDesk
@@ -115,6 +123,8 @@ class ApiParts:
     reconciliation_gate: ReconciliationGate
     reconcile_desk: ReconcileDesk
     books: BookSource
+    prices: PriceSource
+    latest_prices: LatestPriceSource
     codec: PayloadCodec
     sealer: Sealer
     authenticator: Authenticator

@@ -22,6 +22,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.authentication import COOKIE_NAME, Authenticator, OperatorSessions
+from api.metrics import RequestMeter
 from api.problems import UNKNOWN, Problem
 from domain.principals import Principal
 
@@ -64,6 +65,7 @@ class EdgeRules:
     body_bytes_max: int = BODY_BYTES_MAX
     body_timeout_s: float = BODY_TIMEOUT_S
     clock: Callable[[], float] = field(default=time.perf_counter)
+    meter: RequestMeter = field(default_factory=RequestMeter)
 
 
 class Edge:
@@ -93,6 +95,7 @@ class Edge:
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
         self._under_way += 1
+        self._rules.meter.began()
         try:
             await self._pass(scope, headers, receive, reply)
         except Exception as error:  # noqa: BLE001 - the outermost frame
@@ -102,7 +105,10 @@ class Edge:
                 await self._answer(_unforeseen(scope), scope, receive, reply)
         finally:
             self._under_way -= 1
-            _record(scope, reply, (self._rules.clock() - began) * 1000)
+            took_s = self._rules.clock() - began
+            route = getattr(scope.get("route"), "path", None)
+            self._rules.meter.ended(scope["method"], route, reply.status, took_s)
+            _record(scope, reply, took_s * 1000)
 
     async def _pass(self, scope: Scope, headers: Headers, receive: Receive, reply: _Reply) -> None:
         if _is_preflight(scope, headers):

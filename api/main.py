@@ -25,11 +25,13 @@ from api.serving import listen, server_for
 from api.settings import ApiSettings
 from api.temporal_ui import ui_client
 from bus.connection import Bus
+from bus.latest_prices import LatestPrices
 from bus.market_requests import MarketRequests
 from domain.errors import PerpDexError, Unavailable
 from process.death import protect_memory
 from process.heartbeat import Heartbeat
 from process.logging import configure_logging
+from process.metrics import serving_metrics
 from process.signals import stop_event
 from sealing.box import BoxLabel, CredentialPart, seal
 from sealing.choosing import open_keepers
@@ -89,11 +91,14 @@ async def run(settings: ApiSettings) -> None:
         app = create_app(parts)
         server = server_for(app)
         context: Context = app.state.context
+        metrics = await stack.enter_async_context(
+            serving_metrics([app.state.requests], settings.metrics_host, settings.metrics_port)
+        )
         async with asyncio.TaskGroup() as tasks:
             serving = tasks.create_task(server.serve(sockets=[listener]))
             await server.serving.wait()
             heartbeat.ready(parts.endpoints.api)
-            log.info("api_ready", endpoint=parts.endpoints.api)
+            log.info("api_ready", endpoint=parts.endpoints.api, metrics=metrics)
             stopping = tasks.create_task(stop.wait())
             await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
             stopping.cancel()
@@ -117,15 +122,13 @@ async def compose(
     authenticator = Authenticator(ensure_api_token(home / "api-token"))
     storage = await open_storage(settings.database_url, home)
     stack.push_async_callback(storage.close)
-    bus = Bus(settings.redis_url)
+    bus = Bus(settings.redis_url, ca_file=settings.redis_ca_file)
     stack.push_async_callback(bus.close)
     client = await connect(
-        settings.temporal_address,
-        settings.temporal_namespace,
-        keys,
-        refused=lambda reason: log.error("payload_refused", reason=reason),
+        settings.temporal_address, settings.temporal_namespace, keys, refused=_payload_refused
     )
     desk = OrderWorkflows(client)
+    requests = MarketRequests(bus)
     ui = None if settings.temporal_ui_upstream is None else ui_client(settings.temporal_ui_upstream)
     if ui is not None:
         stack.push_async_callback(ui.aclose)
@@ -159,7 +162,9 @@ async def compose(
         reconciliations=storage.reconciliations,
         reconciliation_gate=storage.reconciliations,
         reconcile_desk=ReconcileWorkflows(client),
-        books=MarketRequests(bus),
+        books=requests,
+        prices=requests,
+        latest_prices=LatestPrices(bus),
         codec=CodecService(keys),
         sealer=WorkerSealer(secrets),
         authenticator=authenticator,
@@ -172,6 +177,10 @@ async def compose(
         probes={"storage": _storage_probe(storage), "temporal": _temporal_probe(desk)},
         temporal_ui=ui,
     )
+
+
+def _payload_refused(reason: str) -> None:
+    log.error("payload_refused", reason=reason)
 
 
 def _key_trouble(error: SealingError) -> None:

@@ -29,7 +29,16 @@ class ApiSettings(KeySettings):
         description="Origin of a Temporal web UI with the public path /temporal and the codec "
         "endpoint /api/v1/codec; this API serves it to operators, decoded, under /temporal.",
     )
-    redis_url: str = Field("redis://127.0.0.1:6390/0", description="Valkey or Redis.")
+    redis_url: str = Field(
+        "redis://127.0.0.1:6390/0",
+        repr=False,
+        description="Valkey or Redis; rediss:// for TLS, user and password in it.",
+    )
+    redis_ca_file: Path | None = Field(
+        None,
+        description="PEM file with what signed the certificate of a rediss:// REDIS_URL; unset: "
+        "this machine's authorities.",
+    )
     api_host: str = Field("127.0.0.1", description="Address the API listens on.")
     api_port: int = Field(8700, ge=0, le=65_535, description="Port of the API; 0: any free one.")
     api_url: str | None = Field(
@@ -44,6 +53,15 @@ class ApiSettings(KeySettings):
     streaming_port: int = Field(8701, ge=0, le=65_535, description="Port of the WebSockets.")
     hyperliquid_paper_url: str | None = Field(None, description="The simulated exchange.")
     api_venues: str = Field("hyperliquid", description="Venues offered, comma-separated.")
+    metrics_host: str = Field(
+        "127.0.0.1", description="Address that answers Prometheus at /metrics, to anybody."
+    )
+    metrics_port: int = Field(
+        8702,
+        ge=0,
+        le=65_535,
+        description="Port of /metrics, 0: any free one; of one that is taken another is used.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
         "INFO", description="Least severe log line that is kept."
     )

@@ -73,8 +73,11 @@ async def _ours(stack: Stack, count: int) -> Latencies:
         async with connect(venue) as marks:
             subscription = {"type": "activeAssetCtx", "coin": COIN}
             await marks.send(json.dumps({"method": "subscribe", "subscription": subscription}))
+            seen = _Marks(marks)
+            reading = asyncio.create_task(seen.run())
             for _ in range(count):
-                seconds.append(await trader.crossing(marks))
+                seconds.append(await trader.crossing(seen))
+            reading.cancel()
     return Latencies(seconds=tuple(seconds), wall_s=time.perf_counter() - began)
 
 
@@ -86,7 +89,7 @@ class _Trader:
         self._session = session
         self._closed = 0
 
-    async def crossing(self, marks: ClientConnection) -> float:
+    async def crossing(self, marks: _Marks) -> float:
         """Return the seconds from one crossing frame to its close order."""
         await self._move(START)
         await self._call("orders", side="BUY", symbol=SYMBOL, order_type="MARKET", quantity="0.1")
@@ -94,8 +97,9 @@ class _Trader:
         condition = await self._call(position, profit_percent=PROFIT_PERCENT)
         path = f"conditions/{condition['condition_id']}"
         await self._until(path, lambda seen: (seen["watched"] or {}).get("is_fresh"))
+        marks.forget()
         moved = await self._move(START * STEP)
-        began = await _arrival(marks, moved)
+        began = await marks.arrival(moved)
         ended = await self._until(path, lambda seen: seen["is_terminal"])
         assert ended["status"] == "CLOSED", ended
         return await self._placed_at() - began
@@ -133,13 +137,31 @@ class _Trader:
                 await asyncio.sleep(0.1)
 
 
-async def _arrival(marks: ClientConnection, price: Decimal) -> float:
-    """Return when the frame with a mark arrived."""
-    async with asyncio.timeout(WITHIN_S):
-        async for frame in marks:
+class _Marks:
+    """Reads a socket of the venue all the time, so that every frame is stamped as it comes."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self._socket = socket
+        self._came: dict[Decimal, float] = {}
+        self._news = asyncio.Event()
+
+    async def run(self) -> None:
+        """Read until cancelled."""
+        async for frame in self._socket:
+            at = time.time()
             message = json.loads(frame)
-            if message.get("channel") != "activeAssetCtx":
-                continue
-            if Decimal(message["data"]["ctx"]["markPx"]) == price:
-                return time.time()
-    raise AssertionError("expected the frame with the mark")
+            if message.get("channel") == "activeAssetCtx":
+                self._came.setdefault(Decimal(message["data"]["ctx"]["markPx"]), at)
+                self._news.set()
+
+    def forget(self) -> None:
+        """Forget what came until now."""
+        self._came.clear()
+
+    async def arrival(self, price: Decimal) -> float:
+        """Return when the first frame with a mark came since `forget`."""
+        async with asyncio.timeout(WITHIN_S):
+            while price not in self._came:
+                self._news.clear()
+                await self._news.wait()
+        return self._came[price]

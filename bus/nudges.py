@@ -1,26 +1,35 @@
 """Nudges: "account X has changes", said between processes so that nobody has to poll quickly.
 
-A nudge carries no news, only where to look; losing one costs latency and nothing else. Knows no
-order and no storage.
+A nudge carries no news, only where to look; losing one costs latency and nothing else. They are
+kept in one short stream, so that who was away for a moment reads on where it was. Knows no order
+and no storage.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import msgspec
+from redis.asyncio import Redis
 
-from bus.connection import BUS_ERRORS, Bus, backoff_s
+from bus.connection import Bus, as_bytes, backoff_s
 from domain.errors import Unavailable
 
-CHANNEL: Final = "perp-dex:nudges"
+STREAM: Final = "perp-dex:nudges"
+#: About so many are kept; whoever is further behind is told to look everywhere.
+KEPT: Final = 10_000
 PENDING_MAX: Final = 10_000
-_LISTEN_TIMEOUT_S: Final = 5.0
+READ_MAX: Final = 1_000
+_BLOCK_S: Final = 0.5
+_NUDGE: Final = b"n"
+_SENDER: Final = b"s"
+_MARK: Final = b"m"
 
 _log = logging.getLogger(__name__)
 
@@ -43,14 +52,22 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Nudge)
 
 
+def new_sender() -> bytes:
+    """Return a name by which a process knows the nudges that it sent itself."""
+    return os.urandom(8)
+
+
 class NudgePublisher:
     """Sends nudges without ever making the caller wait: equal ones waiting are sent once.
 
-    Used as `async with NudgePublisher(bus) as publisher: publisher.nudge(...)`.
+    What could not be sent is made good by one nudge of its kind without account, as soon as
+    Valkey answers again. Used as
+    `async with NudgePublisher(bus) as publisher: publisher.nudge(...)`.
     """
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: Bus, *, sender: bytes | None = None) -> None:
         self._bus = bus
+        self._sender = sender or new_sender()
         self._waiting: dict[Nudge, None] = {}
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -65,7 +82,7 @@ class NudgePublisher:
         self._wake.set()
 
     async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._publish_forever(), name="nudge-publisher")
+        self._task = asyncio.create_task(self.run(), name="nudge-publisher")
         return self
 
     async def __aexit__(
@@ -79,7 +96,8 @@ class NudgePublisher:
             await asyncio.wait([self._task])
             self._task = None
 
-    async def _publish_forever(self) -> None:
+    async def run(self) -> None:
+        """Send until cancelled; `async with` does so in a task of its own."""
         failures = 0
         while True:
             await self._wake.wait()
@@ -88,54 +106,99 @@ class NudgePublisher:
             try:
                 await self._publish(batch)
             except Unavailable:
-                # Not kept for later: whoever missed a nudge looks by itself after a while.
-                self.dropped += len(batch)
+                # Not kept one by one: one for each kind says the same.
+                self.dropped += sum(nudge.account_id is not None for nudge in batch)
                 failures += 1
                 await asyncio.sleep(backoff_s(failures))
+                for kind in {nudge.kind for nudge in batch}:
+                    self._waiting[Nudge(kind=kind)] = None
+                self._wake.set()
             else:
                 failures = 0
 
     async def _publish(self, batch: list[Nudge]) -> None:
-        for nudge in batch:
-            message = _encoder.encode(nudge)
-            await self._bus.call(lambda redis, m=message: redis.publish(CHANNEL, m))  # type: ignore[misc]
+        for start in range(0, len(batch), READ_MAX):
+            messages = [_encoder.encode(nudge) for nudge in batch[start : start + READ_MAX]]
+            await self._bus.call(lambda redis, m=messages: _append(redis, m, self._sender))  # type: ignore[misc]
 
 
 class NudgeSubscriber:
-    """Hears nudges and reconnects by itself.
+    """Hears nudges and reads on where it was after a lost connection.
 
-    After every (re)connect `on_nudge` gets one nudge of each kind without account, for what was
-    said while nobody listened.
+    At the start, and whenever nudges were lost (Valkey was flushed, came back empty or older, or
+    too many were sent meanwhile), `on_nudge` gets one nudge of each kind without account. With
+    `sender`, what that publisher sent is passed over.
     """
 
-    def __init__(self, bus: Bus, on_nudge: Callable[[Nudge], None]) -> None:
+    def __init__(
+        self, bus: Bus, on_nudge: Callable[[Nudge], None], *, sender: bytes | None = None
+    ) -> None:
         self._bus = bus
         self._on_nudge = on_nudge
+        self._sender = sender
+        self._last: bytes | None = None
 
     async def run(self) -> None:
         """Listen until cancelled."""
         failures = 0
         while True:
             try:
-                async with self._bus.redis.pubsub(ignore_subscribe_messages=True) as listening:
-                    await listening.subscribe(CHANNEL)
-                    self._bus.saw_success()
-                    failures = 0
-                    for kind in NudgeKind:
-                        self._on_nudge(Nudge(kind=kind))
-                    while True:
-                        message = await listening.get_message(timeout=_LISTEN_TIMEOUT_S)
-                        if message is not None and message["type"] == "message":
-                            self._hear(message["data"])
-            except BUS_ERRORS as error:
-                self._bus.saw_failure(error)
+                await self._read_on()
+            except Unavailable:
                 failures += 1
                 await asyncio.sleep(backoff_s(failures))
+            else:
+                failures = 0
 
-    def _hear(self, data: bytes) -> None:
+    async def _read_on(self) -> None:
+        """Take what is new, or wait for it a while."""
+        last = self._last
+        if last is None:
+            # An entry of one's own is where to begin: as long as it, or a later one that was read,
+            # is still there, nothing in between was lost.
+            self._last = await self._bus.call(_append_mark)
+            for kind in NudgeKind:
+                self._on_nudge(Nudge(kind=kind))
+            return
+        # Shorter than what a call may take, else waiting in vain would look like a silent Valkey.
+        block_ms = max(1, int(min(_BLOCK_S, self._bus.call_timeout_s / 2) * 1000))
+        entries = await self._bus.call(lambda redis: _entries_after(redis, last, block_ms))
+        is_there = await self._bus.call(lambda redis: redis.xrange(STREAM, last, last, count=1))
+        for entry_id, fields in entries:
+            self._last = entry_id
+            self._hear(fields)
+        if not is_there:
+            _log.info("nudges were lost, looking everywhere")
+            self._last = None
+
+    def _hear(self, fields: dict[bytes, bytes]) -> None:
+        if _MARK in fields or (self._sender is not None and fields.get(_SENDER) == self._sender):
+            return
         try:
-            nudge = _decoder.decode(data)
+            nudge = _decoder.decode(fields.get(_NUDGE, b""))
         except msgspec.DecodeError as error:
             _log.warning("expected a nudge, found other bytes", extra={"error": str(error)})
             return
         self._on_nudge(nudge)
+
+
+async def _append(redis: Redis, messages: Iterable[bytes], sender: bytes) -> None:
+    async with redis.pipeline(transaction=False) as together:
+        for message in messages:
+            fields: dict[Any, Any] = {_NUDGE: message, _SENDER: sender}
+            together.xadd(STREAM, fields, maxlen=KEPT, approximate=True)
+        await together.execute()
+
+
+async def _append_mark(redis: Redis) -> bytes:
+    fields: dict[Any, Any] = {_MARK: b""}
+    return as_bytes(await redis.xadd(STREAM, fields, maxlen=KEPT, approximate=True))
+
+
+async def _entries_after(
+    redis: Redis, last: bytes, block_ms: int
+) -> list[tuple[bytes, dict[bytes, bytes]]]:
+    answer: Any = await redis.xread({STREAM: last}, count=READ_MAX, block=block_ms)
+    if not answer:
+        return []
+    return [(entry_id, fields) for _, entries in answer for entry_id, fields in entries]

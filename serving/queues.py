@@ -24,6 +24,7 @@ from activities.leverage import LeverageActivities
 from activities.orders import OrderActivities
 from activities.reconciliation_contracts import ReconcileParts
 from activities.reconciling import ReconcileActivities
+from serving.metrics import ActivityMeter
 from serving.settings import Parts, WorkerSettings, now
 from storage.feed_credentials import SqlFeedCredentials
 from storage.opening import Storage
@@ -114,6 +115,7 @@ def venue_worker(
         # The import contracts keep workflows deterministic; the sandbox would re-import their
         # modules for each order. A test loads every workflow in the sandbox.
         workflow_runner=UnsandboxedWorkflowRunner(),
+        interceptors=(parts.meter,),
         max_cached_workflows=MAX_CACHED_WORKFLOWS,
         max_concurrent_workflow_task_polls=settings.worker_task_pollers,
         max_concurrent_activities=settings.worker_concurrency,
@@ -191,7 +193,13 @@ def reconcile_sweep(
     return ReconcileSweep(storage.accounts, storage.reconciliations, workflows, venues)
 
 
-def core_worker(settings: WorkerSettings, client: Client, *, storage: Storage) -> Worker:
+def core_worker(
+    settings: WorkerSettings,
+    client: Client,
+    *,
+    storage: Storage,
+    meter: ActivityMeter | None = None,
+) -> Worker:
     """Return the worker of the queue of whatever spans venues, not yet running; it has no keys."""
     kill_switches = KillSwitchActivities(storage.kill_switches)
     return Worker(
@@ -200,6 +208,7 @@ def core_worker(settings: WorkerSettings, client: Client, *, storage: Storage) -
         workflows=[KillSwitchWorkflow],
         activities=[kill_switches.keep],
         workflow_runner=UnsandboxedWorkflowRunner(),
+        interceptors=() if meter is None else (meter,),
         max_concurrent_workflow_task_polls=2,
         max_concurrent_activities=settings.worker_concurrency,
         sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,

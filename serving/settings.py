@@ -13,6 +13,7 @@ from activities.access import Checkpoints, NoCheckpoints
 from activities.resolution import ResolutionActivities
 from domain.ports import IntentLedger
 from process.key_settings import PrivateKeySettings
+from serving.metrics import ActivityMeter
 
 EXIT_CONFIGURATION = 2
 
@@ -24,7 +25,16 @@ class WorkerSettings(PrivateKeySettings):
     database_url: str = Field("", description="SQL database; empty: SQLite in PERP_DEX_HOME.")
     temporal_address: str = Field("127.0.0.1:7233", description="Temporal's host and port.")
     temporal_namespace: str = Field("default", description="Temporal's namespace.")
-    redis_url: str = Field("redis://127.0.0.1:6390/0", description="Valkey or Redis.")
+    redis_url: str = Field(
+        "redis://127.0.0.1:6390/0",
+        repr=False,
+        description="Valkey or Redis; rediss:// for TLS, user and password in it.",
+    )
+    redis_ca_file: Path | None = Field(
+        None,
+        description="PEM file with what signed the certificate of a rediss:// REDIS_URL; unset: "
+        "this machine's authorities.",
+    )
     worker_venues: str = Field("hyperliquid", description="Venues to serve, comma-separated.")
     worker_networks: str = Field(
         "paper", description="Networks whose connectors are warmed before the worker is ready."
@@ -35,6 +45,15 @@ class WorkerSettings(PrivateKeySettings):
         60.0, ge=1, description="How often orders that no workflow manages are looked for."
     )
     worker_reconcile_every_s: float = Field(300.0, ge=10, description="How often to reconcile.")
+    metrics_host: str = Field(
+        "127.0.0.1", description="Address that answers Prometheus at /metrics, to anybody."
+    )
+    metrics_port: int = Field(
+        8703,
+        ge=0,
+        le=65_535,
+        description="Port of /metrics, 0: any free one; of one that is taken another is used.",
+    )
     log_level: str = Field("INFO", description="Least severe level logged.")
     log_format: str = Field("console", description="console or json.")
 
@@ -51,3 +70,4 @@ class Parts:
     checkpoints: Checkpoints = field(default_factory=NoCheckpoints)
     ledger: Callable[[IntentLedger], IntentLedger] = lambda ledger: ledger
     resolution: type[ResolutionActivities] = ResolutionActivities
+    meter: ActivityMeter = field(default_factory=ActivityMeter)

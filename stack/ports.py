@@ -40,6 +40,9 @@ class StackPorts:
     valkey: int
     api: int
     streaming: int
+    api_metrics: int
+    worker_metrics: int
+    streaming_metrics: int
     sim: int
     sim_control: int
 

@@ -77,6 +77,11 @@ class StackSettings(BaseSettings):
         default="127.0.0.1", description="Address the WebSockets listen on."
     )
     streaming_port: Port = Field(default=8701, description="Port of the WebSockets.")
+    api_metrics_port: Port = Field(default=8702, description="Port of the API's metrics.")
+    worker_metrics_port: Port = Field(default=8703, description="Port of the worker's metrics.")
+    streaming_metrics_port: Port = Field(
+        default=8704, description="Port of the streaming process's metrics."
+    )
     sim_port: Port = Field(default=8710, description="Port of the simulated exchange.")
     sim_control_port: Port = Field(
         default=8711, description="Port of the simulated exchange's controls."

@@ -129,12 +129,16 @@ def _own_processes(
         drain_stage: int,
         grace_s: float = _GRACE_S,
         probe: Probe | None = None,
+        metrics_port: int | None = None,
     ) -> ProcessSpec:
         heartbeat = paths.heartbeat_file(name)
+        particular = {"PERP_DEX_HEARTBEAT_FILE": str(heartbeat)}
+        if metrics_port is not None:
+            particular["METRICS_PORT"] = str(metrics_port)
         return ProcessSpec(
             name=name,
             command=command,
-            environment={**environment, "PERP_DEX_HEARTBEAT_FILE": str(heartbeat)},
+            environment={**environment, **particular},
             endpoint=endpoint,
             start_stage=start_stage,
             drain_stage=drain_stage,
@@ -154,7 +158,14 @@ def _own_processes(
             drain_stage=2,
             grace_s=_SIMULATOR_GRACE_S,
         ),
-        own("worker", own_command("worker"), None, start_stage=1, drain_stage=1),
+        own(
+            "worker",
+            own_command("worker"),
+            None,
+            start_stage=1,
+            drain_stage=1,
+            metrics_port=ports.worker_metrics,
+        ),
         own(
             "api",
             own_command("api.main"),
@@ -162,6 +173,7 @@ def _own_processes(
             start_stage=1,
             drain_stage=0,
             probe=probes.http(api_host, ports.api, "/readyz"),
+            metrics_port=ports.api_metrics,
         ),
         own(
             "streaming",
@@ -169,6 +181,7 @@ def _own_processes(
             f"ws://{in_url(loopback_of(settings.streaming_host))}:{ports.streaming}",
             start_stage=1,
             drain_stage=0,
+            metrics_port=ports.streaming_metrics,
         ),
     ]
 

@@ -114,6 +114,11 @@ class Bridge:
         self._ended: set[str] = set()
         self._page = PAGE
         self._away = False
+        #: Deliveries that waited when storage was read last, at most a page, less those made since.
+        self.waiting = 0
+        #: Deliveries marked as made, and the signals that it took.
+        self.delivered = 0
+        self.signals = 0
 
     def wake(self, ended_order_id: str | None = None) -> None:
         """Look at storage now; what is waiting of an order that ended goes at once."""
@@ -151,6 +156,7 @@ class Bridge:
         """
         ended = set(self._ended)
         waiting = await self._store.undelivered(limit=self._page)
+        self.waiting = len(waiting)
         self._ended -= ended - {delivery.report.order_id for delivery in waiting}
         by_order: dict[str, list[Delivery]] = defaultdict(list)
         for delivery in waiting:
@@ -204,6 +210,7 @@ class Bridge:
         for bundle in bundles:
             order_id = bundle.report.order_id
             answer = await self._sink.report(order_id, bundle.report)
+            self.signals += 1
             if answer is Delivered.MISSING:
                 # The orphan sweep starts a workflow for it; until then the report waits.
                 self._missing_until[order_id] = self._clock() + self._redeliver_s
@@ -211,6 +218,8 @@ class Bridge:
             if answer is Delivered.CLOSED:
                 await self._look_at_closed(bundle)
             await self._store.mark_delivered(bundle.delivery_ids)
+            self.delivered += len(bundle.delivery_ids)
+            self.waiting -= len(bundle.delivery_ids)
             self._not_before[order_id] = self._clock() + self._interval_s
 
     async def _look_at_closed(self, bundle: Bundle) -> None:

@@ -107,6 +107,9 @@ class CatchUp:
         self._clock = clock
         self._followed: dict[str, _Followed] = {}
         self._changed = asyncio.Event()
+        #: Accounts read completely, and attempts that failed.
+        self.reads = 0
+        self.failures = 0
 
     async def follow(self, account: Account) -> None:
         """Take an account on, before its feed begins: its newest fill marks where to read from.
@@ -210,6 +213,7 @@ class CatchUp:
     def _failed(self, followed: _Followed) -> None:
         pause_s = self._cadence.retry_first_s * 2 ** min(followed.failures, 10)
         followed.failures += 1
+        self.failures += 1
         followed.due = self._clock() + min(pause_s, self._cadence.retry_max_s)
 
     async def read(self, account_id: str) -> None:
@@ -244,6 +248,7 @@ class CatchUp:
         if mark is not None:
             followed.complete_until = max(mark, followed.complete_until or mark)
         followed.done += 1
+        self.reads += 1
 
     async def _read_money(self, connector: Connector, account: Account) -> None:
         """Read funding since the newest known, and the account's money and positions."""

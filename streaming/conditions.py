@@ -90,7 +90,19 @@ class ConditionWatch:
         self._changed = asyncio.Event()
         self._to_tell = asyncio.Event()
         self._away: set[str] = set()
+        #: Crossings and moves told to guards.
+        self.signals = 0
         marks.listen(self._marked)
+
+    @property
+    def waiting(self) -> int:
+        """How many crossings and moves have not been told yet."""
+        return len(self._crossings) + len(self._moved)
+
+    @property
+    def watched(self) -> int:
+        """How many conditional closes are watched."""
+        return len(self._watched)
 
     def wake(self) -> None:
         """Look at storage now: conditions or positions changed."""
@@ -262,10 +274,12 @@ class ConditionWatch:
         if crossing is not None:
             if not await self._sink.crossed(condition_id, crossing):
                 _log.warning("nobody guards a row", extra={"condition_id": condition_id})
+            self.signals += 1
             if self._crossings.get(condition_id) is crossing:
                 del self._crossings[condition_id]
         if condition_id in self._moved:
             await self._sink.moved(condition_id)
+            self.signals += 1
             self._moved.discard(condition_id)
 
     # To storage

@@ -6,7 +6,7 @@ this decides that every client sees each topic's sequence without gap, or is tol
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -61,6 +61,21 @@ class _TopicLog:
         return [data for number, data in self.recent if number > sequence]
 
 
+@dataclass(slots=True)
+class HubCounts:
+    """What happened since the start, and by channel the `sessions` that are open.
+
+    `closed` is by close code. `left_out` counts how often a subscription's messages were left out,
+    `resyncs` the snapshots sent for that.
+    """
+
+    sessions: Counter[str] = field(default_factory=Counter)
+    delivered: Counter[str] = field(default_factory=Counter)
+    closed: Counter[int] = field(default_factory=Counter)
+    left_out: int = 0
+    resyncs: int = 0
+
+
 class Hub:
     """All sessions of this process."""
 
@@ -68,6 +83,9 @@ class Hub:
         self._limits = limits
         self._sessions: dict[str, Session] = {}
         self._topics: dict[Topic, _TopicLog] = {}
+        self.counts = HubCounts()
+        #: The outboxes of clients that take nothing at present.
+        self.behind: set[Outbox] = set()
 
     @property
     def sessions(self) -> tuple[Session, ...]:
@@ -84,11 +102,12 @@ class Hub:
         session = Session(
             session_id=session_id,
             channel=channel,
-            outbox=Outbox(sink, self._limits),
+            outbox=Outbox(sink, self._limits, self.behind),
             sink=sink,
             opened_at=now,
         )
         self._sessions[session_id] = session
+        self.counts.sessions[channel] += 1
         return session
 
     def identify(self, session: Session, principal: Principal) -> bool:
@@ -103,13 +122,16 @@ class Hub:
     def close(self, session: Session, code: CloseCode, reason: str) -> None:
         """Close a session from our side."""
         if not session.is_closed:
+            self.counts.closed[code] += 1
             self.forget(session)
             session.sink.close(code, reason)
 
     def forget(self, session: Session) -> None:
         """Remove a session whose connection is gone."""
         session.is_closed = True
-        self._sessions.pop(session.session_id, None)
+        if self._sessions.pop(session.session_id, None) is not None:
+            self.counts.sessions[session.channel] -= 1
+        self.behind.discard(session.outbox)
         for topic in list(session.subscriptions):
             self.unsubscribe(session, topic)
 
@@ -159,6 +181,13 @@ class Hub:
             if topic.channel == channel
         }
 
+    def subscriptions(self) -> Counter[str]:
+        """Return by channel how many subscriptions there are."""
+        found: Counter[str] = Counter()
+        for topic, log in self._topics.items():
+            found[topic.channel] += len(log.sessions)
+        return found
+
     def publish(self, topic: Topic, sequence: int, data: bytes) -> None:
         """Send the topic's next message to all that follow it; one seen before is passed over.
 
@@ -171,6 +200,7 @@ class Hub:
             log.recent.clear()
         log.sequence = sequence
         log.recent.append((sequence, data))
+        delivered = 0
         for session in tuple(log.sessions):
             last = session.subscriptions.get(topic)
             if last is None or sequence <= last:
@@ -178,8 +208,10 @@ class Hub:
             if sequence == last + 1:
                 session.subscriptions[topic] = sequence
                 self._push(session, data, topic)
+                delivered += 1
             else:
                 self._leave_out(session, [topic])
+        self.counts.delivered[topic.channel] += delivered
 
     def announce(self, topic: Topic, data: bytes) -> None:
         """Send followers of a topic a message outside its sequence, such as its status."""
@@ -205,6 +237,7 @@ class Hub:
             self.close(session, CloseCode.SLOW_CONSUMER, "reading slower than messages come")
             return False
         session.resyncs.append(now)
+        self.counts.resyncs += 1
         return True
 
     def undo_resync(self, session: Session) -> None:
@@ -247,6 +280,7 @@ class Hub:
             if topic in session.subscriptions:
                 session.subscriptions[topic] = None
                 session.outbox.leave_out(topic)
+                self.counts.left_out += 1
 
 
 def _same(left: Principal, right: Principal) -> bool:

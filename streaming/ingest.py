@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import defaultdict
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Final
 
 from domain.accounts import Account, Network
@@ -18,6 +20,7 @@ from domain.feed_credentials import FeedCredentialSource
 from domain.ports import AccountStore
 from streaming.catch_up import CatchUp
 from streaming.connectors import LoadVenue
+from streaming.feed_meters import ACCOUNTS, FeedMeter, FeedMeters
 from streaming.freshness import FreshnessBoard
 from streaming.intake import Intake
 from streaming.positions import PositionBoard
@@ -55,6 +58,7 @@ class Ingest:
         board: FreshnessBoard,
         *,
         credentials: FeedCredentialSource | None = None,
+        meters: FeedMeters | None = None,
         refresh_s: float = REFRESH_S,
     ) -> None:
         self._accounts = accounts
@@ -64,6 +68,7 @@ class Ingest:
         self._catch_up = catch_up
         self._board = board
         self._credentials = credentials
+        self._meters = meters or FeedMeters(time.monotonic)
         self._refresh_s = refresh_s
         self._look = asyncio.Event()
         self._followers: dict[_Place, Follower] = {}
@@ -139,6 +144,7 @@ class Ingest:
             self._positions,
             self._catch_up,
             self._board,
+            self._meters.of(venue, network, ACCOUNTS),
         )
 
     def _feed(self, spec: VenueSpec, network: Network) -> AccountFeed:
@@ -162,7 +168,9 @@ class Follower:
         positions: PositionBoard,
         catch_up: CatchUp,
         board: FreshnessBoard,
+        meter: FeedMeter | None = None,
     ) -> None:
+        self._meter = meter or FeedMeter(time.monotonic)
         self._make_feed = make_feed
         self._intake = intake
         self._positions = positions
@@ -174,6 +182,7 @@ class Follower:
     async def watch(self, accounts: dict[str, Account]) -> None:
         """Follow these accounts from now on."""
         self.accounts = accounts
+        self._meter.keep(accounts)
         if self._feed is not None:
             await self._feed.watch(tuple(accounts.values()))
 
@@ -195,6 +204,7 @@ class Follower:
                 self._feed = None
                 await feed.close()
             self._say(None, live=False, reason="the feed failed")
+            self._meter.restarts += 1
             failures += 1
             await asyncio.sleep(min(RESTART_FIRST_S * 2 ** (failures - 1), RESTART_MAX_S))
 
@@ -206,6 +216,7 @@ class Follower:
             _log.warning("a feed spoke of an account it was not asked for")
             return
         try:
+            _measure(self._meter, event, datetime.now(UTC))
             await self._store(event)
         except Unavailable:
             # The event is gone; the venue still has what it said.
@@ -231,5 +242,22 @@ class Follower:
     def _say(self, account_id: str | None, *, live: bool, reason: str) -> None:
         for one in self.accounts if account_id is None else (account_id,):
             if one in self.accounts:
+                self._meter.went(one, live=live)
                 self._board.set(one, live=live, reason=reason)
                 self._catch_up.feed_is(one, live=live)
+
+
+def _measure(
+    meter: FeedMeter, event: OrdersSeen | FillsSeen | AccountSeen | FundingSeen, now: datetime
+) -> None:
+    """Count a message. What a subscription begins with is old, and says nothing of lateness."""
+    match event:
+        case OrdersSeen():
+            times = [order.event_time for order in event.orders]
+        case FillsSeen():
+            times = [] if event.is_snapshot else [fill.event_time for fill in event.fills]
+        case AccountSeen():
+            times = [event.summary.event_time]
+        case FundingSeen():
+            times = [] if event.is_snapshot else [paid.event_time for paid in event.payments]
+    meter.heard(event.kind, min((at for at in times if at is not None), default=None), now)

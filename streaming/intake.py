@@ -62,6 +62,8 @@ class Intake:
         self._held: deque[_Held] = deque()
         #: Orders that matched nothing within the time; another's, or orders made elsewhere.
         self.unmatched = 0
+        #: Reports and fills that changed an order.
+        self.booked = 0
 
     @property
     def held(self) -> int:
@@ -168,4 +170,5 @@ class Intake:
                 extra={"order_id": folded.order.order_id, "status": folded.order.status.value},
             )
         if folded.changed:
+            self.booked += 1
             self._on_folded(folded)

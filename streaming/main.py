@@ -19,6 +19,7 @@ from domain.errors import PerpDexError
 from process.death import protect_memory
 from process.heartbeat import Heartbeat
 from process.logging import configure_logging
+from process.metrics import serving_metrics
 from process.signals import stop_event
 from sealing.choosing import open_keepers
 from sealing.errors import SealingError
@@ -30,6 +31,7 @@ from storage.opening import Storage, open_storage
 from storage.resealing import SealingKeyUpkeep, Upkeep
 from streaming.app import StreamingApp, StreamingParts
 from streaming.bridge import connect_sink
+from streaming.metrics import StreamingMetrics
 from streaming.settings import StreamingSettings
 from streaming.tokens import FileToken
 from venues import registry
@@ -54,11 +56,14 @@ async def run(settings: StreamingSettings) -> None:
         heartbeat = await stack.enter_async_context(Heartbeat.from_environment())
         app = await compose(settings, stack)
         port = await app.start(settings.streaming_host, settings.streaming_port)
+        metrics = await stack.enter_async_context(
+            serving_metrics([StreamingMetrics(app)], settings.metrics_host, settings.metrics_port)
+        )
         async with asyncio.TaskGroup() as tasks:
             working = tasks.create_task(app.run())
             endpoint = _endpoint(settings.streaming_host, port)
             heartbeat.ready(endpoint)
-            log.info("streaming ready", endpoint=endpoint)
+            log.info("streaming ready", endpoint=endpoint, metrics=metrics)
             await stop.wait()
             heartbeat.draining()
             log.info("streaming drains")
@@ -95,7 +100,7 @@ async def compose(settings: StreamingSettings, stack: AsyncExitStack) -> Streami
     await upkeep.check()
     keeping = asyncio.create_task(_keep_keys(upkeep))
     stack.callback(keeping.cancel)
-    bus = Bus(settings.redis_url)
+    bus = Bus(settings.redis_url, ca_file=settings.redis_ca_file)
     stack.push_async_callback(bus.close)
     sink = await connect_sink(
         settings.temporal_address,

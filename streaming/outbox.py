@@ -27,8 +27,10 @@ class Sink(Protocol):
 class Outbox:
     """One client's queue. A message with a topic may be left out, one without never is."""
 
-    def __init__(self, sink: Sink, limits: Limits) -> None:
+    def __init__(self, sink: Sink, limits: Limits, behind: set[Outbox] | None = None) -> None:
         self._sink = sink
+        #: Where an outbox is found while its client takes nothing.
+        self._behind: set[Outbox] = set() if behind is None else behind
         self._limits = limits
         self._waiting: deque[tuple[Hashable | None, bytes]] = deque()
         self._waiting_bytes = 0
@@ -38,6 +40,11 @@ class Outbox:
     def waiting(self) -> int:
         """How many messages wait."""
         return len(self._waiting)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """How many bytes of messages wait."""
+        return self._waiting_bytes
 
     @property
     def is_blocked(self) -> bool:
@@ -52,6 +59,7 @@ class Outbox:
         """The connection takes nothing more."""
         if self._blocked_since is None:
             self._blocked_since = now
+            self._behind.add(self)
 
     def resume(self, now: float) -> None:
         """The connection takes messages again: send what waits, as far as it goes."""
@@ -61,6 +69,8 @@ class Outbox:
             self._waiting_bytes -= len(data)
             # Sending may block the connection again (`pause` is called inside).
             self._sink.send(data)
+        if not self.is_blocked:
+            self._behind.discard(self)
 
     def push(self, data: bytes, topic: Hashable | None = None) -> frozenset[Hashable]:
         """Send or queue a message; return the topics of which messages had to be left out.

@@ -20,7 +20,16 @@ class StreamingSettings(PrivateKeySettings):
     )
     temporal_address: str = Field("127.0.0.1:7233", description="Temporal's host and port.")
     temporal_namespace: str = Field("default", description="Temporal's namespace.")
-    redis_url: str = Field("redis://127.0.0.1:6390/0", repr=False, description="Valkey or Redis.")
+    redis_url: str = Field(
+        "redis://127.0.0.1:6390/0",
+        repr=False,
+        description="Valkey or Redis; rediss:// for TLS, user and password in it.",
+    )
+    redis_ca_file: Path | None = Field(
+        None,
+        description="PEM file with what signed the certificate of a rediss:// REDIS_URL; unset: "
+        "this machine's authorities.",
+    )
     streaming_host: str = Field("127.0.0.1", description="Address the WebSockets listen on.")
     streaming_port: int = Field(
         8701, ge=0, le=65_535, description="Port of the WebSockets; 0: any free one."
@@ -33,6 +42,15 @@ class StreamingSettings(PrivateKeySettings):
         "",
         description="Origins of web pages that may connect, comma-separated, such as "
         "https://desk.example; empty: pages of the same host and port only.",
+    )
+    metrics_host: str = Field(
+        "127.0.0.1", description="Address that answers Prometheus at /metrics, to anybody."
+    )
+    metrics_port: int = Field(
+        8704,
+        ge=0,
+        le=65_535,
+        description="Port of /metrics, 0: any free one; of one that is taken another is used.",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
         "INFO", description="Least severe log line that is kept."

@@ -218,6 +218,7 @@ ROUTES = {
     "GET /api/v1/markets",
     "GET /api/v1/markets/{symbol}",
     "GET /api/v1/markets/{symbol}/orderbook",
+    "GET /api/v1/markets/{symbol}/ticker",
     "GET /api/v1/operator/session",
     "POST /api/v1/operator/tickets",
     "GET /api/v1/orders",

@@ -21,8 +21,10 @@ START_TIMEOUT_S = 10.0
 class ValkeyProcess:
     """One Valkey server on a free port of the loopback interface."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str, password: str | None = None) -> None:
         self._folder = folder
+        self._options = options
+        self._password = password
         self.port = _free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -37,6 +39,8 @@ class ValkeyProcess:
                 str(get_binary_path()),
                 *("--port", str(self.port), "--bind", "127.0.0.1"),
                 *("--dir", str(self._folder), "--save", "", "--appendonly", "no"),
+                *(() if self._password is None else ("--requirepass", self._password)),
+                *self._options,
             ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -46,7 +50,7 @@ class ValkeyProcess:
             try:
                 with socket.create_connection(("127.0.0.1", self.port), timeout=1) as probe:
                     probe.sendall(b"PING\r\n")
-                    if probe.recv(16).startswith(b"+PONG"):
+                    if probe.recv(16).startswith((b"+PONG", b"-NOAUTH")):
                         return
             except OSError:
                 assert self._process.poll() is None, "valkey ended at its start"
@@ -72,15 +76,18 @@ class ValkeyProcess:
     def command(self, *words: str) -> bytes:
         """Send one command over a connection of its own and return the first of the answer."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=2) as connection:
+            if self._password is not None:
+                connection.sendall(f"AUTH {self._password}\r\n".encode())
+                assert connection.recv(4096).startswith(b"+OK")
             connection.sendall((" ".join(words) + "\r\n").encode())
             return connection.recv(4096)
 
 
 @contextmanager
-def running_valkey() -> Iterator[ValkeyProcess]:
+def running_valkey(*options: str, password: str | None = None) -> Iterator[ValkeyProcess]:
     """Run a Valkey until the end of the block."""
     folder = Path(tempfile.mkdtemp(prefix="perp-dex-valkey-"))
-    server = ValkeyProcess(folder)
+    server = ValkeyProcess(folder, *options, password=password)
     try:
         server.start()
         yield server

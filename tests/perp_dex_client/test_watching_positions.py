@@ -25,10 +25,12 @@ from streaming.account_channels import AccountChannel, PositionsChannel
 from streaming.connectors import Connectors
 from streaming.freshness import FreshnessBoard
 from streaming.handshake import Doors
+from streaming.market_feeds import MarketFeeds
 from streaming.marks import Marks
 from streaming.positions import PositionBoard
 from streaming.server import StreamServer
 from streaming.tokens import FileToken
+from streaming.venue_source import own_sources
 from tests.api.serving import PAPER
 from tests.api.test_positions import summary
 from venues import registry
@@ -45,7 +47,7 @@ async def streaming(
     holder: list[StreamServer] = []
     loop = asyncio.get_running_loop()
     freshness = FreshnessBoard(loop.time, lambda account_id: holder[0].announce_status(account_id))
-    marks = Marks(registry.load, Connectors(registry.load))
+    marks = Marks(MarketFeeds(own_sources(registry.load, Connectors(registry.load))))
     board = PositionBoard(storage.positions, marks, lambda: holder[0].tail.wake())
     channels = [PositionsChannel(board, freshness), AccountChannel(board, freshness)]
     server = StreamServer(

@@ -146,6 +146,7 @@ async def _assert_contract(found: StackStatus, paths: StackPaths) -> None:
         "REDIS_URL": f"redis://127.0.0.1:{ports['valkey']}/0",
         "API_PORT": str(ports["api"]),
         "STREAMING_PORT": str(ports["streaming"]),
+        "METRICS_PORT": str(ports["worker_metrics"]),
         "HYPERLIQUID_PAPER_URL": f"http://127.0.0.1:{ports['sim']}",
         "SIM_PORT": str(ports["sim"]),
         "SIM_CONTROL_PORT": str(ports["sim_control"]),

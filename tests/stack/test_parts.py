@@ -31,7 +31,18 @@ from stack.state import (
 from stack.table import in_url, loopback_of, own_environment, stack_table, with_our_rooms
 from stack.vitals import Beat, HeartbeatReader, Silence
 
-PORTS = StackPorts(temporal=1, temporal_ui=2, valkey=3, api=4, streaming=5, sim=6, sim_control=7)
+PORTS = StackPorts(
+    temporal=1,
+    temporal_ui=2,
+    valkey=3,
+    api=4,
+    streaming=5,
+    api_metrics=8,
+    worker_metrics=9,
+    streaming_metrics=10,
+    sim=6,
+    sim_control=7,
+)
 
 
 @asynccontextmanager

@@ -24,6 +24,8 @@ def test_defaults_are_the_documented_ones(monkeypatch: pytest.MonkeyPatch) -> No
     assert settings.perp_dex_home == Path("/home/someone/.perp-dex")
     assert (settings.temporal_port, settings.temporal_ui_port) == (7233, 8233)
     assert (settings.valkey_port, settings.api_port, settings.streaming_port) == (6390, 8700, 8701)
+    metrics = (settings.api_metrics_port, settings.worker_metrics_port)
+    assert (*metrics, settings.streaming_metrics_port) == (8702, 8703, 8704)
     assert (settings.sim_port, settings.sim_control_port) == (8710, 8711)
     assert settings.temporal_address is settings.redis_url is settings.database_url is None
 

@@ -26,8 +26,10 @@ from streaming.connectors import Connectors
 from streaming.freshness import FreshnessBoard
 from streaming.ingest import Ingest
 from streaming.intake import Intake
+from streaming.market_feeds import MarketFeeds
 from streaming.marks import Marks
 from streaming.positions import PositionBoard
+from streaming.venue_source import own_sources
 from tests.streaming.doubles import Away, Blind, Breaking, Forgetful
 from tests.streaming.floor import Floor, open_floor
 from tests.streaming.stage import Stage, order_id
@@ -69,7 +71,9 @@ async def following(
     connectors = Connectors(load)
     board = FreshnessBoard(asyncio.get_running_loop().time)
     intake = Intake(orders, folded.append, hold_s=hold_s)
-    positions = PositionBoard(stage.positions, Marks(load, connectors), lambda: None)
+    positions = PositionBoard(
+        stage.positions, Marks(MarketFeeds(own_sources(load, connectors))), lambda: None
+    )
     catch_up = CatchUp(
         orders,
         intake,
@@ -411,7 +415,9 @@ async def test_reading_is_paced_by_the_budget(floor: Floor, stage: Stage) -> Non
     await floor.cancel(2)
     account = await stage.accounts.get("acc-1")
     assert account is not None
-    positions = PositionBoard(stage.positions, Marks(registry.load, connectors), lambda: None)
+    positions = PositionBoard(
+        stage.positions, Marks(MarketFeeds(own_sources(registry.load, connectors))), lambda: None
+    )
     reading = CatchUp(
         stage.orders, intake, positions, stage.positions, connectors, Counting(BudgetRule())
     )

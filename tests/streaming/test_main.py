@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import aiohttp
 import pytest
 from websockets.asyncio.client import connect
 
@@ -72,6 +73,7 @@ async def running(home: Path, **environment: str) -> AsyncIterator[Running]:
                 "PERP_DEX_HOME": str(home),
                 "PERP_DEX_HEARTBEAT_FILE": str(home / "heartbeat.json"),
                 "STREAMING_PORT": "0",
+                "METRICS_PORT": "0",
                 "TEMPORAL_ADDRESS": "127.0.0.1:1",
                 "REDIS_URL": "redis://127.0.0.1:1/0",
                 **environment,
@@ -94,6 +96,7 @@ async def test_the_whole_process(stage: Stage, tmp_path: Path) -> None:
                 url = await run.endpoint()
                 await a_client_sees_orders_live(stage, floor, url, tmp_path)
                 await the_bus_answers_and_nudges(stage, floor, valkey)
+                await metrics_tell_of_it_and_of_nobody(run)
                 run.process.send_signal(signal.SIGTERM)
                 assert await asyncio.wait_for(run.process.wait(), 15) == 0, run.log.read_text()
             log = run.log.read_text()
@@ -125,6 +128,19 @@ async def a_client_sees_orders_live(stage: Stage, floor: Floor, url: str, home: 
                     break
         assert message["order"]["order_id"] == order_id(1)
         await until(filled_is(floor, 1, "1"))
+
+
+async def metrics_tell_of_it_and_of_nobody(run: Running) -> None:
+    lines = [json.loads(line) for line in run.log.read_text().splitlines()]
+    [url] = [line["metrics"] for line in lines if line["event"] == "streaming ready"]
+    async with aiohttp.ClientSession() as session, session.get(url) as answer:
+        assert answer.status == 200
+        text = await answer.text()
+    assert 'perp_dex_stream_deliveries_total{channel="orders"}' in text
+    assert "perp_dex_valkey_up 1.0" in text
+    assert "process_resident_memory_bytes" in text
+    for named in ("acc-1", "BTC", order_id(1)):
+        assert named not in text
 
 
 async def the_bus_answers_and_nudges(stage: Stage, floor: Floor, valkey: ValkeyProcess) -> None:

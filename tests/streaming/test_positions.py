@@ -21,8 +21,10 @@ from storage.opening import Storage
 from streaming.account_channels import PositionsChannel
 from streaming.connectors import Connectors
 from streaming.freshness import FreshnessBoard
+from streaming.market_feeds import STREAM, MarketFeeds
 from streaming.marks import Mark, MarketKey, Marks
 from streaming.positions import SAVE_EVERY_S, PositionBoard
+from streaming.venue_source import own_sources
 from tests.domain.test_positions import said
 from tests.storage.builders import a_fill
 from tests.streaming.floor import Floor
@@ -30,7 +32,7 @@ from tests.streaming.sockets import TOKEN, Served, ask, hear
 from tests.streaming.stage import Stage
 from tests.streaming.test_app import Workflows, floor, running_valkey, until, working
 from venues import registry
-from venues.connector import FeedState, TickerSeen
+from venues.connector import TickerSeen
 
 __all__ = ["floor"]
 
@@ -150,7 +152,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def marks() -> Marks:
-    return Marks(registry.load, Connectors(registry.load))
+    return Marks(MarketFeeds(own_sources(registry.load, Connectors(registry.load))))
 
 
 @pytest.fixture
@@ -184,7 +186,7 @@ def tick(marks: Marks, price: str, at: datetime, symbol: str = "BTC-PERP") -> No
         volume_24h=None,
         received_time=at,
     )
-    marks._take(("hyperliquid", Network.PAPER), TickerSeen(ticker=ticker))
+    marks._take(BTC.place, TickerSeen(ticker=ticker), STREAM)
 
 
 async def test_a_summary_that_says_nothing_new_is_written_now_and_then(
@@ -299,7 +301,7 @@ async def test_a_follower_far_behind_is_given_the_newest(
     assert json.loads(message)["positions"][0]["quantity"] == "2"
 
 
-async def test_listeners_hear_marks_and_the_feeds_state(marks: Marks, clock: Clock) -> None:
+async def test_listeners_hear_marks_of_what_is_wanted(marks: Marks, clock: Clock) -> None:
     told: list[tuple[MarketKey, Mark]] = []
     marks.listen(lambda key, mark: told.append((key, mark)))
     marks.want(BTC)
@@ -311,24 +313,20 @@ async def test_listeners_hear_marks_and_the_feeds_state(marks: Marks, clock: Clo
     assert marks.latest(BTC) is not None
     marks.release(BTC)
     assert marks.latest(BTC) is None
-    place = ("hyperliquid", Network.PAPER)
-    for live in (True, False):
-        event = FeedState(account_id=None, live=live, reason="", at=clock.now())
-        marks._take(place, event)
-        assert marks.is_live(*place) is live
 
 
 async def test_marks_come_from_the_venue_and_come_back(
-    floor: Floor, marks: Marks, caplog: pytest.LogCaptureFixture
+    floor: Floor, caplog: pytest.LogCaptureFixture
 ) -> None:
     connectors = Connectors(registry.load)
-    marks = Marks(registry.load, connectors)
-    task = asyncio.create_task(marks.run())
+    feeds = MarketFeeds(own_sources(registry.load, connectors))
+    marks = Marks(feeds)
+    task = asyncio.create_task(feeds.run())
     marks.want(BTC)
     marks.want(MarketKey("hyperliquid", Network.PAPER, "NONE-PERP"))
     await until(lambda: marks.latest(BTC) is not None)
     assert marks.is_live("hyperliquid", Network.PAPER)
-    assert "markets that the venue does not know" in caplog.text
+    assert "channels that the venue refuses" in caplog.text
     first = marks.latest(BTC)
     assert first is not None
     marks.want(MarketKey("hyperliquid", Network.PAPER, "ETH-PERP"))
@@ -339,4 +337,5 @@ async def test_marks_come_from_the_venue_and_come_back(
     await until(lambda: (marks.latest(BTC) or first).price == first.price + 7)
     task.cancel()
     await asyncio.wait([task])
+    await feeds.close()
     await connectors.close()

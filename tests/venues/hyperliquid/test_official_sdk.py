@@ -1,6 +1,7 @@
 """The official SDK as an independent client: it signs, parses and listens in its own way."""
 
 import asyncio
+import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -325,9 +326,13 @@ def listening(url: str) -> Iterator[tuple[Info, list[Any]]]:
     try:
         yield info, []
     finally:
-        info.disconnect_websocket()
         assert info.ws_manager is not None
+        # Closed while its thread waits for it, the socket would leave that thread waiting for ever.
+        info.ws_manager.ws.keep_running = False
+        if (connected := info.ws_manager.ws.sock) is not None:
+            connected.sock.shutdown(socket.SHUT_RDWR)
         info.ws_manager.join(TIMEOUT_S)
+        info.disconnect_websocket()
 
 
 def until(received: list[Any], wanted: set[str]) -> None:

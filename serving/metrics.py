@@ -1,0 +1,83 @@
+"""What the worker tells Prometheus: its activities, counted as they end.
+
+An interceptor of the workers; labels are the names of activities and how they ended.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+from temporalio import activity
+from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
+
+from domain.distributions import Distribution
+
+
+class ActivityMeter(Interceptor, Collector):
+    """Counts what all workers of this process do."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._under_way: Counter[str] = Counter()
+        self._ended: Counter[tuple[str, str]] = Counter()
+        self._took: defaultdict[str, Distribution] = defaultdict(Distribution)
+
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
+        """Stand before every activity."""
+        return _Measured(next, self)
+
+    async def measured(
+        self, name: str, work: ActivityInboundInterceptor, given: ExecuteActivityInput
+    ) -> Any:
+        """Do the activity; count it as done or failed, whatever it raises."""
+        began = self._clock()
+        self._under_way[name] += 1
+        how = "failed"
+        try:
+            answer = await work.execute_activity(given)
+            how = "done"
+            return answer
+        finally:
+            self._under_way[name] -= 1
+            self._ended[name, how] += 1
+            self._took[name].add(self._clock() - began)
+
+    def collect(self) -> Iterable[Metric]:
+        """Return everything as it is now."""
+        under_way = GaugeMetricFamily(
+            "perp_dex_activities_under_way", "Activities under way.", labels=("activity",)
+        )
+        for name, count in self._under_way.items():
+            under_way.add_metric((name,), count)
+        ended = CounterMetricFamily(
+            "perp_dex_activities",
+            "Activities by how they ended; what failed is tried again by its policy.",
+            labels=("activity", "outcome"),
+        )
+        for labels, count in self._ended.items():
+            ended.add_metric(labels, count)
+        took = HistogramMetricFamily(
+            "perp_dex_activity_seconds", "How long activities took.", labels=("activity",)
+        )
+        for name, distribution in self._took.items():
+            took.add_metric((name,), distribution.up_to(), distribution.total)
+        yield from (under_way, ended, took)
+
+
+class _Measured(ActivityInboundInterceptor):
+    def __init__(self, next: ActivityInboundInterceptor, meter: ActivityMeter) -> None:
+        super().__init__(next)
+        self._meter = meter
+
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:
+        return await self._meter.measured(activity.info().activity_type, self.next, input)
