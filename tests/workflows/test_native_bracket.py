@@ -21,6 +21,7 @@ from domain.positions import Protection
 from storage.protection import read_protections
 from tests.activities.floor import ACCOUNT_ID, MARKET, an_order, now, until
 from tests.workflows.bracketing import Desk
+from tests.workflows.halting import open_halting
 from tests.workflows.stage import Stage
 from venues.simulation.faults import FaultKind
 from venues.simulation.records import Order as VenueRecord
@@ -474,3 +475,19 @@ async def test_a_halted_account_denies_it(desk: NativeDesk) -> None:
     end = await desk.until_ended(BracketStatus.NOT_ENTERED)
     assert "a drill" in end.reason
     assert not desk.floor.at_venue()
+
+
+async def test_a_kill_switch_takes_all_of_it(
+    stage: Stage, desk: NativeDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await desk.native(an_order(**RESTING))
+    await desk.until_kept_by(ProtectedBy.VENUE)
+
+    async with open_halting(stage, monkeypatch) as halting:
+        begun = await halting.halt()
+        end = await halting.until_stage(begun)
+
+    assert end.accounts[0].still_open == ()
+    assert not [o for o in desk.floor.at_venue() if o.status.is_live]
+    await desk.until_ended(BracketStatus.NOT_ENTERED)
+    assert {order.status for order in (await desk.orders()).values()} == {OrderStatus.CANCELED}
