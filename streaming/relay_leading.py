@@ -91,9 +91,12 @@ class RelayLeader:
         events, self._waiting = list(self._waiting.values()), {}
         return self._numbered(events, is_snapshot=False)
 
-    def snapshot(self) -> Batch:
-        """Return everything that is known; what waits is part of it."""
-        self._waiting.clear()
+    def snapshot(self) -> list[Batch]:
+        """Return what waits, and after it everything that is known.
+
+        Who is in step passes over what a snapshot repeats, so that nothing may be in it alone.
+        """
+        batches = [self.batch()] if self._waiting else []
         events = [relayed_event(state, source) for source, state in self._states.items()]
         for channel, (event, source) in self._last.items():
             trades = self._trades.get(channel)
@@ -101,7 +104,7 @@ class RelayLeader:
                 events.append(relayed_event(event, source))
             else:
                 events.append(RelayedEvent(source=source, trades=tuple(trades), is_backlog=True))
-        return self._numbered(events, is_snapshot=True)
+        return [*batches, self._numbered(events, is_snapshot=True)]
 
     def _numbered(self, events: list[RelayedEvent], *, is_snapshot: bool) -> Batch:
         self._sequence += 1

@@ -262,10 +262,11 @@ class SharedSource:
             now = time.monotonic()
             is_snapshot = self._snapshot_due or now - snapshot_at > SNAPSHOT_EVERY_S
             self._snapshot_due = False
-            batch = leader.snapshot() if is_snapshot else leader.batch()
+            batches = leader.snapshot() if is_snapshot else [leader.batch()]
             snapshot_at = now if is_snapshot else snapshot_at
             try:
-                await self._relay.say(batch)
+                for batch in batches:
+                    await self._relay.say(batch)
             except Unavailable:
                 leader.broke()
                 self._snapshot_due = True
