@@ -36,7 +36,7 @@ from streaming.channels import ORDERS, Channel, OrdersChannel
 from streaming.conditions import ConditionSink, ConditionWatch
 from streaming.connectors import Connectors, LoadVenue
 from streaming.duties import Duty
-from streaming.feed_meters import FeedMeters
+from streaming.feed_meters import FeedMeters, MarketMeter
 from streaming.freshness import FreshnessBoard
 from streaming.handshake import Doors
 from streaming.ingest import Ingest
@@ -129,7 +129,12 @@ class StreamingApp:
             Lease(parts.bus, "conditions"), self.conditions.run, self.conditions.stop
         )
         self.books = Books(self.connectors)
-        orders = OrdersChannel(parts.orders, self.board, lambda: datetime.now(UTC))
+        orders = OrdersChannel(
+            parts.orders,
+            self.board,
+            lambda: datetime.now(UTC),
+            handed_on=self.meters.handed_on[ORDERS].add,
+        )
         channels: dict[str, Channel] = {
             orders.name: orders,
             POSITIONS: PositionsChannel(self.positions, self.board),
@@ -142,6 +147,7 @@ class StreamingApp:
             doors=Doors(channels=PATHS, hosts=parts.hosts, origins=parts.origins),
             limits=parts.limits,
         )
+        self.feeds.listen(MarketMeter(self.meters, lambda: datetime.now(UTC)).take)
         self._price_writer = LatestPriceWriter(parts.bus)
         self.prices = Prices(
             self.connectors, self.books, self._price_writer, writes=self._writes_prices

@@ -168,6 +168,9 @@ class Conversations:
         self._hub.send(session, encode(Ack(id=message.id, op="subscribe", accounts=names)))
         session.follows_all = session.follows_all or message.account_id is None
         for topic, account in new.items():
+            if message.account_id is None and topic in session.subscriptions:
+                # Followed before, perhaps from a sequence: it goes on where it is.
+                continue
             try:
                 await self._attach(session, topic, account, from_seq=message.from_seq)
             except Unavailable:

@@ -71,6 +71,7 @@ class Auth(msgspec.Struct, tag_field="op", tag="auth", forbid_unknown_fields=Tru
 class Subscribe(msgspec.Struct, tag_field="op", tag="subscribe", forbid_unknown_fields=True):
     """Follow one account, or all accounts of the principal, also those added later.
 
+    Asked for all, accounts that are followed already go on where they are.
     `from_seq` is the last sequence the client has of that account: it gets what came after.
     """
 

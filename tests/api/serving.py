@@ -277,6 +277,7 @@ async def serving(
     temporal_ui: str | None = UI_ORIGIN,
     ui_upstream: str | None = None,
     port: int = 0,
+    streaming: str | None = "ws://127.0.0.1:1",
     change: Callable[[FastAPI], Awaitable[None]] | None = None,
     **options: Any,
 ) -> AsyncIterator[Api]:
@@ -315,7 +316,7 @@ async def serving(
         sessions=OperatorSessions(authenticator.derived_key("operator session"), now),
         endpoints=Endpoints(
             api=url,
-            streaming="ws://127.0.0.1:1",
+            streaming=streaming,
             temporal_ui=f"{url}{UI_PATH}" if ui_upstream else temporal_ui,
             temporal_namespace="default",
         ),
