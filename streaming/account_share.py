@@ -12,9 +12,9 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 from bus.connection import Bus
+from bus.group_freshness import AccountFreshness, said_freshness, say_freshness
 from bus.lease_rules import Role
 from bus.leases import Lease
-from bus.shared_freshness import SharedFreshness, said_freshness, say_freshness
 from domain.accounts import Network
 from domain.errors import Unavailable
 from streaming.freshness import FreshnessBoard
@@ -105,7 +105,7 @@ class AccountShare:
             case Role.OWNER:
                 states = {one: self._board.of(one) for one in accounts}
                 said = {
-                    one: SharedFreshness(state.live, state.reason) for one, state in states.items()
+                    one: AccountFreshness(state.live, state.reason) for one, state in states.items()
                 }
                 await say_freshness(self._bus, *place, said)
             case Role.OTHER:
@@ -117,4 +117,4 @@ class AccountShare:
                     self._board.set(one, live=state.live, reason=state.reason)
 
 
-_NOBODY: Final = SharedFreshness(False, "no process says that it follows its feed")
+_NOBODY: Final = AccountFreshness(False, "no process says that it follows its feed")

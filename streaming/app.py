@@ -38,6 +38,7 @@ from streaming.connectors import Connectors, LoadVenue
 from streaming.duties import Duty
 from streaming.feed_meters import FeedMeters, MarketMeter
 from streaming.freshness import FreshnessBoard
+from streaming.group_source import GroupSources
 from streaming.handshake import Doors
 from streaming.ingest import Ingest
 from streaming.intake import Intake
@@ -47,7 +48,6 @@ from streaming.positions import PositionBoard
 from streaming.prices import Prices
 from streaming.protocol import Limits
 from streaming.server import StreamServer
-from streaming.shared_source import SharedSources
 from streaming.tokens import Authenticator
 from streaming.venue_source import own_sources
 
@@ -96,7 +96,7 @@ class StreamingApp:
         self.connectors = Connectors(parts.load)
         self.board = FreshnessBoard(time.monotonic, self._freshness_changed)
         own = parts.sources or own_sources(parts.load, self.connectors)
-        self.sources = SharedSources(parts.bus, own)
+        self.sources = GroupSources(parts.bus, own)
         self.feeds = MarketFeeds(self.sources.make)
         self.marks = Marks(self.feeds)
         self.positions = PositionBoard(parts.positions, self.marks, self._news)

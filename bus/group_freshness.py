@@ -21,7 +21,7 @@ LASTS_S: Final = 4
 _log = logging.getLogger(__name__)
 
 
-class SharedFreshness(msgspec.Struct, frozen=True, array_like=True):
+class AccountFreshness(msgspec.Struct, frozen=True, array_like=True):
     """One account's state, as its owner sees it."""
 
     live: bool
@@ -29,18 +29,18 @@ class SharedFreshness(msgspec.Struct, frozen=True, array_like=True):
 
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(dict[str, SharedFreshness])
+_decoder = msgspec.msgpack.Decoder(dict[str, AccountFreshness])
 
 
 async def say_freshness(
-    bus: Bus, venue: str, network: Network, accounts: Mapping[str, SharedFreshness]
+    bus: Bus, venue: str, network: Network, accounts: Mapping[str, AccountFreshness]
 ) -> None:
     """Write the state of a place's accounts. Raises `Unavailable`."""
     data = _encoder.encode(dict(accounts))
     await bus.call(lambda redis: redis.set(_key(venue, network), data, ex=LASTS_S))
 
 
-async def said_freshness(bus: Bus, venue: str, network: Network) -> dict[str, SharedFreshness]:
+async def said_freshness(bus: Bus, venue: str, network: Network) -> dict[str, AccountFreshness]:
     """Return what the owner said lately, nothing if it said nothing. Raises `Unavailable`."""
     data = await bus.call(lambda redis: redis.get(_key(venue, network)))
     if data is None:

@@ -15,10 +15,10 @@ from bus.connection import Bus
 from bus.lease_rules import Role
 from domain.accounts import Network
 from domain.errors import InvalidInput
-from streaming import shared_source
+from streaming import group_source
 from streaming.connectors import Connectors
+from streaming.group_source import GroupSources
 from streaming.market_feeds import MarketFeeds, Place
-from streaming.shared_source import SharedSources
 from streaming.venue_source import own_sources
 from tests.bus.valkey import ValkeyProcess, running_valkey
 from tests.streaming.floor import Floor, open_floor
@@ -46,7 +46,7 @@ class Process:
 
     bus: Bus
     feeds: MarketFeeds
-    sources: SharedSources
+    sources: GroupSources
     heard: list[MarketEvent] = field(default_factory=list)
 
     @property
@@ -62,7 +62,7 @@ class Process:
 async def process(valkey: ValkeyProcess) -> AsyncIterator[Process]:
     bus = Bus(valkey.url)
     connectors = Connectors(registry.load)
-    sources = SharedSources(bus, own_sources(registry.load, connectors))
+    sources = GroupSources(bus, own_sources(registry.load, connectors))
     feeds = MarketFeeds(sources.make)
     made = Process(bus, feeds, sources)
     feeds.listen(lambda place, event, source: made.heard.append(event))
@@ -220,7 +220,7 @@ async def test_an_owner_that_was_paused_stops_by_itself(floor: Floor) -> None:
 async def test_a_wish_nobody_answers_counts_as_taken(
     floor: Floor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shared_source, "ANSWER_S", 0.1)
+    monkeypatch.setattr(group_source, "ANSWER_S", 0.1)
     with running_valkey() as valkey:
         valkey.command(
             "SET", f"perp-dex:lease:market:hyperliquid:{Network.PAPER}", "dead", "EX", "2"

@@ -38,18 +38,18 @@ _ASK_AGAIN_S: Final = 0.25
 _log = logging.getLogger(__name__)
 
 
-class SharedSources:
+class GroupSources:
     """Makes the sources of a process; `make` is the factory that `MarketFeeds` is given."""
 
     def __init__(self, bus: Bus, own: SourceFactory) -> None:
         self._bus = bus
         self._own = own
         self._process = os.urandom(8).hex()
-        self._made: dict[Place, SharedSource] = {}
+        self._made: dict[Place, GroupSource] = {}
 
     def make(self, place: Place, deliver: Deliver) -> MarketSource:
         """Return the source of a place."""
-        source = self._made[place] = SharedSource(
+        source = self._made[place] = GroupSource(
             place, deliver, self._own, self._bus, self._process
         )
         return source
@@ -64,7 +64,7 @@ class SharedSources:
         return {place: source.role for place, source in self._made.items()}
 
 
-class SharedSource:
+class GroupSource:
     """Implements `MarketSource` for one place of a group of processes."""
 
     def __init__(
