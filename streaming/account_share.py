@@ -54,7 +54,7 @@ class AccountShare:
         lease = self._leases.get(place)
         return Role.UNDECIDED if lease is None else lease.role
 
-    def roles(self) -> dict[_Place, Role]:
+    def roles(self) -> Mapping[_Place, Role]:
         """Return what this process is to each place."""
         return {place: lease.role for place, lease in self._leases.items()}
 

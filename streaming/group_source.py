@@ -11,6 +11,7 @@ import asyncio
 import logging
 import os
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
@@ -19,6 +20,7 @@ from bus.connection import Bus, backoff_s
 from bus.lease_rules import Role
 from bus.leases import Lease
 from bus.market_relay import Batch, Refusal, RelayChannels, Wishes, batch_in
+from domain.accounts import Network
 from domain.errors import InvalidInput, Unavailable, VenueUnavailable
 from streaming.market_feeds import Deliver, MarketSource, Place, SourceFactory
 from streaming.racing import until_first
@@ -59,7 +61,7 @@ class GroupSources:
         source = self._made.get(place)
         return Role.UNDECIDED if source is None else source.role
 
-    def roles(self) -> dict[Place, Role]:
+    def roles(self) -> Mapping[tuple[str, Network], Role]:
         """Return what this process is to each place that it needs."""
         return {place: source.role for place, source in self._made.items()}
 

@@ -151,7 +151,7 @@ class Ingest:
         self._tasks.pop(place).cancel()
         for account_id in follower.accounts:
             self._catch_up.unfollow(account_id)
-            self._meters.of(*place, "private").went(account_id, live=False)
+            self._meters.of(*place, ACCOUNTS).went(account_id, live=False)
             self._board.set(account_id, live=False, reason="another process follows its feed")
 
     def _new_follower(self, place: _Place) -> Follower | None:
