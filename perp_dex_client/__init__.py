@@ -56,6 +56,7 @@ from perp_dex_client.models import (
     Market,
     Order,
     OrderPage,
+    Ticker,
 )
 from perp_dex_client.orders import OrderRequest
 from perp_dex_client.positions import (
@@ -162,6 +163,7 @@ __all__ = [
     "RiskScope",
     "ServiceBusy",
     "StateConflict",
+    "Ticker",
     "TickerNow",
     "UnknownObject",
     "Unreachable",

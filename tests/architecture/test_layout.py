@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from tests import together
 from tests.architecture.tree import ROOMS, ROOT, named, parsed, product_files, support_files
 
 FILE_LINES_MAX, FUNCTION_LINES_MAX = 500, 70
@@ -90,3 +91,13 @@ def test_every_room_is_packaged_measured_and_type_checked() -> None:
     assert set(wheel) == {*ROOMS, "worker.py"}
     assert set(project["coverage"]["run"]["source"]) == {*ROOMS, "worker"}
     assert set(project["mypy"]["files"]) == {*ROOMS, "worker.py"}
+
+
+def test_every_test_file_is_run_once_by_make_test() -> None:
+    """A room that is shared out among processes loses no file, and runs none twice."""
+    shared = [room for part in together.LONGEST for room in part if ":" in room]
+    for name in {room.partition(":")[0] for room in shared}:
+        shares = [together.paths_of(room) for room in shared if room.startswith(f"{name}:")]
+        given = sorted(path for share in shares for path in share)
+        there = sorted(named(path) for path in (ROOT / "tests" / name).rglob("test_*.py"))
+        assert given == there

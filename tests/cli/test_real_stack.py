@@ -95,6 +95,9 @@ def test_a_market_order_fills(stack: Stack) -> None:
 def test_an_order_rests_changes_and_is_canceled(stack: Stack) -> None:
     book = stack.json("market", "orderbook", "BTC-PERP", "--depth", "2")
     assert len(book["bids"]) == 2
+    ticker = stack.json("market", "ticker", "BTC-PERP")
+    assert ticker["best_bid"] < ticker["best_ask"]
+    assert ticker["mark_price"]
     placed = stack.json("trade", "buy", "BTC-PERP", "0.01", "--price", "30000", "--post-only")
     order_id = placed["order_id"]
     assert stack.json("trade", "modify", order_id, "--price", "31000")["price"] == "31000"
