@@ -111,6 +111,7 @@ class MarketTopics:
             message = MarketResync(
                 **named(state.name), reason=reason, interval=_interval(state.name)
             )
+            self._hub.counts.resyncs += 1
             self.attach(session, topic, [encode(message)])
 
     async def run(self) -> None:
