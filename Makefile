@@ -41,6 +41,7 @@ lint: $(STAMP)  ## style, types, arrows between rooms, settings documents
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python -m process.settings_docs --check
+	@$(BIN)/python -m streaming.asyncapi --check
 
 fmt: $(STAMP)  ## put imports and layout in order
 	@$(BIN)/ruff check --fix .

@@ -31,16 +31,16 @@ from streaming.catch_up import Cadence, CatchUp
 from streaming.channels import ORDERS, Channel, OrdersChannel
 from streaming.conditions import ConditionSink, ConditionWatch
 from streaming.connectors import Connectors, LoadVenue
-from streaming.conversation import MARKETS
 from streaming.feed_meters import FeedMeters, MarketMeter
 from streaming.freshness import FreshnessBoard
 from streaming.handshake import Doors
 from streaming.ingest import Ingest
 from streaming.intake import Intake
-from streaming.market_board import MarketBoard
+from streaming.market_board import MarketBoard, silences_of
 from streaming.market_feeds import MarketFeeds, SourceFactory
 from streaming.market_topics import MarketTopics
 from streaming.marks import Marks
+from streaming.paths import PATHS
 from streaming.positions import PositionBoard
 from streaming.prices import Prices
 from streaming.protocol import Limits
@@ -49,15 +49,6 @@ from streaming.tokens import Authenticator
 from streaming.venue_source import own_sources
 from venues import registry
 
-EVERYTHING: Final = "stream"
-#: The paths of the sockets: one channel each, all market channels, or all there are.
-PATHS: Final = {
-    "/ws/v1/orders": ORDERS,
-    "/ws/v1/positions": POSITIONS,
-    "/ws/v1/account": ACCOUNT,
-    "/ws/v1/markets": MARKETS,
-    "/ws/v1/stream": EVERYTHING,
-}
 RESTART_FIRST_S: Final = 0.5
 RESTART_MAX_S: Final = 30.0
 
@@ -101,7 +92,7 @@ class StreamingApp:
         self.connectors = Connectors(parts.load)
         self.board = FreshnessBoard(time.monotonic, self._freshness_changed)
         self.feeds = MarketFeeds(parts.sources or own_sources(parts.load, self.connectors))
-        self.market_board = MarketBoard(self.feeds)
+        self.market_board = MarketBoard(self.feeds, lambda venue: silences_of(parts.load(venue)))
         self.marks = Marks(self.feeds)
         self.positions = PositionBoard(parts.positions, self.marks, self._news)
         self.intake = Intake(parts.orders, self._folded)

@@ -76,6 +76,9 @@ class Capabilities:
     `closes_below_minimum`: a reduce-only order that closes a whole position is taken although its
     value is below the market's minimum.
 
+    `market_silence_max_s`: for public channels that the venue sends regularly, the silence on a
+    live connection, in seconds, that means something is wrong.
+
     `feed_credential`: the private feed needs a secret, which the worker makes from the trading
     key (`FeedCredentialMinter`) and the feed takes (`CredentialedFeed`).
 
@@ -94,6 +97,7 @@ class Capabilities:
     nonce_rule: NonceRule
     closes_below_minimum: bool = False
     feed_credential: bool = False
+    market_silence_max_s: tuple[tuple[MarketChannelKind, float], ...] = ()
     joint_exits: bool = False
 
 

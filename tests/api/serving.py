@@ -287,8 +287,7 @@ async def serving(
     closes, brackets = ScriptedCloses(storage), ScriptedBrackets(storage)
     conditions, reader = ScriptedConditions(storage), ScriptedReader(storage)
     rotations, leverages = ScriptedRotations(storage), ScriptedLeverages()
-    halt_desk = ScriptedHalts()
-    reconcile_desk = ScriptedReconciliations(storage)
+    halt_desk, reconcile_desk = ScriptedHalts(), ScriptedReconciliations(storage)
     books, prices, sealed = Books(), Prices(), Sealed()
     listener = listen("127.0.0.1", port)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
