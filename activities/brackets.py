@@ -13,8 +13,7 @@ from activities.access import CommandParts
 from activities.bracket_contracts import BracketTask
 from activities.closing import find_position
 from domain.bracket_store import BracketStore
-from domain.brackets import BracketPlan, BracketSight, BracketState, OrderNews
-from domain.orders import Order
+from domain.brackets import BracketPlan, BracketSight, BracketState, news_of
 from venues.connector import Connector
 
 
@@ -54,7 +53,7 @@ class BracketActivities:
         return BracketSight(
             at=self._now(),
             instrument=await connector.instrument(plan.entry.symbol),
-            orders=tuple(_news(order) for order in orders),
+            orders=tuple(news_of(order) for order in orders),
             held=held,
         )
 
@@ -65,14 +64,3 @@ class BracketActivities:
         if position is None or position.side is not plan.position_side:
             return Decimal(0)
         return position.quantity
-
-
-def _news(order: Order) -> OrderNews:
-    return OrderNews(
-        order_id=order.order_id,
-        status=order.status,
-        outcome=order.outcome,
-        filled_quantity=order.filled_quantity,
-        average_price=order.average_price,
-        reason=order.reason,
-    )

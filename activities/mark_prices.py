@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import TypeVar
 
 from domain.accounts import Network
 from domain.errors import MarkPriceNeeded, VenueUnavailable
 from domain.ledger import CommandDraft, CommandSlot, Reservation
 from domain.ports import IntentLedger
 from venues.connector import Connector
+
+T = TypeVar("T")
 
 FRESH = timedelta(seconds=5)
 """How long marks are kept. All of a venue's cost much of its rate budget (Hyperliquid: a 60th)."""
@@ -76,12 +79,24 @@ async def reserve_measured(
     Raises what `IntentLedger.reserve` raises, and:
         VenueUnavailable, VenueRefused: a limit needs the mark price, and the venue does not say.
     """
+    return await measured(
+        marks,
+        connector,
+        draft,
+        lambda measured_draft: ledger.reserve(
+            measured_draft, spell_client_order_id=spell_client_order_id, compose=compose
+        ),
+    )
+
+
+async def measured(
+    marks: MarkPrices,
+    connector: Connector,
+    draft: CommandDraft,
+    reserve: Callable[[CommandDraft], Awaitable[T]],
+) -> T:
+    """Reserve by `reserve`, again with the market's mark price where a limit needs that."""
     try:
-        return await ledger.reserve(
-            draft, spell_client_order_id=spell_client_order_id, compose=compose
-        )
+        return await reserve(draft)
     except MarkPriceNeeded:
-        measured = replace(draft, mark_price=await marks.of(connector, draft.symbol))
-        return await ledger.reserve(
-            measured, spell_client_order_id=spell_client_order_id, compose=compose
-        )
+        return await reserve(replace(draft, mark_price=await marks.of(connector, draft.symbol)))

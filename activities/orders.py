@@ -28,7 +28,8 @@ from activities.contracts import (
 from activities.emergency_journal import EmergencyCommands
 from activities.final_state import final_state
 from activities.mark_prices import MarkPrices, reserve_measured
-from domain.accounts import Network, TradingAccess
+from activities.placements import placement
+from domain.accounts import TradingAccess
 from domain.commands import CancelOrder, CommandKind, PlaceOrder
 from domain.errors import (
     Conflict,
@@ -83,7 +84,14 @@ class OrderActivities:
         try:
             access, is_away = await self._access_or_last(order.account_id, emergency)
             connector = await self._connectors.connector(order.venue, access.account.network)
-            command = await self._placement(connector, task, access.account.network)
+            command = await placement(
+                self._connectors,
+                connector,
+                access.account.network,
+                order,
+                quantity=task.quantity,
+                price=task.price,
+            )
             composer = await connector.compose(command)
         except (InvalidInput, NotFound, RiskRefused) as error:
             return await self._denied(task, error)
@@ -166,34 +174,6 @@ class OrderActivities:
             if waits or isinstance(error, VenueUnavailable):
                 raise
             return None
-
-    async def _placement(
-        self, connector: Connector, task: PlaceTask, network: Network
-    ) -> PlaceOrder:
-        order = task.order
-        refusal = self._connectors.clock_refusal(order.venue, network)
-        if refusal is not None and not order.reduce_only:
-            raise RiskRefused(refusal)
-        price = task.price
-        if price is None and order.trigger_price is not None:
-            # Bounded from where it triggers: the present price may be far from there.
-            instrument = await connector.instrument(order.symbol)
-            price = instrument.worst_price(order.side, order.trigger_price, order.max_slippage_bps)
-        elif price is None:
-            price = await connector.price_bound(order.symbol, order.side, order.max_slippage_bps)
-        return PlaceOrder(
-            symbol=order.symbol,
-            side=order.side,
-            order_type=order.order_type,
-            quantity=task.quantity,
-            price=price,
-            time_in_force=order.time_in_force,
-            post_only=order.post_only,
-            reduce_only=order.reduce_only,
-            trigger_price=order.trigger_price,
-            trigger_type=order.trigger_type,
-            position_bound=order.position_bound,
-        )
 
     async def _denied(self, task: PlaceTask, error: Exception) -> CommandResult:
         """Keep a denied order, unless bytes of it may be out already."""
@@ -305,7 +285,9 @@ class OrderActivities:
         event = self._event(task.order.order_id, EventKind.CLOSED, f"{task.verdict}: {task.reason}")
         closed = with_closure(replace(task.order, concern=Concern.NONE), closure)
         if adoption is None:
-            return Adoption(order=await self._orders.add(closed, event))
+            kept = await self._orders.add(closed, event)
+            # Meanwhile its bracket may have placed it: then it is not closed, and taken over.
+            return Adoption(order=kept) if kept.is_terminal else await self.adopt(_task(kept))
         order = await self._orders.amend(
             task.order.order_id,
             lambda stored: with_closure(replace(stored, concern=Concern.NONE), closure),
@@ -395,6 +377,10 @@ class OrderActivities:
 
     def _event(self, order_id: str, kind: EventKind, text: str) -> TimelineEvent:
         return TimelineEvent(order_id=order_id, kind=kind, text=text, at=self._now())
+
+
+def _task(order: Order) -> OrderTask:
+    return OrderTask(order_id=order.order_id)
 
 
 def _key(task: PlaceTask) -> CommandKey:

@@ -38,6 +38,8 @@ LOOK_FOR_S = 8.0
 LOOK_EVERY_S = 0.25
 CLOCK_OVERLAP = timedelta(seconds=10)
 NOOPS_PER_PLACEMENT = 100
+UNDER_WAY = timedelta(seconds=2)
+"""So long after its last moment to be sent a command may wait for its answer."""
 FILLS = "fills"
 NONCE_SPENT = "nonce_spent"
 """The nonce is used, by the placement or by an earlier copy of the noop itself."""
@@ -107,13 +109,16 @@ class ResolutionActivities:
 
         A noop is itself a command with a row. One whose answer was lost is sent again as the same
         bytes while the venue may admit them, then anew: with that nonce nothing but one of these
-        actions can ever be admitted.
+        actions can ever be admitted. Placements of one request share its nonce, and its noops.
         """
-        noops = [r for r in await self._ledger.of_order(row.key.order_id) if _burns(r, row)]
+        signed_for = row.carried_by or row.key.order_id
+        noops = [r for r in await self._ledger.of_order(signed_for) if _burns(r, row)]
         for noop in noops:
             if noop.is_decided and not _is_stale(noop.outcome):
                 return noop.outcome
         newest = noops[-1] if noops else None
+        if newest is not None and self._is_under_way(newest):
+            return None
         if newest is not None and not newest.is_decided and self._admissible(newest):
             result = _as_copy(await connector.resend(newest, access))
             return await self._note_noop(newest.key, result)
@@ -127,6 +132,13 @@ class ResolutionActivities:
         result = await connector.send(reservation.row, access)
         return await self._note_noop(reservation.row.key, result)
 
+    def _is_under_way(self, noop: CommandRow) -> bool:
+        """Tell whether another order of the same request may be sending this noop right now.
+
+        A copy of it would be told that the nonce is used, and could not tell by what.
+        """
+        return noop.outcome is None and self._now() < noop.send_by + UNDER_WAY
+
     def _admissible(self, row: CommandRow) -> bool:
         return row.admitted_until is None or self._now() < row.admitted_until
 
@@ -138,7 +150,7 @@ class ResolutionActivities:
     def _noop_draft(self, connector: Connector, row: CommandRow, number: int) -> CommandDraft:
         return CommandDraft(
             key=CommandKey(
-                order_id=row.key.order_id,
+                order_id=row.carried_by or row.key.order_id,
                 command=CommandKind.NOOP,
                 revision=row.target_revision * NOOPS_PER_PLACEMENT + number,
             ),

@@ -111,6 +111,11 @@ class PlaceOrderBody(Body):
         OnFailure.CLOSE,
         description="When the venue keeps no protective order: close at market, or alert only.",
     )
+    native: Flag = Field(
+        False,
+        description="Have the exits leave in the entry's own request, so that the exchange keeps "
+        "them whatever becomes of us.",
+    )
     dry_run: Flag = Field(False, description="Check and show only; nothing is sent.")
 
     @property
@@ -157,6 +162,7 @@ class PlaceOrderBody(Body):
             meant[name] = None if rule is None else rule.spelled
         if self.is_bracket:
             meant["on_protection_failure"] = self.on_protection_failure.value
+        meant["native"] = self.native or None
         # What was not asked is left out, so that later fields do not change old fingerprints.
         present = {name: value for name, value in meant.items() if value is not None}
         return fingerprint(json.dumps(present, sort_keys=True, separators=(",", ":")))
@@ -189,7 +195,26 @@ class PlaceOrderBody(Body):
             raise refused("what only shrinks a position needs no exits", field="reduce_only")
         if self.post_only and (kind is not OrderType.LIMIT or lifetime is not TimeInForce.GTC):
             raise refused("only a LIMIT order with time_in_force GTC can be", field="post_only")
+        if self.native:
+            self._suits_native()
         return self
+
+    def _suits_native(self) -> None:
+        if not self.is_bracket:
+            raise refused("expected with take_profit or stop_loss", field="native")
+        if self.kind.is_trigger:
+            raise refused(
+                f"the exchange takes no exits along with a {self.kind} entry: expected LIMIT or "
+                "MARKET, or no native",
+                field="native",
+            )
+        rules = (self.take_profit, self.stop_loss)
+        if self.price is None and any(rule is not None and rule.percent for rule in rules):
+            raise refused(
+                "exits that leave with a MARKET entry need prices: a percentage is one of the "
+                "entry's price, which is not known yet",
+                field="native",
+            )
 
 
 class BatchBody(Body):

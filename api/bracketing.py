@@ -65,11 +65,12 @@ def _check_side(body: PlaceOrderBody, name: str, rule: ExitBody, direction: int)
 def plan_of(body: PlaceOrderBody, order: Order) -> BracketPlan:
     """Return the bracket that an order with exits asks for."""
     return BracketPlan(
-        entry=replace(order, parent_id=order.order_id),
+        entry=replace(order, parent_id=order.order_id, joint=body.native),
         take_profit=None if body.take_profit is None else body.take_profit.meant,
         stop_loss=None if body.stop_loss is None else body.stop_loss.meant,
         on_failure=body.on_protection_failure,
         max_slippage_bps=body.max_slippage_bps,
+        native=body.native,
     )
 
 

@@ -15,7 +15,7 @@ from api.problems import Problem
 from api.strict_json import StrictRoute
 from api.views import OrderView, View, moment, order_view
 from domain.bracket_store import BracketFilter
-from domain.brackets import BracketState, ExitRule
+from domain.brackets import BracketState, ExitRule, news_of, with_news
 from domain.errors import Conflict, InvalidInput, NotFound
 from domain.identifiers import check_order_id, request_id_for
 from domain.numbers import plain
@@ -43,6 +43,7 @@ class LegView(View):
     trigger_price: str | None
     filled_quantity: str
     status: str
+    native: bool
 
 
 class BracketView(View):
@@ -64,6 +65,8 @@ class BracketView(View):
     take_profit: ExitView | None
     stop_loss: ExitView | None
     on_protection_failure: str
+    native: bool
+    protected_by: Literal["venue", "workflow"] | None
     exits: list[LegView]
     last_answer: str | None
     ended_at: str | None
@@ -184,6 +187,7 @@ async def _view(context: Context, state: BracketState) -> BracketView:
     entry = known.get(plan.bracket_id, plan.entry)
     exited = sum((known[leg].filled_quantity for leg in ids[1:] if leg in known), state.exited * 0)
     label = await context.label_of(entry.account_id)
+    protector = with_news(state, map(news_of, orders)).protected_by
     workflow_id = f"bracket-{plan.bracket_id}"
     return BracketView(
         bracket_id=plan.bracket_id,
@@ -202,6 +206,8 @@ async def _view(context: Context, state: BracketState) -> BracketView:
         take_profit=_exit(plan.take_profit),
         stop_loss=_exit(plan.stop_loss),
         on_protection_failure=plan.on_failure.value,
+        native=plan.native,
+        protected_by=None if protector is None else protector.value,
         exits=_legs(state, known),
         last_answer=state.last_answer or None,
         ended_at=None if state.ended_at is None else moment(state.ended_at),
@@ -222,6 +228,7 @@ def _legs(state: BracketState, known: dict[str, Order]) -> list[LegView]:
                 trigger_price=None if leg.trigger_price is None else plain(leg.trigger_price),
                 filled_quantity="0" if order is None else plain(order.filled_quantity),
                 status="PENDING" if order is None else order.status.value,
+                native=leg.joint,
             )
         )
     return views

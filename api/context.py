@@ -22,7 +22,15 @@ from api.bracket_ports import BracketDesk
 from api.close_ports import CloseDesk
 from api.condition_ports import ConditionDesk
 from api.halt_ports import HaltDesk
-from api.ports import BookSource, OrderDesk, PayloadCodec, Probe, Sealer
+from api.ports import (
+    BookSource,
+    LatestPriceSource,
+    OrderDesk,
+    PayloadCodec,
+    PriceSource,
+    Probe,
+    Sealer,
+)
 from api.position_ports import AccountReader
 from api.problems import ProblemError, invalid_parameter
 from api.reconciliation_ports import ReconcileDesk
@@ -56,6 +64,10 @@ _log = structlog.get_logger("api")
 T = TypeVar("T")
 
 
+#: The WebSockets of the streaming process, as docs/asyncapi.json has them.
+SOCKETS: Final = ("orders", "positions", "account", "markets", "stream")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoints:
     """Where the parts of this installation are reached, for clients; None where there is none."""
@@ -65,6 +77,14 @@ class Endpoints:
     temporal_ui: str | None
     temporal_namespace: str
     simulator: str | None = None
+
+    @property
+    def sockets(self) -> dict[str, str]:
+        """The addresses of the WebSockets by what they carry; `stream` carries everything."""
+        if self.streaming is None:
+            return {}
+        base = self.streaming.rstrip("/")
+        return {name: f"{base}/ws/v1/{name}" for name in SOCKETS}
 
     def workflow_url(self, workflow_id: str) -> str | None:
         """Return the address of a workflow in the operator's interface."""
@@ -115,6 +135,8 @@ class ApiParts:
     reconciliation_gate: ReconciliationGate
     reconcile_desk: ReconcileDesk
     books: BookSource
+    prices: PriceSource
+    latest_prices: LatestPriceSource
     codec: PayloadCodec
     sealer: Sealer
     authenticator: Authenticator
@@ -125,6 +147,7 @@ class ApiParts:
     origins: frozenset[str]
     now: Callable[[], datetime]
     probes: Mapping[str, Probe]
+    page_origins: frozenset[str] = frozenset()
     limits: Limits = field(default_factory=Limits)
     #: A client of Temporal's web UI, where this API serves it to operators.
     temporal_ui: httpx2.AsyncClient | None = None

@@ -25,6 +25,7 @@ from api.serving import listen, server_for
 from api.settings import ApiSettings
 from api.temporal_ui import ui_client
 from bus.connection import Bus
+from bus.latest_prices import LatestPrices
 from bus.market_requests import MarketRequests
 from domain.errors import PerpDexError, Unavailable
 from process.death import protect_memory
@@ -124,12 +125,10 @@ async def compose(
     bus = Bus(settings.redis_url, ca_file=settings.redis_ca_file)
     stack.push_async_callback(bus.close)
     client = await connect(
-        settings.temporal_address,
-        settings.temporal_namespace,
-        keys,
-        refused=lambda reason: log.error("payload_refused", reason=reason),
+        settings.temporal_address, settings.temporal_namespace, keys, refused=_payload_refused
     )
     desk = OrderWorkflows(client)
+    requests = MarketRequests(bus)
     ui = None if settings.temporal_ui_upstream is None else ui_client(settings.temporal_ui_upstream)
     if ui is not None:
         stack.push_async_callback(ui.aclose)
@@ -163,7 +162,9 @@ async def compose(
         reconciliations=storage.reconciliations,
         reconciliation_gate=storage.reconciliations,
         reconcile_desk=ReconcileWorkflows(client),
-        books=MarketRequests(bus),
+        books=requests,
+        prices=requests,
+        latest_prices=LatestPrices(bus),
         codec=CodecService(keys),
         sealer=WorkerSealer(secrets),
         authenticator=authenticator,
@@ -172,10 +173,15 @@ async def compose(
         venues=settings.venues,
         hosts=settings.hosts,
         origins=frozenset(str(origin) for origin in origins),
+        page_origins=settings.page_origins,
         now=_now,
         probes={"storage": _storage_probe(storage), "temporal": _temporal_probe(desk)},
         temporal_ui=ui,
     )
+
+
+def _payload_refused(reason: str) -> None:
+    log.error("payload_refused", reason=reason)
 
 
 def _key_trouble(error: SealingError) -> None:
@@ -189,7 +195,7 @@ def _endpoints(settings: ApiSettings, listener: socket.socket) -> Endpoints:
     api = settings.api_url or f"http://{reachable}:{port}"
     return Endpoints(
         api=api,
-        streaming=f"ws://{streaming}:{settings.streaming_port}",
+        streaming=settings.streaming_url or f"ws://{streaming}:{settings.streaming_port}",
         temporal_ui=api + UI_PATH if settings.temporal_ui_upstream else settings.temporal_ui_url,
         temporal_namespace=settings.temporal_namespace,
         simulator=settings.hyperliquid_paper_url,

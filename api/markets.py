@@ -1,9 +1,10 @@
-"""The routes of markets: what can be traded, from what workers have seen, and present books."""
+"""The routes of markets: what can be traded, from what workers have seen; books and prices."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Final
+from collections.abc import Awaitable
+from typing import Annotated, Final, TypeVar
 
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
@@ -11,14 +12,24 @@ from fastapi.responses import JSONResponse
 from api.context import Caller, Context, Ctx, bounded
 from api.problems import ProblemError, invalid_parameter, unavailable
 from api.strict_json import StrictRoute
-from api.views import BookView, MarketsView, MarketView, book_view, market_view
+from api.views import (
+    BookView,
+    MarketsView,
+    MarketView,
+    TickerView,
+    book_view,
+    market_view,
+    ticker_view,
+)
 from domain.accounts import Network
 from domain.errors import InvalidInput, NotFound
 from domain.instruments import Instrument
 from domain.principals import Action, Principal
 
 DEPTH_MAX: Final = 100
-_BOOK_WITHIN_S: Final = 2.5
+_ANSWER_WITHIN_S: Final = 2.5
+
+T = TypeVar("T")
 
 router = APIRouter(prefix="/api/v1/markets", tags=["markets"], route_class=StrictRoute)
 
@@ -63,18 +74,35 @@ async def get_book(
     """Read a market's present book; 503 when nobody who follows the venue answers in 2 s."""
     levels = bounded("depth", depth, default=20, least=1, greatest=DEPTH_MAX)
     instrument, where = await _instrument(context, caller, symbol, venue, network)
+    asked = context.parts.books.request_book(instrument.venue, where, instrument.symbol, levels)
+    book = await _in_time(asked, f"no book of {instrument.instrument_id}")
+    return JSONResponse(book_view(book, where.value).json_ready())
+
+
+@router.get("/{symbol}/ticker", operation_id="get_ticker", response_model=TickerView)
+async def get_ticker(
+    symbol: str, context: Ctx, caller: Caller, venue: Venue = None, network: Net = None
+) -> JSONResponse:
+    """Read a market's present prices, at most 3 s old; 503 when nobody knows them."""
+    instrument, where = await _instrument(context, caller, symbol, venue, network)
+    market = (instrument.venue, where, instrument.symbol)
+    price = await context.parts.latest_prices.read(*market)
+    # One that is not whole is of a market of which only the ticker, or only the book, is followed.
+    if price is None or not price.is_whole or not price.is_fresh(context.parts.now()):
+        asked = context.parts.prices.request_price(*market)
+        price = await _in_time(asked, f"no prices of {instrument.instrument_id}")
+    return JSONResponse(ticker_view(price, context.parts.now()).json_ready())
+
+
+async def _in_time(asked: Awaitable[T], what: str) -> T:
+    """Wait for an answer of who follows the venue; what it refuses is a wrong parameter."""
     try:
-        async with asyncio.timeout(_BOOK_WITHIN_S):
-            book = await context.parts.books.request_book(
-                instrument.venue, where, instrument.symbol, levels
-            )
+        async with asyncio.timeout(_ANSWER_WITHIN_S):
+            return await asked
     except TimeoutError:
-        raise ProblemError(
-            unavailable(f"no book of {instrument.instrument_id} came in {_BOOK_WITHIN_S:g} s")
-        ) from None
+        raise ProblemError(unavailable(f"{what} came in {_ANSWER_WITHIN_S:g} s")) from None
     except InvalidInput as error:
         raise ProblemError(invalid_parameter(error.field, error.message)) from None
-    return JSONResponse(book_view(book, where.value).json_ready())
 
 
 async def _instrument(

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any, Literal, Protocol
 
 from domain.accounts import Account, Network
+from domain.latest_prices import LatestPrice
 from domain.market_data import OrderBook
 from domain.orders import Order
 
@@ -112,6 +113,22 @@ class BookSource(Protocol):
         self, venue: str, network: Network, symbol: str, depth: int
     ) -> OrderBook:
         """Return the book, or raise `Unavailable`."""
+        ...
+
+
+class PriceSource(Protocol):
+    """Present prices, from whoever follows the venue."""
+
+    async def request_price(self, venue: str, network: Network, symbol: str) -> LatestPrice:
+        """Return the prices, or raise `Unavailable`."""
+        ...
+
+
+class LatestPriceSource(Protocol):
+    """Prices that somebody wrote lately."""
+
+    async def read(self, venue: str, network: Network, symbol: str) -> LatestPrice | None:
+        """Return the newest price of a market, however old, or None."""
         ...
 
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from domain.accounts import Account
 from domain.fills import Fill
 from domain.instruments import Instrument
+from domain.latest_prices import LatestPrice
 from domain.market_data import BookLevel, OrderBook
 from domain.numbers import plain
 from domain.orders import Order
@@ -212,6 +213,23 @@ class BookView(View):
     received_time: str
 
 
+class TickerView(View):
+    """A market's present prices, how they came, and how old they are."""
+
+    venue: str
+    symbol: str
+    network: str
+    mark_price: str | None
+    index_price: str | None
+    mid_price: str | None
+    best_bid: str | None
+    best_ask: str | None
+    event_time: str | None
+    received_time: str
+    age_ms: int
+    source: str
+
+
 def moment(at: datetime) -> str:
     """Return a time as RFC 3339 in UTC."""
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
@@ -333,6 +351,24 @@ def book_view(book: OrderBook, network: str) -> BookView:
         mid_price=_plain(book.mid_price),
         event_time=moment(book.event_time),
         received_time=moment(book.received_time),
+    )
+
+
+def ticker_view(price: LatestPrice, now: datetime) -> TickerView:
+    """Return the view of a market's prices."""
+    return TickerView(
+        venue=price.venue,
+        symbol=price.symbol,
+        network=price.network.value,
+        mark_price=_plain(price.mark_price),
+        index_price=_plain(price.index_price),
+        mid_price=_plain(price.mid_price),
+        best_bid=_plain(price.best_bid),
+        best_ask=_plain(price.best_ask),
+        event_time=None if price.event_time is None else moment(price.event_time),
+        received_time=moment(price.received_time),
+        age_ms=round(price.age_s(now) * 1000),
+        source=price.source,
     )
 
 

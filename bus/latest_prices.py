@@ -10,7 +10,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Final
 
 import msgspec
@@ -19,6 +18,7 @@ from redis.asyncio import Redis
 from bus.connection import Bus, as_bytes, backoff_s
 from domain.accounts import Network
 from domain.errors import Unavailable
+from domain.latest_prices import LatestPrice
 
 KEY: Final = "perp-dex:price:"
 EXPIRES_S: Final = 60
@@ -29,30 +29,6 @@ MARKETS_MAX: Final = 10_000
 AHEAD_MAX_S: Final = 5.0
 
 _log = logging.getLogger(__name__)
-
-
-class LatestPrice(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of one market. `received_time` is when its newest part came from the venue.
-
-    `event_time` is the venue's clock where it says it; `source` tells how it came ("stream",
-    "poll"). None where the venue does not say.
-    """
-
-    venue: str
-    network: Network
-    symbol: str
-    mark_price: Decimal | None = None
-    index_price: Decimal | None = None
-    mid_price: Decimal | None = None
-    best_bid: Decimal | None = None
-    best_ask: Decimal | None = None
-    event_time: datetime | None = None
-    received_time: datetime
-    source: str
-
-    def age_s(self, now: datetime) -> float:
-        """Return how long ago it was received, in seconds; never below zero."""
-        return max((now - self.received_time).total_seconds(), 0.0)
 
 
 _encoder = msgspec.msgpack.Encoder()

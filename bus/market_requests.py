@@ -1,4 +1,4 @@
-"""Ask for an order book across processes: who has no venue asks, who has one answers.
+"""Ask for books and prices across processes: who has no venue asks, who has one answers.
 
 Requests and replies are short-lived Valkey lists: a request nobody takes in time is dropped, a
 reply nobody awaits expires. Knows no venue; the answer comes from a function given in.
@@ -19,6 +19,7 @@ from redis.asyncio import Redis
 from bus.connection import Bus, as_bytes, backoff_s
 from domain.accounts import Network
 from domain.errors import InvalidInput, PerpDexError, Unavailable, VenueRefused, VenueUnavailable
+from domain.latest_prices import LatestPrice
 from domain.market_data import OrderBook
 
 REQUESTS_KEY: Final = "perp-dex:book-requests"
@@ -34,7 +35,7 @@ _TAKE_TIMEOUT_S: Final = 0.5
 _log = logging.getLogger(__name__)
 
 
-class BookRequest(msgspec.Struct, frozen=True, kw_only=True):
+class BookRequest(msgspec.Struct, frozen=True, kw_only=True, tag="book"):
     """One request. `until_ms` is the wall clock after which nobody waits for the answer."""
 
     request_id: str
@@ -45,20 +46,34 @@ class BookRequest(msgspec.Struct, frozen=True, kw_only=True):
     until_ms: int
 
 
-class BookReply(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer: a book, or an error of `domain.errors` by its code."""
+class PriceRequest(msgspec.Struct, frozen=True, kw_only=True, tag="price"):
+    """A request for a market's present prices. `until_ms` as in `BookRequest`."""
+
+    request_id: str
+    venue: str
+    network: Network
+    symbol: str
+    until_ms: int
+
+
+class MarketReply(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer: what was asked for, or an error of `domain.errors` by its code."""
 
     book: OrderBook | None = None
+    price: LatestPrice | None = None
     code: str | None = None
     field: str | None = None
     message: str = ""
 
 
 _encoder = msgspec.msgpack.Encoder()
-_request_decoder = msgspec.msgpack.Decoder(BookRequest)
-_reply_decoder = msgspec.msgpack.Decoder(BookReply)
+_request_decoder: msgspec.msgpack.Decoder[BookRequest | PriceRequest] = msgspec.msgpack.Decoder(
+    BookRequest | PriceRequest
+)
+_reply_decoder = msgspec.msgpack.Decoder(MarketReply)
 
 Answer = Callable[[BookRequest], Awaitable[OrderBook]]
+PriceAnswer = Callable[[PriceRequest], Awaitable[LatestPrice]]
 
 
 class MarketRequests:
@@ -81,43 +96,75 @@ class MarketRequests:
             Unavailable: Valkey or the streaming process does not answer in time.
         """
         _check_depth(depth)
-        if self._waiting >= WAITING_MAX:
-            raise Unavailable(f"expected fewer than {WAITING_MAX} book requests at once; try again")
-        self._waiting += 1
-        try:
-            async with asyncio.timeout(self._deadline_s):
-                return await self._ask(venue, network, symbol, depth)
-        except TimeoutError:
-            raise Unavailable(
-                f"expected a book of {venue}:{symbol} within {self._deadline_s:g} s, found none; "
-                "check that the streaming process runs"
-            ) from None
-        finally:
-            self._waiting -= 1
-
-    async def _ask(self, venue: str, network: Network, symbol: str, depth: int) -> OrderBook:
         request = BookRequest(
             request_id=uuid.uuid4().hex,
             venue=venue,
             network=network,
             symbol=symbol,
             depth=depth,
-            until_ms=_now_ms() + int(self._deadline_s * 1000),
+            until_ms=self._until_ms(),
         )
+        reply = await self._within_the_deadline(request, f"a book of {venue}:{symbol}")
+        if reply.book is None:
+            raise Unavailable("expected a book in the reply, found none")
+        return reply.book
+
+    async def request_price(self, venue: str, network: Network, symbol: str) -> LatestPrice:
+        """Return a market's present prices, about a second old at most.
+
+        Raises:
+            As `request_book`.
+        """
+        request = PriceRequest(
+            request_id=uuid.uuid4().hex,
+            venue=venue,
+            network=network,
+            symbol=symbol,
+            until_ms=self._until_ms(),
+        )
+        reply = await self._within_the_deadline(request, f"prices of {venue}:{symbol}")
+        if reply.price is None:
+            raise Unavailable("expected prices in the reply, found none")
+        return reply.price
+
+    def _until_ms(self) -> int:
+        return _now_ms() + int(self._deadline_s * 1000)
+
+    async def _within_the_deadline(
+        self, request: BookRequest | PriceRequest, wanted: str
+    ) -> MarketReply:
+        if self._waiting >= WAITING_MAX:
+            raise Unavailable(
+                f"expected fewer than {WAITING_MAX} market requests at once; try again"
+            )
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                return await self._ask(request)
+        except TimeoutError:
+            raise Unavailable(
+                f"expected {wanted} within {self._deadline_s:g} s, found none; "
+                "check that the streaming process runs"
+            ) from None
+        finally:
+            self._waiting -= 1
+
+    async def _ask(self, request: BookRequest | PriceRequest) -> MarketReply:
         await self._bus.call(lambda redis: _push_request(redis, _encoder.encode(request)))
         key = REPLY_KEY + request.request_id
         while True:
             taken = await self._bus.call(lambda redis: redis.blpop([key], timeout=_TAKE_TIMEOUT_S))
             if taken is not None:
-                return _book_in(as_bytes(taken[1]))
+                return _reply_in(as_bytes(taken[1]))
 
 
 class MarketAnswers:
-    """The answering side: takes requests and has `answer` find the book."""
+    """The answering side: takes requests and has `answer` find the book, `price` the prices."""
 
-    def __init__(self, bus: Bus, answer: Answer) -> None:
+    def __init__(self, bus: Bus, answer: Answer, price: PriceAnswer | None = None) -> None:
         self._bus = bus
         self._answer = answer
+        self._price = price
 
     async def run(self) -> None:
         """Answer until cancelled; with Valkey away, wait for it."""
@@ -146,7 +193,9 @@ class MarketAnswers:
         try:
             request = _request_decoder.decode(data)
         except msgspec.DecodeError as error:
-            _log.warning("expected a book request, found other bytes", extra={"error": str(error)})
+            _log.warning(
+                "expected a market request, found other bytes", extra={"error": str(error)}
+            )
             return
         remaining_s = (request.until_ms - _now_ms()) / 1000
         if remaining_s <= 0:
@@ -161,19 +210,23 @@ class MarketAnswers:
             # The asking side says so to its caller; the bus logs its own state.
             return
 
-    async def _reply_to(self, request: BookRequest) -> BookReply:
+    async def _reply_to(self, request: BookRequest | PriceRequest) -> MarketReply:
         try:
+            if isinstance(request, PriceRequest):
+                if self._price is None:
+                    raise Unavailable("expected a process that knows prices, found another")
+                return MarketReply(price=await self._price(request))
             _check_depth(request.depth)
-            return BookReply(book=await self._answer(request))
+            return MarketReply(book=await self._answer(request))
         except InvalidInput as error:
-            return BookReply(code=error.code, field=error.field, message=error.message)
+            return MarketReply(code=error.code, field=error.field, message=error.message)
         except PerpDexError as error:
-            return BookReply(code=error.code, message=str(error))
+            return MarketReply(code=error.code, message=str(error))
         except TimeoutError:
             raise
         except Exception:  # noqa: BLE001 - one bad answer must not end the process
-            _log.exception("a book request could not be answered")
-            return BookReply(code=Unavailable.code, message="the streaming process failed")
+            _log.exception("a market request could not be answered")
+            return MarketReply(code=Unavailable.code, message="the streaming process failed")
 
 
 async def _push_request(redis: Redis, data: bytes) -> None:
@@ -192,13 +245,13 @@ async def _push_reply(redis: Redis, key: str, data: bytes) -> None:
         await together.execute()
 
 
-def _book_in(data: bytes) -> OrderBook:
+def _reply_in(data: bytes) -> MarketReply:
     try:
         reply = _reply_decoder.decode(data)
     except msgspec.DecodeError as error:
-        raise Unavailable(f"expected a book in the reply, found other bytes: {error}") from error
-    if reply.book is not None:
-        return reply.book
+        raise Unavailable(f"expected a reply, found other bytes: {error}") from error
+    if reply.code is None:
+        return reply
     if reply.code == InvalidInput.code:
         raise InvalidInput(reply.field or "symbol", reply.message)
     if reply.code == VenueRefused.code:

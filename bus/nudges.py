@@ -82,7 +82,7 @@ class NudgePublisher:
         self._wake.set()
 
     async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._publish_forever(), name="nudge-publisher")
+        self._task = asyncio.create_task(self.run(), name="nudge-publisher")
         return self
 
     async def __aexit__(
@@ -96,7 +96,8 @@ class NudgePublisher:
             await asyncio.wait([self._task])
             self._task = None
 
-    async def _publish_forever(self) -> None:
+    async def run(self) -> None:
+        """Send until cancelled; `async with` does so in a task of its own."""
         failures = 0
         while True:
             await self._wake.wait()

@@ -32,6 +32,10 @@ OnFailure = Annotated[
         "--on-protection-failure", help="When the venue keeps no exit: close (default) or alert."
     ),
 ]
+Native = Annotated[
+    bool,
+    typer.Option("--native", help="Exits in the entry's own request, kept by the exchange."),
+]
 
 _COLUMNS: Final = ("bracket id", "account", "symbol", "entered", "open", "status", "reason")
 
@@ -119,6 +123,7 @@ def print_bracket(found: Bracket, *, as_json: bool) -> None:
             ("reason", found.reason),
             ("entered", found.entered_quantity),
             ("open", found.open_quantity),
+            ("protected by", found.protected_by),
             ("attention", found.last_answer if found.needs_attention else None),
             *(
                 (

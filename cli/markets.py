@@ -86,3 +86,26 @@ def orderbook(
     columns = ("bid quantity", "bid", "ask", "ask quantity")
     print_table(columns, rows, right=columns)
     return ExitCode.DONE
+
+
+@app.command("ticker")
+def ticker(
+    symbol: Symbol, venue: Venue = None, network: NetworkName = None, as_json: Json = False
+) -> int:
+    """Show a market's present prices: perp-dex market ticker BTC-PERP"""
+    found = ask(lambda client: client.ticker(symbol, venue=venue, network=network))
+    if as_json:
+        print_json(found)
+        return ExitCode.DONE
+    print_fields(
+        (
+            ("market", f"{found.venue} {found.symbol} ({found.network})"),
+            ("mark price", found.mark_price),
+            ("index price", found.index_price),
+            ("mid price", found.mid_price),
+            ("best bid", found.best_bid),
+            ("best ask", found.best_ask),
+            ("as of", f"{found.age_ms} ms ago, by {found.source}"),
+        )
+    )
+    return ExitCode.DONE

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli import brackets
-from cli.brackets import OnFailure, StopLoss, TakeProfit
+from cli.brackets import Native, OnFailure, StopLoss, TakeProfit
 from cli.connection import ask
 from cli.exit_codes import ExitCode
 from cli.options import Account, Group, Json, Key, OrderId, Symbol, Timeout, Venue
@@ -64,6 +64,7 @@ def _command_for(side: str) -> Callable[..., int]:
         take_profit: TakeProfit = None,
         stop_loss: StopLoss = None,
         on_protection_failure: OnFailure = None,
+        native: Native = False,
         account: Account = None,
         venue: Venue = None,
         wait_fill: WaitFill = False,
@@ -87,6 +88,7 @@ def _command_for(side: str) -> Callable[..., int]:
             take_profit=take_profit,
             stop_loss=stop_loss,
             on_protection_failure=on_protection_failure,
+            native=native,
             account=account,
             venue=venue,
             key=key,

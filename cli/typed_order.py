@@ -33,6 +33,7 @@ class Typed:
     take_profit: str | None
     stop_loss: str | None
     on_protection_failure: str | None
+    native: bool
     account: str | None
     venue: str | None
     key: str | None
@@ -62,10 +63,15 @@ class Typed:
             stop_loss=exit_of("--stop-loss", self.stop_loss),
             on_protection_failure=policy_of(
                 self.on_protection_failure,
-                has_exits=self.take_profit is not None or self.stop_loss is not None,
+                has_exits=self._has_exits,
             ),
+            native=self.native,
             key=self.key if self.key is not None else str(uuid.uuid4()),
         )
+
+    @property
+    def _has_exits(self) -> bool:
+        return self.take_profit is not None or self.stop_loss is not None
 
     @property
     def _is_trigger(self) -> bool:
@@ -80,6 +86,8 @@ class Typed:
             raise typer.BadParameter("expected --stop or --target, found both")
         if self._is_trigger != (self.trigger_price is not None):
             raise typer.BadParameter("--trigger-price: expected together with --stop or --target")
+        if self.native and not self._has_exits:
+            raise typer.BadParameter("--native: expected with --take-profit or --stop-loss")
 
     def _kind(self) -> str:
         end = "MARKET" if self.price is None else "LIMIT"

@@ -4,6 +4,9 @@ Exits are reduce-only and together never ask for more than is entered and open, 
 in which one is replaced: the new one is placed before the old one is canceled, so that nothing is
 ever unprotected. Reduce-only makes the doubling harmless: the venue lets neither grow nor turn a
 position.
+
+Exits that left in the entry's own request sleep until the entry has filled wholly. What fills
+before that gets exits of our own, which go when the venue's are awake.
 """
 
 from __future__ import annotations
@@ -13,8 +16,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Literal
 
+from domain.bracket_orders import PROTECTIVE, PlaceLeg, joint_legs, trigger_price
 from domain.brackets import (
-    BracketPlan,
     BracketSight,
     BracketState,
     BracketStatus,
@@ -23,18 +26,18 @@ from domain.brackets import (
     LegKind,
     OnFailure,
     leg_order_id,
+    news_of,
+    with_news,
 )
-from domain.errors import InvalidInput
-from domain.instruments import Instrument, OrderSide
+from domain.instruments import Instrument
 from domain.numbers import plain
-from domain.orders import Order, OrderStatus, Origin, TimeInForce
+from domain.orders import Order, OrderStatus
 
 FAILURES_MAX = 3
 """So many protective orders refused or gone within `FAILURE_MEMORY` end the attempts."""
 FAILURE_MEMORY = timedelta(minutes=1)
 LEGS_MAX = 4
 """So many exits of one kind are put together into one when another would be needed."""
-PROTECTIVE = (LegKind.STOP_LOSS, LegKind.TAKE_PROFIT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,21 +48,22 @@ class StartEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EnterJointly:
+    """Place entry and exits in one request, each as its revision `revision`.
+
+    Not `send`: only find out whether an earlier attempt did, and close the entry if none did.
+    """
+
+    kind: Literal["enter_jointly"] = "enter_jointly"
+    revision: int
+    send: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LookAtBracket:
     """Read how the orders stand, and the position where it is in doubt."""
 
     kind: Literal["look"] = "look"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlaceLeg:
-    """Place one exit."""
-
-    kind: Literal["place"] = "place"
-    leg: LegKind
-    number: int
-    quantity: Decimal
-    trigger_price: Decimal | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,17 +91,21 @@ class FinishBracket:
     reason: str
 
 
-BracketStep = StartEntry | LookAtBracket | PlaceLeg | CancelOrders | AwaitNews | FinishBracket
+BracketStep = (
+    StartEntry | EnterJointly | LookAtBracket | PlaceLeg | CancelOrders | AwaitNews | FinishBracket
+)
 
 
 def next_step(state: BracketState, now: datetime) -> BracketStep:
     """Return what to do now."""
-    if not state.entry_started:
+    if not state.entry_started and not state.plan.native:
         if state.cancel_wanted:
             return FinishBracket(status=BracketStatus.CANCELED, reason="canceled_before_sent")
         return StartEntry()
     if state.retry_at is not None and now < state.retry_at and not state.cancel_wanted:
         return AwaitNews(until=state.retry_at)
+    if not state.entry_started:
+        return EnterJointly(revision=0, send=not state.cancel_wanted)
     if not state.fresh or state.entry is None or state.instrument is None:
         return LookAtBracket()
     if state.cancel_wanted:
@@ -111,6 +119,9 @@ def next_step(state: BracketState, now: datetime) -> BracketStep:
         return _end_all(
             state, BracketStatus.POSITION_GONE, "the venue shows no position to protect any more"
         )
+    again = _entering_again(state, now)
+    if again is not None:
+        return again
     if state.open_quantity and state.failures >= FAILURES_MAX:
         return _after_failures(state, now)
     for kind in PROTECTIVE:
@@ -119,6 +130,18 @@ def next_step(state: BracketState, now: datetime) -> BracketStep:
         if step is not None:
             return step
     return AwaitNews()
+
+
+def _entering_again(state: BracketState, now: datetime) -> BracketStep | None:
+    """Place a joint request anew that provably never reached the venue, in the entry's time."""
+    entry = state.entry
+    if not state.plan.native or entry is None or entry.absent is None:
+        return None
+    joint = [leg.news for leg in state.legs if leg.joint]
+    all_absent = all(news is not None and news.absent == entry.absent for news in joint)
+    if state.entry_ended or not all_absent or now >= state.plan.entry.place_by:
+        return None
+    return EnterJointly(revision=entry.absent + 1)
 
 
 def _how_closed(state: BracketState) -> str:
@@ -171,6 +194,29 @@ def _protect(
 ) -> BracketStep | None:
     """Return what brings the exits of a kind to the quantity that is open, or None."""
     live = state.live(kind)
+    own = tuple(leg for leg in live if not leg.joint)
+    joint = next((leg for leg in live if leg.joint), None)
+    if joint is None:
+        return _cover(state, kind, rule, instrument, own)
+    if state.filled_whole and not joint.is_accepted:
+        return None  # Its acceptance, or its end, is told.
+    if state.filled_whole and joint.remaining == state.open_quantity:
+        return CancelOrders(order_ids=tuple(leg.order_id for leg in own)) if own else None
+    step = _cover(state, kind, rule, instrument, own)
+    if step is not None or not state.entry_ended or any(not leg.is_accepted for leg in own):
+        return step
+    # The entry ended in part, or the venue's exit asks for more than is open: ours have it all.
+    return CancelOrders(order_ids=(joint.order_id,))
+
+
+def _cover(
+    state: BracketState,
+    kind: LegKind,
+    rule: ExitRule,
+    instrument: Instrument,
+    live: tuple[Leg, ...],
+) -> BracketStep | None:
+    """Return what brings exits of our own to the quantity that is open, or None."""
     wanted = state.open_quantity
     if not wanted:
         return CancelOrders(order_ids=tuple(leg.order_id for leg in live)) if live else None
@@ -198,69 +244,23 @@ def _entry_price(state: BracketState) -> Decimal | None:
     return state.plan.entry.price if average is None else average
 
 
-def trigger_price(
-    plan: BracketPlan,
-    kind: LegKind,
-    rule: ExitRule,
-    entry_price: Decimal | None,
-    instrument: Instrument,
-) -> Decimal:
-    """Return the valid price at which an exit triggers.
-
-    Raises:
-        InvalidInput: the rule is a percentage and the entry's price is not known.
-    """
-    side = plan.exit_side
-    if rule.price is not None:
-        return instrument.safe_price(side, rule.price)
-    if rule.percent is None or entry_price is None:
-        raise InvalidInput("percent", "expected an entry price to take the percentage of")
-    gains = kind is LegKind.TAKE_PROFIT
-    above = gains is (side is OrderSide.SELL)
-    share = rule.percent / 100
-    return instrument.safe_price(side, entry_price * (1 + share if above else 1 - share))
-
-
-def leg_order(
-    plan: BracketPlan,
-    step: PlaceLeg,
-    instrument: Instrument,
-    *,
-    created_at: datetime,
-    within: timedelta,
-) -> Order:
-    """Return the order of an exit. A trigger order's bound is taken from where it triggers."""
-    entry, side = plan.entry, plan.exit_side
-    price = None
-    if step.trigger_price is not None:
-        price = instrument.worst_price(side, step.trigger_price, plan.max_slippage_bps)
-    number = step.number
-    return Order(
-        order_id=leg_order_id(plan.bracket_id, number),
-        owner=entry.owner,
-        account_id=entry.account_id,
-        venue=entry.venue,
-        symbol=entry.symbol,
-        side=side,
-        order_type=step.leg.order_type,
-        quantity=step.quantity,
-        time_in_force=TimeInForce.IOC if step.leg is LegKind.CLOSE else TimeInForce.GTC,
-        created_at=created_at,
-        place_by=created_at + within,
-        price=price,
-        trigger_price=step.trigger_price,
-        reduce_only=True,
-        max_slippage_bps=plan.max_slippage_bps,
-        fingerprint=f"bracket {plan.bracket_id}",
-        idempotency_key=f"{plan.bracket_id}/exit {number}",
-        origin=Origin.BRACKET,
-        parent_id=plan.bracket_id,
-    )
-
-
 def entered(state: BracketState) -> BracketState:
     """Return the state with the entry's workflow started."""
     return replace(state, entry_started=True, status=BracketStatus.ENTERING, fresh=False)
+
+
+def entered_jointly(state: BracketState, exits: tuple[Order, ...]) -> BracketState:
+    """Return the state after entry and `exits` were placed together; none if that was refused.
+
+    Doing it again, of a later revision, changes no leg.
+    """
+    legs = state.legs or (joint_legs(state.plan, exits) if exits else ())
+    return replace(entered(state), legs=legs)
+
+
+def is_in_vain(entry: Order) -> bool:
+    """Tell whether a joint placement left its entry provably unsent, to be placed again."""
+    return not entry.is_terminal and news_of(entry).absent is not None
 
 
 def placing(state: BracketState, step: PlaceLeg) -> BracketState:
@@ -304,21 +304,15 @@ def after_look(state: BracketState, sight: BracketSight) -> BracketState:
     A protective order that ended though nobody asked, and has not filled, is a failure; so is one
     that filled in part: what is left of it protects nothing any more.
     """
-    news = {each.order_id: each for each in sight.orders}
-    legs: list[Leg] = []
-    failed: list[str] = []
-    for leg in state.legs:
-        now_known = news.get(leg.order_id, leg.news)
-        after = replace(leg, news=now_known)
-        if after.is_terminal and not leg.is_terminal and _has_failed(after):
-            why = f" ({now_known.reason})" if now_known and now_known.reason else ""
-            status = now_known.status.value if now_known else ""
-            failed.append(f"{leg.kind.value} {status}{why}")
-        legs.append(after)
+    before = {leg.order_id for leg in state.legs if leg.is_terminal}
+    state = with_news(state, sight.orders)
+    failed = [
+        _described(leg)
+        for leg in state.legs
+        if leg.is_terminal and leg.order_id not in before and _has_failed(state, leg)
+    ]
     state = replace(
         state,
-        entry=news.get(state.plan.bracket_id, state.entry),
-        legs=tuple(legs),
         instrument=sight.instrument,
         fresh=True,
         retry_at=None,
@@ -330,9 +324,25 @@ def after_look(state: BracketState, sight: BracketSight) -> BracketState:
     return _with_failures(state, failed, sight.at) if failed else state
 
 
-def _has_failed(leg: Leg) -> bool:
+def _described(leg: Leg) -> str:
+    news = leg.news
+    why = f" ({news.reason})" if news and news.reason else ""
+    return f"{leg.kind.value} {news.status.value if news else ''}{why}"
+
+
+def _has_failed(state: BracketState, leg: Leg) -> bool:
+    """Tell whether an ended exit has failed us: it has not filled, and nobody asked it to go.
+
+    One of the entry's own request that sleeps goes with the entry, and an awake one with the first
+    fill of the other.
+    """
     is_whole = leg.news is not None and leg.news.status is OrderStatus.FILLED
-    return leg.kind is not LegKind.CLOSE and not leg.cancel_asked and not is_whole
+    if leg.kind is LegKind.CLOSE or leg.cancel_asked or is_whole:
+        return False
+    if not leg.joint:
+        return True
+    other_filled = any(each.joint and each is not leg and each.filled for each in state.legs)
+    return state.filled_whole and not other_filled
 
 
 def _with_failures(state: BracketState, failed: list[str], at: datetime) -> BracketState:

@@ -7,7 +7,8 @@ What is asked, what was seen, how far it has come; what to do next is decided in
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -62,6 +63,17 @@ class OnFailure(StrEnum):
     ALERT = "alert"
 
 
+class ProtectedBy(StrEnum):
+    """Who sees to it that what a bracket has open has its exits.
+
+    VENUE: exits that went out in the entry's own request, which the venue wakes when the entry has
+    filled, whatever of ours is dead. WORKFLOW: exits that the bracket's workflow places.
+    """
+
+    VENUE = "venue"
+    WORKFLOW = "workflow"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExitRule:
     """Where an exit is: at a `price`, or `percent` away from the entry's average price."""
@@ -72,13 +84,17 @@ class ExitRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BracketPlan:
-    """What is asked; fixed for ever. The bracket has its entry order's id."""
+    """What is asked; fixed for ever. The bracket has its entry order's id.
+
+    `native`: entry and exits leave in one signed request, and the venue wakes the exits.
+    """
 
     entry: Order
     take_profit: ExitRule | None = None
     stop_loss: ExitRule | None = None
     on_failure: OnFailure = OnFailure.CLOSE
     max_slippage_bps: int = 500
+    native: bool = False
 
     @property
     def bracket_id(self) -> str:
@@ -108,7 +124,10 @@ class BracketPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderNews:
-    """How an order of a bracket stands in our store."""
+    """How an order of a bracket stands in our store.
+
+    `absent` is the number of its newest revision if that is proven never to have reached the venue.
+    """
 
     order_id: str
     status: OrderStatus
@@ -116,6 +135,22 @@ class OrderNews:
     filled_quantity: Decimal
     average_price: Decimal | None = None
     reason: str | None = None
+    absent: int | None = None
+
+
+def news_of(order: Order) -> OrderNews:
+    """Return how a stored order stands."""
+    newest = order.current
+    is_absent = newest is not None and newest.is_settled and newest.absent is not None
+    return OrderNews(
+        order_id=order.order_id,
+        status=order.status,
+        outcome=order.outcome,
+        filled_quantity=order.filled_quantity,
+        average_price=order.average_price,
+        reason=order.reason,
+        absent=newest.number if newest is not None and is_absent else None,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +168,11 @@ class BracketSight:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leg:
-    """One exit order. `news` None: nothing is known of it yet."""
+    """One exit order. `news` None: nothing is known of it yet.
+
+    `joint`: it left in the entry's request, of the entry's whole quantity. It sleeps at the venue
+    until the entry has filled wholly, and goes when the entry ends otherwise.
+    """
 
     kind: LegKind
     order_id: str
@@ -141,6 +180,7 @@ class Leg:
     trigger_price: Decimal | None
     cancel_asked: bool = False
     news: OrderNews | None = None
+    joint: bool = False
 
     @property
     def is_terminal(self) -> bool:
@@ -200,6 +240,22 @@ class BracketState:
         return self.entry is not None and self.entry.status.is_terminal
 
     @property
+    def filled_whole(self) -> bool:
+        """Whether the entry has filled to the last: what wakes exits of its own request."""
+        return self.entry is not None and self.entry.status is OrderStatus.FILLED
+
+    @property
+    def protected_by(self) -> ProtectedBy | None:
+        """Who sees to the exits now; None: nothing is to be protected any more."""
+        if self.status.is_terminal:
+            return None
+        asked = [kind for kind in LegKind if self.plan.rule(kind) is not None]
+        resting = {leg.kind for leg in self.legs if leg.joint and _rests(leg)}
+        sleeping = bool(self.open_quantity) and not self.filled_whole
+        at_venue = not sleeping and resting.issuperset(asked)
+        return ProtectedBy.VENUE if at_venue else ProtectedBy.WORKFLOW
+
+    @property
     def exited(self) -> Decimal:
         """What the exits have closed."""
         return sum((leg.filled for leg in self.legs), Decimal(0))
@@ -221,6 +277,20 @@ class BracketState:
     def needs_attention(self) -> bool:
         """Whether something entered is not protected as it was asked."""
         return self.failures > 0 and self.open_quantity > 0 and not self.status.is_terminal
+
+
+def _rests(leg: Leg) -> bool:
+    return leg.is_accepted and not leg.is_terminal and not leg.cancel_asked
+
+
+def with_news(state: BracketState, news: Iterable[OrderNews]) -> BracketState:
+    """Return the state with how its orders stand now."""
+    known = {each.order_id: each for each in news}
+    return replace(
+        state,
+        entry=known.get(state.plan.bracket_id, state.entry),
+        legs=tuple(replace(leg, news=known.get(leg.order_id, leg.news)) for leg in state.legs),
+    )
 
 
 def leg_order_id(bracket_id: str, number: int) -> str:

@@ -91,6 +91,9 @@ class CommandRow:
 
     `message` is the venue's message as JSON text; with `signer`, `nonce`, `admitted_until` and
     `network` it gives the same signed bytes again. `send_by` is the last moment for a first send.
+
+    `carried_by` names the order whose command of the same kind and revision has this one's message
+    in its own: this row then has none, is never sent, and only holds what became of its order.
     """
 
     key: CommandKey
@@ -110,6 +113,7 @@ class CommandRow:
     outcome: Outcome | None = None
     raw_answer: str | None = None
     decided_at: datetime | None = None
+    carried_by: str | None = None
 
     @property
     def is_decided(self) -> bool:
@@ -134,6 +138,34 @@ class Found:
 
 
 Reservation = Inserted | Found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JointDraft:
+    """Placements that leave in one signed request: an entry, and the exits that hang on it.
+
+    All of one account, signer and revision. The entry's row bears the message and stands for all:
+    it is inserted or found, and with it the others.
+    """
+
+    entry: CommandDraft
+    exits: tuple[CommandDraft, ...]
+
+    @property
+    def members(self) -> tuple[CommandDraft, ...]:
+        """The entry first, then the exits, as the message has them."""
+        return (self.entry, *self.exits)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JointReservation:
+    """The rows of a joint placement, in the order of its message; the first bears the message.
+
+    `inserted`: this execution, and no other, may make the first send, once, before `send_by`.
+    """
+
+    rows: tuple[CommandRow, ...]
+    inserted: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -161,6 +161,8 @@ def next_step(life: Lifecycle, now: datetime) -> Step:
 
 def _place_or_close(life: Lifecycle, newest: Revision | None, now: datetime) -> Step:
     order = life.order
+    if order.joint:
+        return _await_parent(life, newest, now)
     replacing = any(r.effective is Verdict.CANCELED for r in order.revisions)
     if life.cancel_wanted:
         return _close(Verdict.CANCELED, "canceled" if replacing else "canceled_before_sent")
@@ -186,6 +188,16 @@ def _place_or_close(life: Lifecycle, newest: Revision | None, now: datetime) -> 
         quantity=quantity - filled,
         price=price,
     )
+
+
+def _await_parent(life: Lifecycle, newest: Revision | None, now: datetime) -> Step:
+    """Leave an order to its bracket, which places it together with others; end it past its time."""
+    if life.cancel_wanted:
+        return _close(Verdict.CANCELED, "canceled_before_sent")
+    if now < life.order.place_by:
+        return Wait(until=life.order.place_by)
+    cause = f": {newest.absent}" if newest is not None and newest.absent else ""
+    return _close(Verdict.EXPIRED, f"not_sent{cause}")
 
 
 def _close(verdict: Verdict, reason: str) -> Close:
@@ -339,6 +351,11 @@ def refuse_modify(life: Lifecycle, quantity: Decimal) -> str | None:
     """Return why a modify to `quantity` cannot be taken now, or None if it can."""
     if life.order.is_terminal:
         return f"the order is {life.order.status.value}"
+    if life.order.joint:
+        return (
+            "entry and exits of this bracket left in one request, and a modify would take the "
+            "order out of it; end the bracket and place another"
+        )
     if life.cancel_wanted:
         return "the order is being canceled"
     if life.replacement is not None:

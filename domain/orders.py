@@ -223,7 +223,8 @@ class Order:
     sent. `denied` holds our own reason when we refused it, `violations` the limits it would have
     exceeded where that is why. `parent_id` names the close, bracket or
     kill switch that gave the order. `position_bound`: the venue keeps the order only as long as the
-    position it protects, and fits it to that.
+    position it protects, and fits it to that. `joint`: its bracket places it, in one signed request
+    with the bracket's other orders; its own workflow never does.
     """
 
     order_id: str
@@ -254,6 +255,7 @@ class Order:
     parent_id: str | None = None
     position_bound: bool = False
     violations: tuple[Violation, ...] = ()
+    joint: bool = False
 
     @property
     def current(self) -> Revision | None:

@@ -15,7 +15,15 @@ from typing import Protocol
 from domain.accounts import Account, AccountState, Network, SignerFacts, TradingAccess
 from domain.fills import Fill, FillTotal
 from domain.instruments import Instrument
-from domain.ledger import CommandDraft, CommandKey, CommandRow, CommandSlot, Reservation
+from domain.ledger import (
+    CommandDraft,
+    CommandKey,
+    CommandRow,
+    CommandSlot,
+    JointDraft,
+    JointReservation,
+    Reservation,
+)
 from domain.orders import Concern, Order, OrderReport
 from domain.outcomes import SendResult
 from domain.timeline import OrderChange, TimelineEvent
@@ -95,6 +103,23 @@ class IntentLedger(Protocol):
                 code `order_ended`: the stored order is terminal) and was not in the ledger
                 before; nothing was written.
             Unavailable: the database does not answer; whether a row is there is unknown.
+        """
+        ...
+
+    async def reserve_joint(
+        self,
+        draft: JointDraft,
+        *,
+        spell_client_order_id: Callable[[CommandKey, int], str],
+        compose: Callable[[Sequence[CommandSlot]], str],
+    ) -> JointReservation:
+        """Insert the rows of a joint placement, all or none, or return those that are there.
+
+        As `reserve`, in one transaction for all: one nonce, one message in the entry's row, a
+        client order id and an order for each. What halts and limits say of the entry holds for all.
+
+        Raises:
+            RiskRefused, Conflict, NotFound, Unavailable: as `reserve`; nothing of any was written.
         """
         ...
 

@@ -46,6 +46,7 @@ from perp_dex_client.models import (
     Market,
     Order,
     OrderPage,
+    Ticker,
 )
 from perp_dex_client.orders import OrderRequest
 from perp_dex_client.positions import (
@@ -147,6 +148,7 @@ __all__ = [
     "RiskScope",
     "ServiceBusy",
     "StateConflict",
+    "Ticker",
     "UnknownObject",
     "Unreachable",
     "UnreadableAnswer",

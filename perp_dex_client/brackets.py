@@ -37,7 +37,7 @@ class Exit:
 
 
 class BracketExit(msgspec.Struct, frozen=True, kw_only=True):
-    """One exit order of a bracket."""
+    """One exit order of a bracket; `native`: it left in the entry's own request."""
 
     order_id: str
     kind: str
@@ -45,10 +45,15 @@ class BracketExit(msgspec.Struct, frozen=True, kw_only=True):
     filled_quantity: Decimal
     status: str
     trigger_price: Decimal | None = None
+    native: bool = False
 
 
 class Bracket(msgspec.Struct, frozen=True, kw_only=True):
-    """A bracket as the API knows it; it has its entry order's id."""
+    """A bracket as the API knows it; it has its entry order's id.
+
+    `protected_by` says who keeps its exits: "venue", those of the entry's own request; "workflow",
+    those that its workflow places; None once it has ended.
+    """
 
     bracket_id: str
     account_id: str
@@ -65,6 +70,8 @@ class Bracket(msgspec.Struct, frozen=True, kw_only=True):
     take_profit: dict[str, str | None] | None = None
     stop_loss: dict[str, str | None] | None = None
     on_protection_failure: str = "close"
+    native: bool = False
+    protected_by: str | None = None
     exits: tuple[BracketExit, ...] = ()
     last_answer: str | None = None
     ended_at: datetime | None = None

@@ -32,6 +32,7 @@ from perp_dex_client.models import (
     Market,
     Order,
     OrderPage,
+    Ticker,
     Ticket,
 )
 from perp_dex_client.orders import OrderRequest
@@ -354,6 +355,17 @@ class PerpDexClient:
         """
         wanted = {"venue": venue, "network": network, "depth": str(depth)}
         return await self._get(f"/api/v1/markets/{_part(symbol)}/orderbook", Book, wanted)
+
+    async def ticker(
+        self, symbol: str, *, venue: str | None = None, network: str | None = None
+    ) -> Ticker:
+        """Return a market's present prices.
+
+        Raises:
+            ServiceBusy: nobody who follows the venue answers.
+        """
+        wanted = {"venue": venue, "network": network}
+        return await self._get(f"/api/v1/markets/{_part(symbol)}/ticker", Ticker, wanted)
 
     async def endpoints(self) -> Endpoints:
         """Return where the parts of the installation are reached."""

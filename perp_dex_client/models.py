@@ -188,6 +188,23 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
     mid_price: Decimal | None = None
 
 
+class Ticker(msgspec.Struct, frozen=True, kw_only=True):
+    """A market's present prices; `age_ms` when they were answered, `source` how they came."""
+
+    venue: str
+    symbol: str
+    network: str
+    mark_price: Decimal | None = None
+    index_price: Decimal | None = None
+    mid_price: Decimal | None = None
+    best_bid: Decimal | None = None
+    best_ask: Decimal | None = None
+    event_time: datetime | None = None
+    received_time: datetime
+    age_ms: int
+    source: str
+
+
 class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
     """Where the parts of the installation are reached."""
 

@@ -15,8 +15,9 @@ class OrderRequest:
     """What to place. Quantities are in base units; nothing is rounded.
 
     With `take_profit` or `stop_loss` what fills is protected by reduce-only exits: a bracket, which
-    has the order's id. `key` names the intent: the same key never makes a second order, whatever is
-    repeated. None of the optional fields has to be given; the API says what it takes instead.
+    has the order's id; with `native` they leave in the order's own request. `key` names the intent:
+    the same key never makes a second order, whatever is repeated. None of the optional fields has
+    to be given; the API says what it takes instead.
     """
 
     symbol: str
@@ -36,6 +37,7 @@ class OrderRequest:
     take_profit: Exit | None = None
     stop_loss: Exit | None = None
     on_protection_failure: str = "close"
+    native: bool = False
     key: str = field(default_factory=lambda: str(uuid.uuid4()))
 
     def body(self) -> dict[str, object]:
@@ -57,6 +59,7 @@ class OrderRequest:
             "place_within_s": self.place_within_s,
             "take_profit": None if self.take_profit is None else self.take_profit.body(),
             "stop_loss": None if self.stop_loss is None else self.stop_loss.body(),
+            "native": self.native or None,
         }
         if self.take_profit is not None or self.stop_loss is not None:
             members["on_protection_failure"] = self.on_protection_failure

@@ -5,41 +5,39 @@ Reconnects by itself and continues where it was; a repeated change is not yielde
 
 from __future__ import annotations
 
-import asyncio
-import random
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any, Final, Generic, Literal, TypeVar
 
 import msgspec
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from websockets.asyncio.client import ClientConnection
 
-from perp_dex_client.errors import NotAuthorized, UnreadableAnswer
+from perp_dex_client.errors import UnreadableAnswer
 from perp_dex_client.models import Event, Order
 from perp_dex_client.positions import LiveBalance, LivePosition
+from perp_dex_client.streams import OnConnection, Speaker, followed
 
-_MESSAGE_BYTES_MAX: Final = 4 * 1024 * 1024
-_OPEN_TIMEOUT_S: Final = 5.0
-_BACKOFF_MAX_S: Final = 5.0
-_UNAUTHENTICATED: Final = 4001
-_FORBIDDEN: Final = 4003
-_HEARTBEATS_MISSING_MAX: Final = 3
+#: Accounts that are resumed one by one; the server takes so many messages at once.
+_RESUMED_MAX: Final = 32
+_RESUME: Final = "resume"
 
 
 class OrderEvent(msgspec.Struct, frozen=True, kw_only=True):
     """News of one account.
 
-    `snapshot` carries orders as they are at sequence `seq`, `update` one changed order and what
-    happened, `status` how fresh the account's data is (`stale`: the venue's feed is not live).
+    `snapshot` carries orders as they are at sequence `seq` (`more`: the next event goes on with
+    it), `update` one changed order and what happened, `status` how fresh the account's data is
+    (`stale`: the venue's feed is not live, for `age_s` if it ever was).
     """
 
     kind: Literal["snapshot", "update", "status"]
     account_id: str
     seq: int | None = None
     orders: tuple[Order, ...] = ()
+    more: bool = False
     event: Event | None = None
     stale: bool = False
+    age_s: float | None = None
     reason: str = ""
 
 
@@ -54,6 +52,7 @@ class PositionsEvent(msgspec.Struct, frozen=True, kw_only=True):
     seq: int | None = None
     positions: tuple[LivePosition, ...] = ()
     stale: bool = False
+    age_s: float | None = None
     reason: str = ""
 
 
@@ -65,6 +64,7 @@ class AccountEvent(msgspec.Struct, frozen=True, kw_only=True):
     seq: int | None = None
     balance: LiveBalance | None = None
     stale: bool = False
+    age_s: float | None = None
     reason: str = ""
 
 
@@ -84,7 +84,15 @@ class _Channel(Generic[E]):
 class _Watch(Generic[E]):
     """What has been seen so far of one channel, over all connections."""
 
-    def __init__(self, url: str, token: str, account_id: str | None, channel: _Channel[E]) -> None:
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        account_id: str | None,
+        channel: _Channel[E],
+        on_connection: OnConnection | None,
+    ) -> None:
+        self.on_connection = on_connection or (lambda connected, reason: None)
         self.url = f"{url.rstrip('/')}/ws/v1/{channel.name}"
         self.token = token
         self.account_id = account_id
@@ -93,33 +101,36 @@ class _Watch(Generic[E]):
 
     async def over(self, socket: ClientConnection) -> AsyncIterator[E]:
         """Authenticate, subscribe, and yield until the connection ends."""
-        greeting = await self._receive(socket, _OPEN_TIMEOUT_S)
-        heartbeat_s = float(greeting.get("heartbeat_ms", 5000)) / 1000
-        await _say(socket, {"op": "auth", "token": self.token, "id": "auth"})
-        await _say(socket, self._subscription())
+        speaker = Speaker(socket, self.token, self.on_connection)
+        await speaker.greet()
+        for wanted in self._subscriptions():
+            await speaker.say(wanted)
         while True:
-            message = await self._receive(socket, heartbeat_s * _HEARTBEATS_MISSING_MAX)
+            message = await speaker.hear()
             if message.get("type") == "error":
+                if message.get("id") == _RESUME:
+                    # An account that was removed meanwhile; the others are followed.
+                    continue
                 raise UnreadableAnswer(f"the stream refuses: {message.get('message')}")
             event = self._event(message)
             if event is not None:
                 yield event
 
-    def _subscription(self) -> dict[str, object]:
+    def _subscriptions(self) -> list[dict[str, object]]:
+        """Return what to ask: each account seen before from there on, then whatever there is."""
         wanted: dict[str, object] = {"op": "subscribe", "id": "subscribe"}
         if self.account_id is not None:
             wanted["account_id"] = self.account_id
             if self.account_id in self.seen:
                 wanted["from_seq"] = self.seen[self.account_id]
-        return wanted
-
-    async def _receive(self, socket: ClientConnection, within_s: float) -> dict[str, Any]:
-        async with asyncio.timeout(within_s):
-            data = await socket.recv()
-        message = msgspec.json.decode(data)
-        if not isinstance(message, dict):
-            raise UnreadableAnswer("expected an object from the stream, found something else")
-        return message
+            return [wanted]
+        if len(self.seen) > _RESUMED_MAX:
+            return [wanted]
+        resumed: list[dict[str, object]] = [
+            {"op": "subscribe", "id": _RESUME, "account_id": account_id, "from_seq": seq}
+            for account_id, seq in self.seen.items()
+        ]
+        return [*resumed, wanted]
 
     def _event(self, message: dict[str, Any]) -> E | None:
         kind = message.get("type")
@@ -131,10 +142,12 @@ class _Watch(Generic[E]):
             told = self.channel.told(message)
             return self.channel.event(kind=kind, account_id=account_id, seq=seq, **told)
         if kind == "status":
+            age_ms = message.get("age_ms")
             return self.channel.event(
                 kind="status",
                 account_id=str(message["account_id"]),
                 stale=bool(message["stale"]),
+                age_s=None if age_ms is None else age_ms / 1000,
                 reason=str(message.get("reason", "")),
             )
         return None
@@ -142,7 +155,10 @@ class _Watch(Generic[E]):
 
 def _orders_told(message: dict[str, Any]) -> dict[str, Any]:
     if message["type"] == "snapshot":
-        return {"orders": msgspec.convert(message["orders"], tuple[Order, ...])}
+        return {
+            "orders": msgspec.convert(message["orders"], tuple[Order, ...]),
+            "more": bool(message.get("more", False)),
+        }
     return {
         "orders": (msgspec.convert(message["order"], Order),),
         "event": msgspec.convert(message["event"], Event),
@@ -162,27 +178,33 @@ _POSITIONS: Final = _Channel("positions", PositionsEvent, _positions_told)
 _ACCOUNT: Final = _Channel("account", AccountEvent, _account_told)
 
 
-async def _say(socket: ClientConnection, message: dict[str, object]) -> None:
-    await socket.send(msgspec.json.encode(message).decode())
-
-
 def watch_orders(
-    url: str, token: str, *, account_id: str | None = None
+    url: str,
+    token: str,
+    *,
+    account_id: str | None = None,
+    on_connection: OnConnection | None = None,
 ) -> AsyncGenerator[OrderEvent, None]:
     """Yield news of one account's orders, or of all accounts', for ever.
 
-    `url` is the streaming endpoint, such as `ws://127.0.0.1:8701`. With `account_id` a lost
-    connection continues at the last change; without, it begins with a new snapshot.
+    `url` is the streaming endpoint, such as `ws://127.0.0.1:8701`. A lost connection is made again
+    and goes on at the last change; where the server cannot, it begins with a new snapshot.
+    `on_connection` hears of every connection made and lost: between the two, what came last may
+    not be true any more.
 
     Raises:
         NotAuthorized: the token is not taken.
         UnreadableAnswer: the stream refuses the subscription, or is none of ours.
     """
-    return _follow(_Watch(url, token, account_id, _ORDERS))
+    return followed(_Watch(url, token, account_id, _ORDERS, on_connection))
 
 
 def watch_positions(
-    url: str, token: str, *, account_id: str | None = None
+    url: str,
+    token: str,
+    *,
+    account_id: str | None = None,
+    on_connection: OnConnection | None = None,
 ) -> AsyncGenerator[PositionsEvent, None]:
     """Yield the open positions of one account, or of all, whenever they change, for ever.
 
@@ -192,11 +214,15 @@ def watch_positions(
         NotAuthorized: the token is not taken.
         UnreadableAnswer: the stream refuses the subscription, or is none of ours.
     """
-    return _follow(_Watch(url, token, account_id, _POSITIONS))
+    return followed(_Watch(url, token, account_id, _POSITIONS, on_connection))
 
 
 def watch_account(
-    url: str, token: str, *, account_id: str | None = None
+    url: str,
+    token: str,
+    *,
+    account_id: str | None = None,
+    on_connection: OnConnection | None = None,
 ) -> AsyncGenerator[AccountEvent, None]:
     """Yield the money of one account, or of all, whenever it changes, for ever.
 
@@ -206,39 +232,4 @@ def watch_account(
         NotAuthorized: the token is not taken.
         UnreadableAnswer: the stream refuses the subscription, or is none of ours.
     """
-    return _follow(_Watch(url, token, account_id, _ACCOUNT))
-
-
-async def _follow(watch: _Watch[E]) -> AsyncGenerator[E, None]:
-    """Yield a watch's events over as many connections as it takes."""
-    failures = 0
-    while True:
-        try:
-            async with connect(
-                watch.url,
-                open_timeout=_OPEN_TIMEOUT_S,
-                max_size=_MESSAGE_BYTES_MAX,
-                compression=None,
-                proxy=None,
-            ) as socket:
-                async for event in watch.over(socket):
-                    failures = 0
-                    yield event
-        except ConnectionClosed as closed:
-            code = closed.rcvd.code if closed.rcvd is not None else None
-            if code in (_UNAUTHENTICATED, _FORBIDDEN):
-                raise NotAuthorized(
-                    {
-                        "detail": closed.rcvd.reason if closed.rcvd else "",
-                        "code": "unauthenticated",
-                    },
-                    401,
-                ) from None
-        except (OSError, TimeoutError, InvalidHandshake):
-            # Not there, or silent: both end the connection and begin another.
-            pass
-        except (msgspec.MsgspecError, KeyError, ValueError, TypeError) as error:
-            raise UnreadableAnswer(f"expected a message of the stream: {error}") from error
-        failures += 1
-        bound = min(0.1 * 2 ** min(failures, 10), _BACKOFF_MAX_S)
-        await asyncio.sleep(random.uniform(bound / 2, bound))
+    return followed(_Watch(url, token, account_id, _ACCOUNT, on_connection))

@@ -19,6 +19,7 @@ from activities.emergency_halt import EmergencyHalt
 from activities.emergency_journal import CredentialSource, EmergencyCommands
 from activities.guarding import GuardActivities
 from activities.halting import AccountHaltActivities, KillSwitchActivities
+from activities.joint_placing import JointActivities
 from activities.leverage import LeverageActivities
 from activities.orders import OrderActivities
 from activities.reconciliation_contracts import ReconcileParts
@@ -136,6 +137,7 @@ def _position_activities(
         closing.keep,
         brackets.look,
         brackets.keep,
+        JointActivities(injected).place,
         guarding.look,
         guarding.keep,
     )

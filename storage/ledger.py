@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -16,7 +16,15 @@ from sqlalchemy import Connection, bindparam, func, select, update
 from domain.accounts import Network
 from domain.commands import CommandKind
 from domain.errors import CorruptState, NotFound
-from domain.ledger import CommandDraft, CommandKey, CommandRow, CommandSlot, Reservation
+from domain.ledger import (
+    CommandDraft,
+    CommandKey,
+    CommandRow,
+    CommandSlot,
+    JointDraft,
+    JointReservation,
+    Reservation,
+)
 from domain.order_fold import apply
 from domain.orders import Concern, Order, OrderReport
 from domain.outcomes import Accepted, Rejected, SendResult, is_definite
@@ -36,6 +44,7 @@ from storage.command_rows import (
 )
 from storage.engine import Database
 from storage.failures import CommitLost
+from storage.joint_reserving import JointReserving, read_joint
 from storage.nonces import Nonces
 from storage.order_writer import OrderWriter, fill_event
 from storage.reserving import Reserving, answer_from
@@ -53,6 +62,7 @@ class SqlIntentLedger:
         self._writer = OrderWriter(database, now)
         self._nonces = Nonces(database, now)
         self._reserving = Reserving(database, self._writer, self._nonces, now)
+        self._joint = JointReserving(self._reserving, self._writer, self._nonces, now)
         self._absorbing = Absorbing(self._writer, self._nonces)
 
     async def reserve(
@@ -82,6 +92,36 @@ class SqlIntentLedger:
             if found is None:
                 raise
             return answer_from(found, token)
+
+    async def reserve_joint(
+        self,
+        draft: JointDraft,
+        *,
+        spell_client_order_id: Callable[[CommandKey, int], str],
+        compose: Callable[[Sequence[CommandSlot]], str],
+    ) -> JointReservation:
+        """Insert the rows of a joint placement, all or none, or return them; see the port.
+
+        Raises:
+            RiskRefused, Conflict, NotFound, Unavailable: as `reserve`.
+            CorruptState: the entry's row is there, and the others are not.
+        """
+        token = secrets.token_hex(16)
+
+        def work(connection: Connection) -> JointReservation:
+            return self._joint.run(connection, draft, token, spell_client_order_id, compose)
+
+        try:
+            return await self._database.write(work, repeat=False)
+        except CommitLost:
+            # Committed or not, the entry's row tells, as for a single command.
+            key = key_parameters(draft.entry.key)
+            found = await self._database.fetch_one(READ_COMMAND, key)
+            if found is None:
+                raise
+            rows = await self._database.read(lambda connection: read_joint(connection, draft))
+            inserted = answer_from(found, token).kind == "inserted"
+            return JointReservation(rows=rows, inserted=inserted)
 
     async def decide(
         self, key: CommandKey, result: SendResult, *, concern: Concern | None = None

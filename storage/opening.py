@@ -17,6 +17,8 @@ from domain.ledger import (
     CommandRow,
     CommandSlot,
     Inserted,
+    JointDraft,
+    JointReservation,
     Reservation,
 )
 from domain.orders import Concern, Order, OrderReport
@@ -87,6 +89,21 @@ class TellingLedger(SqlIntentLedger):
         )
         if isinstance(reservation, Inserted):
             self._listeners.tell(draft.account_id)
+        return reservation
+
+    async def reserve_joint(
+        self,
+        draft: JointDraft,
+        *,
+        spell_client_order_id: Callable[[CommandKey, int], str],
+        compose: Callable[[Sequence[CommandSlot]], str],
+    ) -> JointReservation:
+        """Reserve jointly, then tell. See the port."""
+        reservation = await super().reserve_joint(
+            draft, spell_client_order_id=spell_client_order_id, compose=compose
+        )
+        if reservation.inserted:
+            self._listeners.tell(draft.entry.account_id)
         return reservation
 
     async def decide(

@@ -6,7 +6,7 @@ Runs inside the caller's transaction and decides nothing about sending; the thre
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -42,6 +42,15 @@ from storage.tables import accounts, blocked_symbols, commands, halts
 COLLISIONS_MAX = 16
 
 
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A draft that may be sent, with its order, and whether that is not stored yet."""
+
+    draft: CommandDraft
+    order: Order
+    is_new: bool
+
+
 class Reserving:
     """Writes a command's row and, for a placement, its order."""
 
@@ -68,34 +77,50 @@ class Reserving:
         """Insert the row, or return the one that is there; see `domain.ports.IntentLedger`."""
         self._writer.lock_account(connection, draft.account_id)
         now = self._now()
-        send_by = now + timedelta(seconds=draft.send_within_s)
-        if draft.not_after is not None and draft.key.command is CommandKind.PLACE:
-            send_by = min(send_by, draft.not_after)
-        values = _row_values(draft, token, now, send_by)
-        if not self._won(connection, values):
+        if not self.insert(connection, draft, token, now):
             found = connection.execute(READ_COMMAND, key_parameters(draft.key)).one()
             return Found(row=read_command(found))
-        order, is_new = self._check(connection, draft, now)
+        checked = self.check(connection, draft, now)
         slot = CommandSlot(
-            client_order_id=self._client_order_id(connection, draft, order, spell_client_order_id),
-            nonce=self._nonces.take(connection, draft),
-            admitted_until=(
-                None
-                if draft.admission_window_s is None
-                else now + timedelta(seconds=draft.admission_window_s)
+            client_order_id=self.client_order_id(
+                connection, draft, checked.order, spell_client_order_id
             ),
+            nonce=self._nonces.take(connection, draft),
+            admitted_until=admitted_until(draft, now),
         )
-        message = compose(slot)
+        return Inserted(row=self.write(connection, checked, slot, compose(slot), now))
+
+    def insert(
+        self, connection: Connection, draft: CommandDraft, token: str, now: datetime
+    ) -> bool:
+        """Insert the bare row of a draft; False if a row of that key is there."""
+        return self._won(connection, _row_values(draft, token, now, _send_by(draft, now)))
+
+    def write(
+        self,
+        connection: Connection,
+        checked: Checked,
+        slot: CommandSlot,
+        message: str,
+        now: datetime,
+        *,
+        carried_by: str | None = None,
+    ) -> CommandRow:
+        """Complete an inserted row with its slot and message, and write its order."""
+        draft = checked.draft
         slot_values = {
             "client_order_id": slot.client_order_id,
             "nonce": slot.nonce,
             "admitted_until": slot.admitted_until,
             "message": message,
+            "carried_by": carried_by,
         }
         connection.execute(_FILL_SLOT, key_parameters(draft.key) | slot_values)
-        row = _command_row(draft, slot, message, now, send_by)
-        self._write_order(connection, draft, order, row, is_new=is_new)
-        return Inserted(row=row)
+        row = replace(
+            _command_row(draft, slot, message, now, _send_by(draft, now)), carried_by=carried_by
+        )
+        self._write_order(connection, draft, checked.order, row, is_new=checked.is_new)
+        return row
 
     def _won(self, connection: Connection, values: dict[str, Any]) -> bool:
         try:
@@ -104,10 +129,8 @@ class Reserving:
             # The only thing a fresh row refers to is its account.
             raise NotFound(f"no account {values['account_id']!r}") from None
 
-    def _check(
-        self, connection: Connection, draft: CommandDraft, now: datetime
-    ) -> tuple[Order, bool]:
-        """Refuse what may not be sent; return the order, and whether it is not stored yet."""
+    def check(self, connection: Connection, draft: CommandDraft, now: datetime) -> Checked:
+        """Refuse what may not be sent; return the draft with its order as it stands."""
         places = draft.key.command is CommandKind.PLACE
         if draft.not_after is not None and now > draft.not_after:
             raise Conflict(
@@ -135,8 +158,8 @@ class Reserving:
             )
         if stored is None:
             assert draft.order is not None  # noqa: S101 - checked above
-            return draft.order, True
-        return stored, False
+            return Checked(draft, draft.order, is_new=True)
+        return Checked(draft, stored, is_new=False)
 
     def _check_halts(self, connection: Connection, draft: CommandDraft, now: datetime) -> Row[Any]:
         """Refuse what a halt or block forbids; return the row with the limits in force."""
@@ -170,13 +193,14 @@ class Reserving:
             )
         return limits
 
-    def _client_order_id(
+    def client_order_id(
         self,
         connection: Connection,
         draft: CommandDraft,
         order: Order,
         spell: Callable[[int], str],
     ) -> str:
+        """Return the client order id that a command is to bear: a placement takes a free one."""
         if draft.key.command is not CommandKind.PLACE:
             try:
                 return find_revision(order, draft.target_revision).client_order_id
@@ -209,6 +233,19 @@ class Reserving:
         elif order != stored:
             order = self._writer.save(connection, stored, order).order
         self._writer.append(connection, order, events)
+
+
+def admitted_until(draft: CommandDraft, now: datetime) -> datetime | None:
+    """Return until when the venue may admit a command inserted now; None: without limit."""
+    window_s = draft.admission_window_s
+    return None if window_s is None else now + timedelta(seconds=window_s)
+
+
+def _send_by(draft: CommandDraft, now: datetime) -> datetime:
+    send_by = now + timedelta(seconds=draft.send_within_s)
+    if draft.not_after is not None and draft.key.command is CommandKind.PLACE:
+        return min(send_by, draft.not_after)
+    return send_by
 
 
 def answer_from(found: Row[Any], token: str) -> Reservation:
@@ -356,5 +393,6 @@ _FILL_SLOT: Any = (
         nonce=bindparam("nonce"),
         admitted_until=bindparam("admitted_until"),
         message=bindparam("message"),
+        carried_by=bindparam("carried_by"),
     )
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from domain.errors import CorruptState
 
-HEAD = "0006"
+HEAD = "0007"
 UPGRADE_COMMAND = "perp-dex db upgrade"
 
 

@@ -170,6 +170,8 @@ commands = Table(
     Column("outcome", Text()),
     Column("raw_answer", Text()),
     Column("decided_at", UtcTime()),
+    # The order whose command of the same name has this one's message in its own.
+    Column("carried_by", Text()),
     UniqueConstraint("order_id", "command", "revision", name="commands_key"),
     sqlite_autoincrement=True,
 )

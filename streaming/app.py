@@ -10,14 +10,15 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
 from bus.connection import Bus
+from bus.latest_prices import LatestPriceWriter
 from bus.market_requests import MarketAnswers
-from bus.nudges import Nudge, NudgeKind, NudgeSubscriber
+from bus.nudges import Nudge, NudgeKind, NudgePublisher, NudgeSubscriber, new_sender
 from domain.condition_store import ConditionStore
 from domain.feed_credentials import FeedCredentialSource
 from domain.ports import AccountStore, Folded, OrderStore
@@ -30,24 +31,32 @@ from streaming.catch_up import Cadence, CatchUp
 from streaming.channels import ORDERS, Channel, OrdersChannel
 from streaming.conditions import ConditionSink, ConditionWatch
 from streaming.connectors import Connectors, LoadVenue
-from streaming.feed_meters import FeedMeters
+from streaming.conversation import MARKETS
+from streaming.feed_meters import FeedMeters, MarketMeter
 from streaming.freshness import FreshnessBoard
 from streaming.handshake import Doors
 from streaming.ingest import Ingest
 from streaming.intake import Intake
+from streaming.market_board import MarketBoard
 from streaming.market_feeds import MarketFeeds, SourceFactory
+from streaming.market_topics import MarketTopics
 from streaming.marks import Marks
 from streaming.positions import PositionBoard
+from streaming.prices import Prices
 from streaming.protocol import Limits
 from streaming.server import StreamServer
 from streaming.tokens import Authenticator
 from streaming.venue_source import own_sources
+from venues import registry
 
-#: The paths of the channels; a new channel is a new line here and in `_channels`.
+EVERYTHING: Final = "stream"
+#: The paths of the sockets: one channel each, all market channels, or all there are.
 PATHS: Final = {
     "/ws/v1/orders": ORDERS,
     "/ws/v1/positions": POSITIONS,
     "/ws/v1/account": ACCOUNT,
+    "/ws/v1/markets": MARKETS,
+    "/ws/v1/stream": EVERYTHING,
 }
 RESTART_FIRST_S: Final = 0.5
 RESTART_MAX_S: Final = 30.0
@@ -57,7 +66,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamingParts:
-    """What the process is made of. `sources`: who delivers market data, else this process."""
+    """What the process is made of.
+
+    `sources`: who delivers market data, else this process; `venues`: the names of those there are.
+    """
 
     orders: OrderStore
     accounts: AccountStore
@@ -72,6 +84,7 @@ class StreamingParts:
     origins: frozenset[str] = frozenset()
     feed_credentials: FeedCredentialSource | None = None
     sources: SourceFactory | None = None
+    venues: Callable[[], Sequence[str]] = registry.names
     limits: Limits = field(default_factory=Limits)
     budget: BudgetRule = field(default_factory=BudgetRule)
     cadence: Cadence = field(default_factory=Cadence)
@@ -88,6 +101,7 @@ class StreamingApp:
         self.connectors = Connectors(parts.load)
         self.board = FreshnessBoard(time.monotonic, self._freshness_changed)
         self.feeds = MarketFeeds(parts.sources or own_sources(parts.load, self.connectors))
+        self.market_board = MarketBoard(self.feeds)
         self.marks = Marks(self.feeds)
         self.positions = PositionBoard(parts.positions, self.marks, self._news)
         self.intake = Intake(parts.orders, self._folded)
@@ -113,7 +127,12 @@ class StreamingApp:
         self.bridge = Bridge(parts.orders, parts.sink)
         self.conditions = ConditionWatch(parts.conditions, self.marks, parts.crossings)
         self.books = Books(self.connectors)
-        orders = OrdersChannel(parts.orders, self.board, lambda: datetime.now(UTC))
+        orders = OrdersChannel(
+            parts.orders,
+            self.board,
+            lambda: datetime.now(UTC),
+            handed_on=self.meters.handed_on[ORDERS].add,
+        )
         channels: dict[str, Channel] = {
             orders.name: orders,
             POSITIONS: PositionsChannel(self.positions, self.board),
@@ -125,9 +144,16 @@ class StreamingApp:
             authenticator=parts.authenticator,
             doors=Doors(channels=PATHS, hosts=parts.hosts, origins=parts.origins),
             limits=parts.limits,
+            markets=lambda hub: MarketTopics(hub, self.feeds, self.market_board, parts.venues),
         )
-        self._answers = MarketAnswers(parts.bus, self.books.book)
-        self._nudges = NudgeSubscriber(parts.bus, self._nudged)
+        self.feeds.listen(MarketMeter(self.meters, lambda: datetime.now(UTC)).take)
+        self._price_writer = LatestPriceWriter(parts.bus)
+        self.prices = Prices(self.connectors, self.books, self._price_writer)
+        self.feeds.listen(self.prices.take)
+        self._answers = MarketAnswers(parts.bus, self.books.book, self.prices.price)
+        me = new_sender()
+        self._nudges = NudgeSubscriber(parts.bus, self._nudged, sender=me)
+        self._nudging = NudgePublisher(parts.bus, sender=me)
 
     async def start(self, host: str, port: int) -> int:
         """Listen for clients; return the port.
@@ -147,9 +173,11 @@ class StreamingApp:
                 ("intake", self.intake.run),
                 ("catch-up", self.catch_up.run),
                 ("nudges", self._nudges.run),
+                ("nudging", self._nudging.run),
                 ("feeds", self.feeds.run),
                 ("conditions", self.conditions.run),
-                ("books", self._answers.run),
+                ("market-answers", self._answers.run),
+                ("prices", self._price_writer.run),
             ):
                 tasks.create_task(keep_running(name, work, self.restarts), name=name)
 
@@ -159,6 +187,7 @@ class StreamingApp:
 
     async def close(self) -> None:
         """Release what was opened, after `run` has ended."""
+        await self.prices.close()
         await self.books.close()
         await self.feeds.close()
         await self.connectors.close()
@@ -167,6 +196,7 @@ class StreamingApp:
         """Hear that something of an account was committed in this process."""
         self.positions.touch(account_id)
         self.conditions.wake()
+        self._nudging.nudge(account_id)
 
     def _news(self) -> None:
         self.server.tail.wake()

@@ -78,8 +78,14 @@ class OrdersChannel:
     name = ORDERS
 
     def __init__(
-        self, store: OrderStore, board: FreshnessBoard, now: Callable[[], datetime]
+        self,
+        store: OrderStore,
+        board: FreshnessBoard,
+        now: Callable[[], datetime],
+        *,
+        handed_on: Callable[[float], None] = lambda took_s: None,
     ) -> None:
+        self._handed_on = handed_on
         self._store = store
         self._board = board
         self._now = now
@@ -120,6 +126,11 @@ class OrdersChannel:
     async def read(self, after: Mapping[str, int]) -> list[tuple[Topic, int, bytes]]:
         """Return the next changes of these accounts."""
         changes = await self._store.changes(list(after), dict(after), limit=CHANGES_PER_READ)
+        now = self._now()
+        for change in changes:
+            written = change.order.updated_at
+            if written is not None:
+                self._handed_on((now - written).total_seconds())
         return [
             (Topic(ORDERS, change.account_id), change.sequence, _update(change))
             for change in changes

@@ -20,7 +20,7 @@ from domain.feed_credentials import FeedCredentialSource
 from domain.ports import AccountStore
 from streaming.catch_up import CatchUp
 from streaming.connectors import LoadVenue
-from streaming.feed_meters import FeedMeter, FeedMeters
+from streaming.feed_meters import ACCOUNTS, FeedMeter, FeedMeters
 from streaming.freshness import FreshnessBoard
 from streaming.intake import Intake
 from streaming.positions import PositionBoard
@@ -144,7 +144,7 @@ class Ingest:
             self._positions,
             self._catch_up,
             self._board,
-            self._meters.of(venue, network, "private"),
+            self._meters.of(venue, network, ACCOUNTS),
         )
 
     def _feed(self, spec: VenueSpec, network: Network) -> AccountFeed:

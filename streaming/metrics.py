@@ -18,10 +18,11 @@ from prometheus_client.registry import Collector
 
 from bus.connection import Bus
 from streaming.app import StreamingApp
-from streaming.feed_meters import FeedMeters
+from streaming.feed_meters import ACCOUNTS, FeedMeters
 from streaming.hub import Hub
+from streaming.market_feeds import MarketFeeds, Place
 
-_FEED = ("venue", "network", "side")
+_FEED = ("venue", "network", "source")
 
 
 class StreamingMetrics(Collector):
@@ -35,6 +36,8 @@ class StreamingMetrics(Collector):
         app = self._app
         yield from _feeds(app.meters)
         yield from _feed_channels(app.meters)
+        yield _silences(app.meters, app.feeds)
+        yield _fanout(app.meters)
         yield from _clients(app.server.hub)
         yield from _queues(app.server.hub)
         yield from _booking(app)
@@ -48,24 +51,21 @@ class StreamingMetrics(Collector):
 
 def _feeds(meters: FeedMeters) -> Iterator[Metric]:
     live = GaugeMetricFamily(
-        "perp_dex_feed_live", "Accounts of a private feed that are live; 0 or 1.", labels=_FEED
+        "perp_dex_feed_live", "Accounts that are live; of a feed of markets 0 or 1.", labels=_FEED
     )
     losses = CounterMetricFamily(
         "perp_dex_feed_losses", "Times a feed (of one account) was live no more.", labels=_FEED
     )
     restarts = CounterMetricFamily(
-        "perp_dex_feed_restarts", "Times a feed failed and was made anew.", labels=_FEED
+        "perp_dex_feed_restarts", "Times a feed of accounts was made anew.", labels=_FEED
     )
-    resyncs = CounterMetricFamily(
-        "perp_dex_feed_book_resyncs", "Books asked for again after a gap.", labels=_FEED
-    )
-    for (venue, network, side), meter in meters.meters.items():
-        labels = (venue, network.value, side)
+    for (venue, network, source), meter in meters.meters.items():
+        labels = (venue, network.value, source)
         live.add_metric(labels, meter.live)
         losses.add_metric(labels, meter.losses)
-        restarts.add_metric(labels, meter.restarts)
-        resyncs.add_metric(labels, meter.resyncs)
-    yield from (live, losses, restarts, resyncs)
+        if source == ACCOUNTS:
+            restarts.add_metric(labels, meter.restarts)
+    yield from (live, losses, restarts)
 
 
 def _feed_channels(meters: FeedMeters) -> Iterator[Metric]:
@@ -73,22 +73,43 @@ def _feed_channels(meters: FeedMeters) -> Iterator[Metric]:
     messages = CounterMetricFamily(
         "perp_dex_feed_messages", "Messages heard of a venue.", labels=names
     )
-    silence = GaugeMetricFamily(
-        "perp_dex_feed_silence_seconds", "Since the last message of a kind.", labels=names
-    )
     lag = HistogramMetricFamily(
         "perp_dex_feed_lag_seconds",
         "From the venue's time of an event to our receiving it.",
         labels=names,
     )
-    for (venue, network, side), meter in meters.meters.items():
-        silences = meter.silences()
+    for (venue, network, source), meter in meters.meters.items():
         for channel, measured in meter.channels.items():
-            labels = (venue, network.value, side, channel)
+            labels = (venue, network.value, source, channel)
             messages.add_metric(labels, measured.messages)
-            silence.add_metric(labels, silences.get(channel, 0.0))
             lag.add_metric(labels, measured.lag.up_to(), measured.lag.total)
-    yield from (messages, silence, lag)
+    yield from (messages, lag)
+
+
+def _silences(meters: FeedMeters, feeds: MarketFeeds) -> Metric:
+    family = GaugeMetricFamily(
+        "perp_dex_feed_silence_seconds",
+        "Since the last message of a kind, whichever way it came.",
+        labels=("venue", "network", "about", "channel"),
+    )
+    for (venue, network, accounts, channel), seconds in meters.silences().items():
+        # What nobody wants any more is silent for a good reason.
+        wanted = feeds.wanted(Place(venue, network))
+        if accounts or any(one.kind == channel for one in wanted):
+            about = "accounts" if accounts else "markets"
+            family.add_metric((venue, network.value, about, channel), seconds)
+    return family
+
+
+def _fanout(meters: FeedMeters) -> Metric:
+    family = HistogramMetricFamily(
+        "perp_dex_stream_fanout_seconds",
+        "From having something to having handed it to all who follow it.",
+        labels=("channel",),
+    )
+    for channel, took in meters.handed_on.items():
+        family.add_metric((channel,), took.up_to(), took.total)
+    return family
 
 
 def _clients(hub: Hub) -> Iterator[Metric]:

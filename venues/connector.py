@@ -78,6 +78,8 @@ class Capabilities:
 
     `feed_credential`: the private feed needs a secret, which the worker makes from the trading
     key (`FeedCredentialMinter`) and the feed takes (`CredentialedFeed`).
+
+    `joint_exits`: an entry takes its exits along in one signed request (see `venues.batches`).
     """
 
     order_types: frozenset[OrderType]
@@ -92,6 +94,7 @@ class Capabilities:
     nonce_rule: NonceRule
     closes_below_minimum: bool = False
     feed_credential: bool = False
+    joint_exits: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

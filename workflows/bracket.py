@@ -2,35 +2,39 @@
 
 `run` drives: it asks `domain.bracket_steps.next_step` and does that one step. Entry and exits are
 OrderWorkflows of their own, which signal `moved` when there is news of them; a slow look now and
-then covers a signal that was lost. Knows no venue, no SQL and no clock but Temporal's.
+then covers a signal that was lost. A native bracket places entry and exits itself, in one request,
+and their workflows take over what came of it. Knows no venue, no SQL and no clock but Temporal's.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+from datetime import datetime
 
 from temporalio import workflow
 from temporalio.exceptions import FailureError, WorkflowAlreadyStartedError
 from temporalio.workflow import ActivityCancellationType, ParentClosePolicy
 
-from activities.bracket_contracts import BracketTask
+from activities.bracket_contracts import BracketTask, JointResult, JointTask
 from activities.brackets import BracketActivities
+from activities.joint_placing import JointActivities
 from domain import bracket_steps
+from domain.bracket_orders import PlaceLeg, leg_order
 from domain.bracket_steps import (
     AwaitNews,
     BracketStep,
     CancelOrders,
+    EnterJointly,
     FinishBracket,
     LookAtBracket,
-    PlaceLeg,
     next_step,
 )
 from domain.brackets import BracketSight, BracketState, BracketStatus
 from domain.orders import Order
 from workflows import bracket_describing, policies
 from workflows.bracket_contracts import BracketReply, BracketStart, EndRequest
-from workflows.contracts import OrderStart
+from workflows.contracts import OrderStart, StartMode
 from workflows.describing import summary
 from workflows.ids import NEEDS_ATTENTION, order_attributes, order_workflow_id
 from workflows.order import OrderWorkflow
@@ -48,6 +52,7 @@ class BracketWorkflow:
         self._news = False
         self._leaving = False
         self._looks_in_vain = 0
+        self._entries_in_vain = 0
         self._attention = workflow.info().typed_search_attributes.get(NEEDS_ATTENTION, False)
         self._step: BracketStep = LookAtBracket()
         workflow.set_current_details(bracket_describing.details(self._state, self._step))
@@ -88,6 +93,8 @@ class BracketWorkflow:
             case "enter":
                 await self._start(self._state.plan.entry)
                 self._state = bracket_steps.entered(self._state)
+            case "enter_jointly":
+                await self._enter_jointly(step)
             case "look":
                 await self._look()
             case "place":
@@ -117,6 +124,51 @@ class BracketWorkflow:
             cancellation_type=ActivityCancellationType.ABANDON,
         )
         return kept
+
+    async def _enter_jointly(self, step: EnterJointly) -> None:
+        """Place entry and exits in one request, and have their workflows take over from there."""
+        task = JointTask(
+            plan=self._state.plan,
+            revision=step.revision,
+            created_at=workflow.now(),
+            send=step.send,
+        )
+        try:
+            result: JointResult = await workflow.execute_local_activity_method(
+                JointActivities.place,
+                task,
+                start_to_close_timeout=policies.COMMAND_TIMEOUT,
+                retry_policy=policies.ONCE,
+                cancellation_type=ActivityCancellationType.ABANDON,
+            )
+        except FailureError as error:
+            # A local activity's failure comes bare, without an ActivityError around it.
+            self._entries_in_vain += 1
+            answer = f"not placed: {error.cause or error}"
+            self._state = bracket_steps.delayed(self._state, self._after_pause(), answer)
+            return
+        self._state = bracket_steps.entered_jointly(self._state, result.exits)
+        mode = StartMode.ADOPT if result.known else StartMode.PLACE
+        for order in (result.entry, *result.exits):
+            await self._hand_over(order, mode)
+        if bracket_steps.is_in_vain(result.entry):
+            self._entries_in_vain += 1
+            self._state = bracket_steps.delayed(self._state, self._after_pause(), result.answer)
+
+    def _after_pause(self) -> datetime:
+        pause = policies.pause(self._entries_in_vain, workflow.random().random())
+        return workflow.now() + pause
+
+    async def _hand_over(self, order: Order, mode: StartMode) -> None:
+        """Have an order's workflow take over what the ledger has of it; one runs perhaps."""
+        if await self._begin(OrderStart(order=order, mode=mode)):
+            return
+        handle = workflow.get_external_workflow_handle_for(
+            OrderWorkflow.run, order_workflow_id(order.order_id)
+        )
+        # Whoever has ended meanwhile needs to hear nothing.
+        with contextlib.suppress(FailureError):
+            await handle.signal(OrderWorkflow.reconsider)
 
     async def _look(self) -> None:
         before = self._state
@@ -148,7 +200,7 @@ class BracketWorkflow:
         instrument = self._state.instrument
         if instrument is None:
             return
-        order = bracket_steps.leg_order(
+        order = leg_order(
             self._state.plan,
             step,
             instrument,
@@ -159,10 +211,18 @@ class BracketWorkflow:
         await self._start(order)
 
     async def _start(self, order: Order) -> None:
+        if not await self._begin(OrderStart(order=order)):
+            # By the API, for the entry, or by an earlier run of this bracket; what it told then
+            # it does not tell again.
+            self._news = True
+
+    async def _begin(self, start: OrderStart) -> bool:
+        """Start an order's workflow; False if one runs already."""
+        order = start.order
         try:
             await workflow.start_child_workflow(
                 OrderWorkflow.run,
-                OrderStart(order=order),
+                start,
                 id=order_workflow_id(order.order_id),
                 parent_close_policy=ParentClosePolicy.ABANDON,
                 task_timeout=policies.TASK_TIMEOUT,
@@ -170,9 +230,8 @@ class BracketWorkflow:
                 static_summary=summary(order, order.account_id),
             )
         except WorkflowAlreadyStartedError:
-            # By the API, for the entry, or by an earlier run of this bracket; what it told then
-            # it does not tell again.
-            self._news = True
+            return False
+        return True
 
     async def _cancel(self, step: CancelOrders) -> None:
         self._state = bracket_steps.canceling(self._state, step.order_ids)

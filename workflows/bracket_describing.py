@@ -36,12 +36,15 @@ def details(state: BracketState, step: BracketStep) -> str:
         f"closed {plain(state.exited)}, open {plain(state.open_quantity)}",
         f"- exits asked: {exits(plan)}; when one cannot be kept: {plan.on_failure.value}",
     ]
+    if state.protected_by is not None:
+        lines.append(f"- its exits are kept by the {state.protected_by.value}")
     for leg in state.legs:
         status = "placing" if leg.news is None else leg.news.status.value
         trigger = "market" if leg.trigger_price is None else plain(leg.trigger_price)
         ending = ", being canceled" if leg.cancel_asked and not leg.is_terminal else ""
+        origin = " in the entry's request" if leg.joint else ""
         lines.append(
-            f"- {leg.kind.value} {plain(leg.quantity)} @ {trigger}: {status}{ending} "
+            f"- {leg.kind.value} {plain(leg.quantity)} @ {trigger}{origin}: {status}{ending} "
             f"(`{leg.order_id}`)"
         )
     if state.failures:
@@ -57,6 +60,8 @@ def _doing(step: BracketStep) -> str:
     match step.kind:
         case "enter":
             return "starting the entry"
+        case "enter_jointly":
+            return "placing entry and exits in one request"
         case "look":
             return "reading how the orders stand"
         case "place":

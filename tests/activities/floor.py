@@ -282,7 +282,7 @@ async def open_floor(
 ) -> AsyncIterator[Floor]:
     """Open a floor of its own: exchange, database and keys that nobody else has."""
     # A busy test machine may stand still for a second between the ledger and the first byte.
-    for module in ("activities.orders", "activities.resolution"):
+    for module in ("activities.orders", "activities.resolution", "activities.joint_placing"):
         monkeypatch.setattr(f"{module}.SEND_WITHIN_S", 10.0)
     shutil.copyfile(template, home / "perp-dex.db")
     async with running_simulator() as venue:

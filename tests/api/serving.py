@@ -26,6 +26,7 @@ from api.temporal_ui import ui_client
 from domain.accounts import Account, AccountState, Network
 from domain.errors import Unavailable
 from domain.instruments import Instrument, MarketState, OrderSide, PriceRule
+from domain.latest_prices import LatestPrice
 from domain.market_data import BookLevel, OrderBook
 from domain.orders import Order, OrderType, TimeInForce
 from domain.timeline import EventKind, TimelineEvent
@@ -41,6 +42,7 @@ from tests.api.setup_desk import ScriptedLeverages, ScriptedRotations
 
 TOKEN = "t0ken-of-the-tests-" + "x" * 24
 UI_ORIGIN = "http://127.0.0.1:8233"
+PAGE_ORIGIN = "https://desk.example"
 PAPER = "11111111-1111-4111-8111-111111111111"
 FOREIGN = "22222222-2222-4222-8222-222222222222"
 
@@ -106,6 +108,39 @@ class Books:
 
 
 @dataclass
+class Prices:
+    """Prices that somebody wrote, and who is asked when there are none."""
+
+    written: LatestPrice | None = None
+    error: Exception | None = None
+    asked: list[tuple[str, str, str]] = field(default_factory=list)
+
+    async def read(self, venue: str, network: Network, symbol: str) -> LatestPrice | None:
+        return self.written
+
+    async def request_price(self, venue: str, network: Network, symbol: str) -> LatestPrice:
+        self.asked.append((venue, network, symbol))
+        if self.error is not None:
+            raise self.error
+        return latest_price(source="poll")
+
+
+def latest_price(**changes: Any) -> LatestPrice:
+    values: dict[str, Any] = {
+        "venue": "hyperliquid",
+        "network": Network.PAPER,
+        "symbol": "BTC-PERP",
+        "mark_price": Decimal("45000.5"),
+        "index_price": Decimal(45_000),
+        "best_bid": Decimal(44_999),
+        "best_ask": Decimal(45_001),
+        "received_time": datetime.now(UTC),
+        "source": "stream",
+    }
+    return LatestPrice(**(values | changes))
+
+
+@dataclass
 class Codec:
     """The protocol of the codec, without the cipher."""
 
@@ -136,6 +171,7 @@ class Api:
     halts: ScriptedHalts
     reconciliations: ScriptedReconciliations
     books: Books
+    prices: Prices
     sealed: Sealed
     parts: ApiParts
 
@@ -242,19 +278,18 @@ async def serving(
     temporal_ui: str | None = UI_ORIGIN,
     ui_upstream: str | None = None,
     port: int = 0,
+    streaming: str | None = "ws://127.0.0.1:1",
     change: Callable[[FastAPI], Awaitable[None]] | None = None,
     **options: Any,
 ) -> AsyncIterator[Api]:
     """Serve the API over `storage` until the block ends."""
     desk = desk or ScriptedDesk(storage)
-    closes = ScriptedCloses(storage)
-    brackets = ScriptedBrackets(storage)
-    conditions = ScriptedConditions(storage)
-    reader = ScriptedReader(storage)
+    closes, brackets = ScriptedCloses(storage), ScriptedBrackets(storage)
+    conditions, reader = ScriptedConditions(storage), ScriptedReader(storage)
     rotations, leverages = ScriptedRotations(storage), ScriptedLeverages()
     halt_desk = ScriptedHalts()
     reconcile_desk = ScriptedReconciliations(storage)
-    books, sealed = Books(), Sealed()
+    books, prices, sealed = Books(), Prices(), Sealed()
     listener = listen("127.0.0.1", port)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     authenticator = Authenticator(TOKEN)
@@ -274,19 +309,17 @@ async def serving(
         leverage_desk=leverages,
         reconcile_desk=reconcile_desk,
         books=books,
+        prices=prices,
+        latest_prices=prices,
         codec=Codec(),
         sealer=sealed,
         authenticator=authenticator,
         sessions=OperatorSessions(authenticator.derived_key("operator session"), now),
-        endpoints=Endpoints(
-            api=url,
-            streaming="ws://127.0.0.1:1",
-            temporal_ui=f"{url}{UI_PATH}" if ui_upstream else temporal_ui,
-            temporal_namespace="default",
-        ),
+        endpoints=_endpoints(url, streaming, f"{url}{UI_PATH}" if ui_upstream else temporal_ui),
         venues=("hyperliquid",),
         hosts=frozenset({"127.0.0.1", "localhost"}),
         origins=frozenset({UI_ORIGIN}),
+        page_origins=frozenset({PAGE_ORIGIN}),
         now=now,
         probes=probes if probes is not None else {"storage": storage.check},
         limits=limits or Limits(poll_interval_s=0.02),
@@ -308,9 +341,16 @@ async def serving(
             halts=halt_desk,
             reconciliations=reconcile_desk,
             books=books,
+            prices=prices,
             sealed=sealed,
             parts=parts,
         )
+
+
+def _endpoints(url: str, streaming: str | None, temporal_ui: str | None) -> Endpoints:
+    return Endpoints(
+        api=url, streaming=streaming, temporal_ui=temporal_ui, temporal_namespace="default"
+    )
 
 
 @asynccontextmanager

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from domain.accounts import AccountState
 from domain.errors import InvalidInput, Unavailable, VenueUnavailable
-from tests.api.serving import PAPER, Api
+from tests.api.serving import PAPER, Api, latest_price
 
 KEY = "0x" + "7e" * 32
 
@@ -136,7 +137,7 @@ async def test_markets_are_listed_and_read(api: Api) -> None:
 
 @pytest.mark.parametrize("symbol", ["ETH-PERP", "btc-perp", "%2e%2e", "BTC-PERP%0a", "x" * 3000])
 async def test_unknown_markets_are_404(api: Api, symbol: str) -> None:
-    for path in (symbol, f"{symbol}/orderbook"):
+    for path in (symbol, f"{symbol}/orderbook", f"{symbol}/ticker"):
         answer = await api.http.get(f"/api/v1/markets/{path}")
         assert answer.status_code == 404
         assert len(answer.content) < 1_000
@@ -173,9 +174,39 @@ async def test_a_book_nobody_answers_is_503(api: Api, monkeypatch: pytest.Monkey
     async def never(*_: object) -> None:
         await asyncio.sleep(60)
 
-    monkeypatch.setattr("api.markets._BOOK_WITHIN_S", 0.1)
+    monkeypatch.setattr("api.markets._ANSWER_WITHIN_S", 0.1)
     monkeypatch.setattr(api.books, "request_book", never)
     assert (await api.http.get("/api/v1/markets/BTC-PERP/orderbook")).status_code == 503
+
+
+async def test_a_fresh_price_is_read_and_another_is_asked_for(api: Api) -> None:
+    now = datetime.now(UTC)
+    api.prices.written = latest_price(received_time=now - timedelta(seconds=1), event_time=now)
+    found = (await api.http.get("/api/v1/markets/BTC-PERP/ticker?venue=hyperliquid")).json()
+    assert (found["mark_price"], found["index_price"]) == ("45000.5", "45000")
+    assert (found["best_bid"], found["best_ask"], found["mid_price"]) == ("44999", "45001", None)
+    assert (found["venue"], found["network"], found["source"]) == ("hyperliquid", "paper", "stream")
+    assert 1_000 <= found["age_ms"] < 3_000
+    assert api.prices.asked == []
+    for written in (
+        None,
+        latest_price(received_time=now - timedelta(seconds=4)),
+        latest_price(mark_price=None),
+        latest_price(best_bid=None, best_ask=None),
+    ):
+        api.prices.written = written
+        found = (await api.http.get("/api/v1/markets/BTC-PERP/ticker")).json()
+        assert (found["source"], found["event_time"]) == ("poll", None)
+        assert found["age_ms"] < 1_000
+    assert api.prices.asked == [("hyperliquid", "paper", "BTC-PERP")] * 4
+
+
+async def test_prices_nobody_knows_are_503_and_never_old_ones(api: Api) -> None:
+    api.prices.written = latest_price(received_time=datetime.now(UTC) - timedelta(seconds=30))
+    api.prices.error = Unavailable("no streaming")
+    assert (await api.http.get("/api/v1/markets/BTC-PERP/ticker")).status_code == 503
+    api.prices.error = InvalidInput("symbol", "the venue has none")
+    assert (await api.http.get("/api/v1/markets/BTC-PERP/ticker")).status_code == 422
 
 
 async def test_without_an_account_the_first_venues_paper_market_is_meant(api: Api) -> None:

@@ -8,8 +8,14 @@ from typing import Any
 
 import pytest
 
+from domain import bracket_steps
+from domain.bracket_orders import joint_exits
 from domain.brackets import Leg, LegKind, OnFailure
+from domain.order_fold import apply, with_revision
+from domain.orders import OrderReport, Revision, Verdict
+from domain.timeline import EventKind, TimelineEvent
 from tests.api.serving import Api
+from tests.domain.closing_building import BTC
 
 EXITS: dict[str, Any] = {"take_profit": {"price": "50000"}, "stop_loss": {"percent": "2.50"}}
 
@@ -111,6 +117,20 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         {"stop_loss": {"percent": "1"}, "reduce_only": True},
         "/reduce_only",
     ),
+    "native without exits": ({"native": True}, "/native"),
+    "native with a percentage of an unknown price": (
+        {"price": None, "stop_loss": {"percent": "1"}, "native": True},
+        "/native",
+    ),
+    "native with an entry that waits for a trigger": (
+        {
+            "order_type": "STOP_LIMIT",
+            "trigger_price": "45000",
+            "stop_loss": {"percent": "1"},
+            "native": True,
+        },
+        "/native",
+    ),
     "no such policy": (
         {"stop_loss": {"percent": "1"}, "on_protection_failure": "pray"},
         "/on_protection_failure",
@@ -190,5 +210,51 @@ async def test_its_exits_are_shown(api: Api) -> None:
             "trigger_price": "44000",
             "filled_quantity": "0",
             "status": "PENDING",
+            "native": False,
         }
     ]
+
+
+NATIVE: dict[str, Any] = {
+    "take_profit": {"price": "50000"},
+    "stop_loss": {"percent": "2"},
+    "native": True,
+}
+
+
+async def test_exits_in_the_entrys_own_request(api: Api) -> None:
+    answer = await api.place(**NATIVE, client_key="k")
+
+    assert answer.status_code == 201, answer.text
+    (plan,) = api.brackets.started
+    assert plan.native
+    assert plan.entry.joint, "its bracket places it"
+    path = f"/api/v1/brackets/{plan.bracket_id}"
+    view = (await api.http.get(path)).json()
+    assert view["native"] is True
+    assert view["protected_by"] == "workflow", "no exit of it is known yet"
+    other = await api.place(**{**NATIVE, "native": False}, client_key="k")
+    assert other.json()["code"] == "idempotency_mismatch"
+
+
+async def test_who_keeps_the_exits_is_read_from_the_orders(api: Api) -> None:
+    plan = (await api.place(**NATIVE)).json()
+    state = await api.storage.brackets.get(plan["order_id"])
+    assert state is not None
+    exits = joint_exits(state.plan, BTC, created_at=state.plan.entry.created_at)
+    await api.storage.brackets.keep(bracket_steps.entered_jointly(state, exits))
+    for order in exits:
+        report = OrderReport(order_id=order.order_id, revision=0, verdict=Verdict.ACCEPTED)
+        revision = Revision(number=0, client_order_id=order.order_id, quantity=order.quantity)
+        event = TimelineEvent(
+            order_id=order.order_id, kind=EventKind.CREATED, text="", at=order.created_at
+        )
+        await api.storage.orders.add(apply(with_revision(order, revision), report), event)
+
+    view = (await api.http.get(f"/api/v1/brackets/{plan['order_id']}")).json()
+
+    assert view["protected_by"] == "venue"
+    assert [leg["native"] for leg in view["exits"]] == [True, True]
+    await api.http.delete(f"/api/v1/brackets/{plan['order_id']}")
+    ended = (await api.http.get(f"/api/v1/brackets/{plan['order_id']}")).json()
+    assert ended["protected_by"] is None

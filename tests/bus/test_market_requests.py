@@ -165,7 +165,7 @@ async def test_junk_in_the_requests_is_passed_over(
     async with answering(bus, always_the_book):
         assert await ask(bus) == BOOK
         reply = await bus.redis.blpop([REPLY_KEY + "x"], timeout=0.5)
-    assert caplog.text.count("expected a book request") == 4
+    assert caplog.text.count("expected a market request") == 4
     assert reply is not None
     assert b"invalid_input" in reply[1]
 

@@ -37,6 +37,17 @@ async def test_an_entry_with_exits(desk: Terminal, api: Api) -> None:
     assert plan.on_failure is OnFailure.ALERT
 
 
+async def test_exits_in_the_entrys_own_request(desk: Terminal, api: Api) -> None:
+    order_id = await begun(desk, "--native")
+
+    (plan,) = api.brackets.started
+    assert plan.native
+    shown = await desk("trade", "bracket", order_id)
+    assert "protected by" in shown.out
+    found = json.loads((await desk("trade", "bracket", order_id, "--json")).out)
+    assert (found["native"], found["protected_by"]) == (True, "workflow")
+
+
 async def protected(api: Api, order_id: str) -> BracketState:
     """Have the entry filled and a stop rest, as far as the database knows."""
     state = await api.storage.brackets.get(order_id)
@@ -95,6 +106,7 @@ async def test_an_end_on_its_way(desk: Terminal, api: Api) -> None:
         (("--stop-loss", "2%", "--on-protection-failure", "pray"), "--on-protection-failure"),
         (("--on-protection-failure", "close"), "--take-profit or --stop-loss"),
         (("--take-profit", "44000"), "above the entry"),
+        (("--native",), "--take-profit or --stop-loss"),
     ],
 )
 async def test_bad_exits_send_nothing(

@@ -33,6 +33,10 @@ USER_LINES = [
     "market list --help",
     "market info --help",
     "market orderbook --help",
+    "monitor orders --help",
+    "monitor positions --help",
+    "monitor account --help",
+    "market ticker --help",
     "order resolve --help",
     "sim price --help",
     "sim fill --help",
@@ -274,6 +278,11 @@ async def test_markets_and_books(desk: Terminal, api: Api) -> None:
     assert api.books.asked[-1][3] == 20
     assert (await desk("market", "orderbook", "BTC-PERP", "--depth", "0")).code == ExitCode.USAGE
     assert (await desk("market", "info", "XYZ-PERP")).code == ExitCode.NOT_FOUND
+    ticker = await desk("market", "ticker", "BTC-PERP")
+    assert "45000.5" in ticker.out
+    assert "ms ago, by poll" in ticker.out
+    assert json.loads((await desk("market", "ticker", "BTC-PERP", "--json")).out)["best_bid"]
+    assert (await desk("market", "ticker", "XYZ-PERP")).code == ExitCode.NOT_FOUND
 
 
 async def test_ui_prints_or_opens_a_one_time_address(

@@ -95,6 +95,9 @@ def test_a_market_order_fills(stack: Stack) -> None:
 def test_an_order_rests_changes_and_is_canceled(stack: Stack) -> None:
     book = stack.json("market", "orderbook", "BTC-PERP", "--depth", "2")
     assert len(book["bids"]) == 2
+    ticker = stack.json("market", "ticker", "BTC-PERP")
+    assert ticker["best_bid"] < ticker["best_ask"]
+    assert ticker["mark_price"]
     placed = stack.json("trade", "buy", "BTC-PERP", "0.01", "--price", "30000", "--post-only")
     order_id = placed["order_id"]
     assert stack.json("trade", "modify", order_id, "--price", "31000")["price"] == "31000"
@@ -155,6 +158,38 @@ def test_a_wait_survives_the_death_of_the_api(stack: Stack) -> None:
     while stack.run("status").returncode != ExitCode.DONE:
         assert time.monotonic() < deadline, "the API was not started again"
         time.sleep(0.5)
+
+
+def test_what_is_followed_survives_the_death_of_the_streaming_process(stack: Stack) -> None:
+    following = stack.start("monitor", "orders", "--json", "--for", "120")
+    heard: list[dict[str, Any]] = []
+
+    def until(kind: str, order_id: str | None = None) -> dict[str, Any]:
+        assert following.stdout is not None
+        while line := following.stdout.readline():
+            heard.append(json.loads(line))
+            order = heard[-1].get("order", {})
+            if heard[-1]["type"] == kind and order.get("order_id") == order_id:
+                return heard[-1]
+        raise AssertionError(heard)
+
+    try:
+        snapshot = until("snapshot")
+        processes = stack.json("status")["processes"]
+        [streaming] = [each["pid"] for each in processes if each["name"] == "streaming"]
+        os.kill(streaming, signal.SIGKILL)
+        assert until("connection")["connected"] is False
+        # Placed while nobody streams: told afterwards, with everything in between.
+        placed = stack.json("trade", "buy", "BTC-PERP", "0.03", "--price", "28000")
+        first = until("update", placed["order_id"])
+        following.send_signal(signal.SIGINT)
+        assert following.wait(30) == ExitCode.INTERRUPTED
+    finally:
+        following.kill()
+        following.communicate()
+    assert first["seq"] == snapshot["seq"] + 1
+    assert [message["type"] for message in heard].count("snapshot") == 1
+    stack.json("trade", "cancel", placed["order_id"], "--wait")
 
 
 def test_the_operators_address_opens_once(stack: Stack) -> None:

@@ -11,18 +11,16 @@ import pytest
 
 from domain import bracket_steps
 from domain.accounts import PositionSide
+from domain.bracket_orders import PlaceLeg, leg_order, trigger_price
 from domain.bracket_steps import (
     FAILURES_MAX,
     AwaitNews,
     CancelOrders,
     FinishBracket,
     LookAtBracket,
-    PlaceLeg,
     StartEntry,
     after_look,
-    leg_order,
     next_step,
-    trigger_price,
 )
 from domain.brackets import (
     BracketPlan,

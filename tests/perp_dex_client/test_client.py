@@ -97,6 +97,9 @@ async def test_accounts_markets_and_books(client: PerpDexClient) -> None:
     book = await client.order_book("BTC-PERP", depth=3)
     assert book.mid_price == Decimal(45_000)
     assert book.bids[0].order_count == 2
+    ticker = await client.ticker("BTC-PERP")
+    assert (ticker.mark_price, ticker.best_ask) == (Decimal("45000.5"), Decimal(45_001))
+    assert ticker.age_ms < 10_000
     assert (await client.endpoints()).venues == ("hyperliquid",)
     assert (await client.operator_ticket()).url.startswith("http")
 

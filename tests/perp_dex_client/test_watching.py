@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
@@ -53,11 +54,18 @@ class Ear:
 
     def __init__(self, url: str, *, account_id: str | None = PAPER, token: str = TOKEN) -> None:
         self.heard: list[OrderEvent] = []
+        self.connections: list[tuple[bool, str]] = []
         self._news = asyncio.Event()
         self._task = asyncio.create_task(self._listen(url, token, account_id))
 
     async def _listen(self, url: str, token: str, account_id: str | None) -> None:
-        async for event in watch_orders(url, token, account_id=account_id):
+        events = watch_orders(
+            url,
+            token,
+            account_id=account_id,
+            on_connection=lambda *state: self.connections.append(state),
+        )
+        async for event in events:
             self.heard.append(event)
             self._news.set()
 
@@ -110,6 +118,59 @@ async def test_all_accounts_are_followed(storage: Storage) -> None:
             while not any(event.orders for event in ear.heard):
                 await asyncio.sleep(0.02)
         await ear.stop()
+
+
+async def test_all_accounts_go_on_where_they_were(storage: Storage) -> None:
+    desk = ScriptedDesk(storage)
+    kept = order(order_id="33333333-3333-5333-8333-333333333333")
+    await desk.place(kept, wait_s=1)
+    async with streaming(storage) as url:
+        ear = Ear(url, account_id=None)
+        await ear.until("ACCEPTED", "snapshot")
+        port = int(url.rsplit(":", 1)[1])
+    await desk.fill(kept.order_id, quantity=kept.quantity / 2)
+    await desk.fill(kept.order_id)
+    async with streaming(storage, port):
+        await ear.until("FILLED")
+        await ear.stop()
+    assert [event.kind for event in ear.heard if event.kind != "status"].count("snapshot") == 1
+    statuses = [event.orders[0].status for event in ear.heard if event.kind == "update"]
+    assert statuses == ["PARTIALLY_FILLED", "FILLED"]
+    assert ear.connections[0] == (True, "")
+    assert ear.connections[1] == (False, "the server stops; connect again")
+    assert ear.connections[-1] == (True, "")
+    assert all(not connected for connected, _ in ear.connections[1:-1])
+
+
+async def test_an_account_that_went_meanwhile_spoils_no_other(storage: Storage) -> None:
+    said: list[dict[str, object]] = []
+
+    async def speak(socket: ServerConnection) -> None:
+        await socket.send('{"type": "hello"}')
+        async for data in socket:
+            message = json.loads(data)
+            said.append(message)
+            if message["op"] == "auth":
+                await socket.send('{"type": "ack", "op": "auth", "id": "auth"}')
+            elif "account_id" in message:
+                await socket.send(
+                    '{"type": "error", "id": "resume", "code": "not_found", "message": "gone"}'
+                )
+            else:
+                for account_id in ("gone", "here"):
+                    snapshot = {"type": "snapshot", "account_id": account_id, "seq": 7}
+                    await socket.send(json.dumps({**snapshot, "orders": []}))
+                if len(said) < 5:
+                    await socket.close(1001)
+
+    async with serve(speak, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        heard = watch_orders(f"ws://127.0.0.1:{port}", TOKEN)
+        async with asyncio.timeout(15):
+            accounts = [(await anext(heard)).account_id for _ in range(4)]
+        await heard.aclose()
+    assert accounts == ["gone", "here"] * 2
+    assert [message.get("from_seq") for message in said] == [None, None, None, 7, 7, None]
 
 
 async def test_a_wrong_token_ends_the_watch(storage: Storage) -> None:

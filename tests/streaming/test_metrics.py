@@ -12,6 +12,7 @@ from process.metrics import registry_of
 from storage.opening import Storage
 from streaming.feed_meters import FeedMeter, FeedMeters
 from streaming.hub import Hub
+from streaming.market_feeds import Place
 from streaming.metrics import StreamingMetrics
 from streaming.protocol import CloseCode, Limits
 from tests.bus.valkey import running_valkey
@@ -23,8 +24,10 @@ from tests.streaming.test_app import working
 from tests.streaming.test_bridge import Workflows
 from tests.streaming.test_hub import LIMITS, TOPIC, joined, publish
 from tests.streaming.test_ingest import filled_is, until
+from venues.connector import MarketChannel, MarketChannelKind
 
-FEED = {"venue": "hyperliquid", "network": "paper", "side": "private"}
+KINDS = (MarketChannelKind.BOOK, MarketChannelKind.TOP, MarketChannelKind.TICKER)
+FEED = {"venue": "hyperliquid", "network": "paper", "source": "accounts"}
 
 
 @pytest.fixture
@@ -56,11 +59,13 @@ async def test_a_fill_is_seen_from_the_venue_to_the_socket(floor: Floor, storage
             for channel in ("orders", "fills", "account"):
                 heard = {**FEED, "channel": channel}
                 assert value("feed_messages_total", **heard) > 0, channel
-                assert 0 <= value("feed_silence_seconds", **heard) < 60, channel
+            said = {"venue": "hyperliquid", "network": "paper", "about": "accounts"}
+            assert 0 < value("feed_silence_seconds", **said, channel="orders") < 60
+            assert value("stream_fanout_seconds_count", channel="orders") > 0
             assert value("feed_lag_seconds_count", **FEED, channel="orders") > 0
             assert value("booked_total") > 0
             assert value("account_reads_total") > 0
-            assert value("deliveries_total") > 0
+            await until(lambda: value("deliveries_total") > 0)
             assert value("valkey_up") == 1
             await until(lambda: value("stream_clients", channel="orders") == 0)
             await floor.control("/maintenance", {"on": True})
@@ -124,12 +129,46 @@ def test_losses_are_of_what_was_live() -> None:
 def test_lateness_is_measured_where_the_venue_says_when() -> None:
     now = [10.0]
     meters = FeedMeters(lambda: now[0])
-    meter = meters.of("somewhere", Network.MAINNET, "public")
-    assert meters.of("somewhere", Network.MAINNET, "public") is meter
+    meter = meters.of("somewhere", Network.MAINNET, "stream")
+    assert meters.of("somewhere", Network.MAINNET, "stream") is meter
     meter.heard("ticker")
     meter.heard("book", T0, T0 + timedelta(milliseconds=30))
     now[0] = 12.5
-    assert meter.silences() == {"ticker": 2.5, "book": 2.5}
+    meters.of("somewhere", Network.MAINNET, "poll").heard("ticker")
+    now[0] = 13.0
+    assert meters.silences() == {
+        ("somewhere", Network.MAINNET, False, "ticker"): 0.5,
+        ("somewhere", Network.MAINNET, False, "book"): 3.0,
+    }
     assert meter.channels["ticker"].lag.count == 0
     assert dict(meter.channels["book"].lag.up_to())["0.05"] == 1
     assert meter.channels["book"].lag.total == pytest.approx(0.03)
+
+
+async def test_prices_are_measured_while_they_are_wanted(
+    floor: Floor, stage: Stage, storage: Storage
+) -> None:
+    place = Place("hyperliquid", Network.PAPER)
+    channels = [MarketChannel(kind=kind, symbol="BTC-PERP") for kind in KINDS]
+    with running_valkey() as valkey:
+        async with working(storage, Workflows(), valkey) as (app, _):
+            registry = registry_of([StreamingMetrics(app)])
+
+            def value(name: str, **labels: str) -> float | None:
+                return registry.get_sample_value(f"perp_dex_{name}", labels)
+
+            stream = {"venue": "hyperliquid", "network": "paper", "source": "stream"}
+            about = {"venue": "hyperliquid", "network": "paper", "about": "markets"}
+            for channel in channels:
+                await app.feeds.join(place, channel)
+            for kind in KINDS:
+                await until(lambda kind=kind: value("feed_messages_total", **stream, channel=kind))
+                assert value("feed_silence_seconds", **about, channel=kind) is not None
+            assert value("feed_live", **stream) == 1
+            assert value("feed_lag_seconds_count", **stream, channel="book")
+            assert value("stream_fanout_seconds_count", channel="top")
+            assert value("feed_lag_seconds_count", **stream, channel="ticker") == 0
+            for channel in channels:
+                app.feeds.release(place, channel)
+            assert value("feed_silence_seconds", **about, channel="book") is None
+            assert value("feed_messages_total", **stream, channel="book")

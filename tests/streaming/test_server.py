@@ -38,7 +38,7 @@ async def test_hello_says_what_a_client_has_to_know(stage: Stage) -> None:
             "auth_timeout_ms": 5000,
             "message_bytes_max": 16384,
             "messages_per_s": 20.0,
-            "subscriptions_max": 64,
+            "subscriptions_max": 256,
         },
     }
 
@@ -131,6 +131,22 @@ async def test_where_resuming_is_impossible_a_snapshot_is_sent(stage: Stage, fro
         assert (resync["type"], resync["account_id"]) == ("resync", "acc-1")
         snapshot = await hear(client)
         assert len(snapshot["orders"]) == 4
+
+
+async def test_asked_for_all_what_is_followed_goes_on_where_it_is(stage: Stage) -> None:
+    await stage.add_account("acc-1")
+    await stage.add_account("acc-2")
+    await stage.place(1, account_id="acc-1")
+    newest = await stage.orders.last_sequence("acc-1")
+    async with serving(stage) as served, authenticated(served) as client:
+        await ask(client, op="subscribe", account_id="acc-1", from_seq=newest - 1)
+        assert (await hear(client))["seq"] == newest
+        assert (await hear(client))["type"] == "status"
+        assert (await ask(client, op="subscribe"))["accounts"] == ["acc-1", "acc-2"]
+        snapshot = await hear(client)
+        assert (snapshot["type"], snapshot["account_id"]) == ("snapshot", "acc-2")
+        assert (await hear(client))["account_id"] == "acc-2"
+        assert (await ask(client, op="ping", id=1))["type"] == "pong"
 
 
 async def test_all_accounts_also_those_added_later(stage: Stage) -> None:

@@ -23,8 +23,10 @@ from streaming.connectors import Connectors
 from streaming.freshness import FreshnessBoard
 from streaming.ingest import Follower, Ingest
 from streaming.intake import Intake
+from streaming.market_feeds import MarketFeeds
 from streaming.marks import Marks
 from streaming.positions import PositionBoard
+from streaming.venue_source import own_sources
 from tests.streaming.building import T0
 from tests.streaming.stage import Stage, client_id, order_id
 from tests.streaming.test_ingest import until
@@ -176,7 +178,8 @@ class Silent:
 
 def board_of(stage: Stage, venue: Silent) -> PositionBoard:
     connectors = Connectors(lambda name: venue)
-    return PositionBoard(stage.positions, Marks(lambda name: venue, connectors), lambda: None)
+    marks = Marks(MarketFeeds(own_sources(lambda name: venue, connectors)))
+    return PositionBoard(stage.positions, marks, lambda: None)
 
 
 def catching_up(stage: Stage, venue: Silent) -> CatchUp:

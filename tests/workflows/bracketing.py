@@ -29,7 +29,8 @@ class Desk(Holding):
 
     async def bracket(self, entry: Order, **rules: Any) -> BracketPlan:
         """Start a bracket."""
-        entry = replace(entry, parent_id=entry.order_id)
+        native = bool(rules.get("native"))
+        entry = replace(entry, parent_id=entry.order_id, joint=native)
         asked = {"take_profit": TARGET, "stop_loss": STOP, **rules}
         self.plan = BracketPlan(entry=entry, **asked)
         self.stage.kept_ids.add(ids.bracket_workflow_id(entry.order_id))

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from domain import bracket_steps, close_steps
-from domain.bracket_steps import AwaitNews, FinishBracket, LookAtBracket, PlaceLeg, StartEntry
+from domain.bracket_orders import PlaceLeg
+from domain.bracket_steps import AwaitNews, FinishBracket, LookAtBracket, StartEntry
 from domain.brackets import BracketState, BracketStatus, LegKind
 from domain.close_steps import Await, CancelClosing, Escalate, Finish, Look, PlaceClosing
 from domain.closing import CloseState, CloseStatus, Escalation, Then

@@ -6,15 +6,13 @@ has its own order. The venue's batches are not atomic: results are per member.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Sequence
 
 from domain.commands import CancelOrder, PlaceOrder
 from domain.errors import InvalidInput
 from domain.instruments import Instrument
 from domain.ledger import CommandSlot
-from domain.outcomes import Outcome
+from venues.batches import BatchComposer
 from venues.hyperliquid.actions import (
     Grouping,
     cancel_action,
@@ -24,28 +22,6 @@ from venues.hyperliquid.actions import (
     to_json,
 )
 from venues.hyperliquid.proofs import CAPABILITIES
-
-#: Writes a batch's message once each member has its slot; the slots come in the members' order.
-BatchComposer = Callable[[Sequence[CommandSlot]], str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BatchMember:
-    """One order of a batch, in the order of its message."""
-
-    order_id: str
-    revision: int
-    client_order_id: str
-    venue_order_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BatchResult:
-    """The outcomes of a batch's members, in their order, with the evidence they share."""
-
-    outcomes: tuple[Outcome, ...]
-    raw: str | None = None
-    received_at: datetime | None = None
 
 
 def place_batch_composer(

@@ -31,6 +31,7 @@ from domain.instruments import Instrument, OrderSide
 from domain.ledger import CommandRow
 from domain.market_data import Candle, FundingRate, OrderBook, Ticker, Trade
 from domain.outcomes import SendResult
+from venues.batches import BatchComposer, BatchMember, BatchResult
 from venues.connector import (
     Capabilities,
     MessageComposer,
@@ -42,7 +43,6 @@ from venues.connector import (
 from venues.hyperliquid import actions, batch
 from venues.hyperliquid.actions import Grouping
 from venues.hyperliquid.answers import Asked
-from venues.hyperliquid.batch import BatchComposer, BatchMember, BatchResult
 from venues.hyperliquid.dispatch import Dispatch, Signable
 from venues.hyperliquid.markets import Markets
 from venues.hyperliquid.proofs import ADMISSION_WINDOW_S, CAPABILITIES, PROOFS
@@ -183,6 +183,10 @@ class HyperliquidConnector:
         """Return what writes several placements as one action, see `batch`."""
         members = [(await self.instrument(command.symbol), command) for command in commands]
         return batch.place_batch_composer(members, grouping)
+
+    async def compose_joint(self, entry: PlaceOrder, exits: Sequence[PlaceOrder]) -> BatchComposer:
+        """Return what writes an entry with its exits as one action (grouping normalTpsl)."""
+        return await self.compose_place_batch((entry, *exits), grouping=Grouping.PARENT_AND_EXITS)
 
     async def compose_cancel_batch(self, commands: Sequence[CancelOrder]) -> BatchComposer:
         """Return what writes several cancels as one action, see `batch`."""

@@ -19,9 +19,9 @@ from domain.commands import CommandKind
 from domain.errors import InvalidInput, NotAllowed, VenueRefused, VenueUnavailable
 from domain.ledger import CommandRow
 from domain.outcomes import NotSent, Outcome, SendResult, Unknown
+from venues.batches import BatchMember, BatchResult
 from venues.hyperliquid import wire
 from venues.hyperliquid.answers import Asked, asked_of_order, outcomes
-from venues.hyperliquid.batch import BatchMember, BatchResult
 from venues.hyperliquid.rate_budget import Purpose
 from venues.hyperliquid.rest import Rest
 from venues.hyperliquid.roles import Roles

@@ -29,6 +29,7 @@ CAPABILITIES: Final = Capabilities(
     margin_modes=frozenset(MarginMode),
     nonce_rule=NonceRule.TIME_MS,
     closes_below_minimum=True,
+    joint_exits=True,
 )
 
 PROOFS: Final = ProofTable(

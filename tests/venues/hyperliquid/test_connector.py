@@ -17,7 +17,7 @@ from domain.commands import BurnNonce, CancelOrder, CommandKind, ModifyOrder
 from domain.errors import InvalidInput, VenueRefused, VenueUnavailable
 from domain.instruments import OrderSide
 from domain.ledger import CommandSlot
-from domain.orders import Verdict
+from domain.orders import OrderType, Verdict
 from domain.outcomes import Accepted, NotSent, Rejected, Unknown
 from tests.venues.hyperliquid.building import (
     ADDRESS,
@@ -37,8 +37,8 @@ from tests.venues.hyperliquid.building import (
     venue_and_connector,
 )
 from tests.venues.raw_server import RawServer, serving
+from venues.batches import BatchMember, JointPlacer
 from venues.connector import Connector
-from venues.hyperliquid.batch import BatchMember
 from venues.hyperliquid.connector import HyperliquidConnector
 from venues.hyperliquid.rate_budget import RateBudget
 from venues.hyperliquid.translate import at_ms
@@ -389,6 +389,69 @@ async def test_batches() -> None:
         short = await connector.send_batch(cancel_row, access(), members[:1])
         assert isinstance(short.outcomes[0], NotSent)
         assert "expected 1 cancels" in short.outcomes[0].reason
+
+
+EXIT = {
+    "side": OrderSide.SELL,
+    "reduce_only": True,
+    "order_type": OrderType.STOP_MARKET,
+    "trigger_price": Decimal(70000),
+}
+RESTS, FILLED = (
+    {"resting": {"oid": 1}},
+    {"filled": {"oid": 1, "totalSz": "0.00123", "avgPx": "83000"}},
+)
+REFUSED = {"error": "Invalid TP/SL price. asset=0"}
+JOINT: dict[str, tuple[Any, list[str]]] = {
+    "all rest": (ok(RESTS, "waitingForFill"), ["accepted", "accepted"]),
+    "filled at once": (ok(FILLED, "waitingForTrigger"), ["accepted", "accepted"]),
+    "an exit refused": (ok(RESTS, REFUSED), ["accepted", "rejected"]),
+    "the whole refused by one error": (ok(REFUSED), ["rejected", "rejected"]),
+    "an exit said to wait for something new": (
+        ok(RESTS, "waitingForGodot"),
+        ["accepted", "unknown"],
+    ),
+    "an entry in a word that only exits have": (
+        ok("success", "waitingForFill"),
+        ["unknown", "accepted"],
+    ),
+    "another number of statuses": (
+        ok(RESTS, "waitingForFill", "waitingForFill"),
+        ["unknown", "unknown"],
+    ),
+    "the answer to something else": (ok("success", "success", kind="default"), ["unknown"] * 2),
+    "a refusal of the action": (err("Insufficient something new"), ["unknown", "unknown"]),
+}
+
+
+@pytest.mark.parametrize("case", JOINT)
+async def test_an_entry_with_its_exits(case: str) -> None:
+    answer, kinds = JOINT[case]
+    other = "0x" + "f" * 32
+    members = [
+        BatchMember(order_id=ORDER_ID, revision=0, client_order_id=CLOID),
+        BatchMember(order_id="exit", revision=0, client_order_id=other),
+    ]
+    slots = [
+        CommandSlot(client_order_id=member.client_order_id, nonce=1, admitted_until=None)
+        for member in members
+    ]
+    async with venue_and_connector() as (venue, connector):
+        assert isinstance(connector, JointPlacer)
+        assert connector.capabilities.joint_exits
+        compose = await connector.compose_joint(place(), [place(**EXIT)])
+        message = compose(slots)
+        assert message.endswith('"grouping":"normalTpsl"}')
+        venue.exchange = [answer]
+
+        result = await connector.send_batch(row(message=message), access(), members)
+
+        assert [outcome.kind for outcome in result.outcomes] == kinds
+        with pytest.raises(InvalidInput, match="reduce-only trigger"):
+            await connector.compose_joint(place(), [place()])
+        # A row that another carries has no message: there is nothing of it to send.
+        carried = await connector.send(row(message=""), access())
+        assert isinstance(carried.outcome, NotSent)
 
 
 async def test_leverage_and_scheduled_cancel() -> None:

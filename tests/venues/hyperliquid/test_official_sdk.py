@@ -120,6 +120,98 @@ async def test_brackets(sdk: Sdk) -> None:
     await in_thread(run)
 
 
+def _tree(price: float, tif: str, *, is_buy: bool = True) -> list[Any]:
+    """Return a parent of 0.01 BTC with target and stop, with client ids 1, 2, 3."""
+
+    def child(trigger: float, kind: str, cloid: int) -> dict[str, Any]:
+        return {
+            "coin": "BTC",
+            "is_buy": not is_buy,
+            "sz": 0.01,
+            "limit_px": trigger,
+            "reduce_only": True,
+            "cloid": Cloid.from_int(cloid),
+            "order_type": {"trigger": {"isMarket": True, "triggerPx": trigger, "tpsl": kind}},
+        }
+
+    parent = {
+        **child(price, "tp", 1),
+        "is_buy": is_buy,
+        "reduce_only": False,
+        "order_type": {"limit": {"tif": tif}},
+    }
+    return [parent, child(70_000, "tp", 2), child(55_000, "sl", 3)]
+
+
+async def test_exits_of_an_entry_wake_with_its_whole_fill(
+    sdk: Sdk, client: SimulatorClient
+) -> None:
+    """Asleep they fire at no price; a part does not wake them; the fill of one ends the other."""
+
+    def status(cloid: int) -> str:
+        found = sdk.info.query_order_by_cloid(sdk.address, Cloid.from_int(cloid))
+        word: str = found["order"]["status"]
+        return word
+
+    def held() -> list[str]:
+        state = sdk.info.user_state(sdk.address)
+        return [one["position"]["szi"] for one in state["assetPositions"]]
+
+    def place() -> int:
+        statuses = sdk.statuses(
+            sdk.exchange.bulk_orders(_tree(60_000, "Gtc"), grouping="normalTpsl")
+        )
+        oid: int = statuses[0]["resting"]["oid"]
+        listed = sdk.info.frontend_open_orders(sdk.address)
+        parent = next(one for one in listed if one["oid"] == oid)
+        assert [one["cloid"] for one in parent["children"]] == [
+            Cloid.from_int(2).to_raw(),
+            Cloid.from_int(3).to_raw(),
+        ]
+        return oid
+
+    oid = await asyncio.to_thread(place)
+    await client.control("POST", "/fill", {"venue_order_id": str(oid), "quantity": "0.004"})
+    assert await asyncio.to_thread(held) == ["0.004"]
+    await client.control("POST", "/price", {"symbol": "BTC", "price": "70500"})
+    assert [await asyncio.to_thread(status, n) for n in (2, 3)] == ["open", "open"]
+    assert await asyncio.to_thread(held) == ["0.004"], "asleep"
+    await client.control("POST", "/price", {"symbol": "BTC", "price": "65000"})
+    await client.control("POST", "/fill", {"venue_order_id": str(oid), "quantity": "0.006"})
+    assert await asyncio.to_thread(held) == ["0.01"]
+
+    await client.control("POST", "/price", {"symbol": "BTC", "price": "70500"})
+
+    assert await asyncio.to_thread(status, 2) == "filled"
+    assert await asyncio.to_thread(status, 3) == "siblingFilledCanceled"
+    assert await asyncio.to_thread(held) == []
+
+
+async def test_exits_go_with_an_entry_that_filled_in_part(
+    sdk: Sdk, client: SimulatorClient
+) -> None:
+    def place() -> int:
+        statuses = sdk.statuses(
+            sdk.exchange.bulk_orders(_tree(60_000, "Gtc"), grouping="normalTpsl")
+        )
+        oid: int = statuses[0]["resting"]["oid"]
+        return oid
+
+    oid = await asyncio.to_thread(place)
+    await client.control("POST", "/fill", {"venue_order_id": str(oid), "quantity": "0.004"})
+
+    def run() -> None:
+        assert sdk.statuses(sdk.exchange.cancel("BTC", oid)) == ["success"]
+        assert sdk.info.frontend_open_orders(sdk.address) == []
+        for cloid in (2, 3):
+            found = sdk.info.query_order_by_cloid(sdk.address, Cloid.from_int(cloid))
+            assert found["order"]["status"].lower().endswith("canceled")
+        state = sdk.info.user_state(sdk.address)
+        assert [one["position"]["szi"] for one in state["assetPositions"]] == ["0.004"]
+
+    await in_thread(run)
+
+
 async def test_modify(sdk: Sdk) -> None:
     def run() -> None:
         oid = sdk.buy(60_000, 1)["resting"]["oid"]

@@ -14,8 +14,8 @@ from domain.orders import OrderType, Verdict
 from domain.outcomes import Accepted, Rejected
 from tests.venues.hyperliquid.building import place
 from tests.venues.hyperliquid.desk import RESTING, TAKING, Desk, desk, outcome_report
+from venues.batches import BatchMember
 from venues.hyperliquid.actions import Grouping
-from venues.hyperliquid.batch import BatchMember
 from venues.simulation.ownership import open_account
 
 __all__ = ["desk"]
