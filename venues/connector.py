@@ -56,7 +56,8 @@ class ProofTable:
 
     `admission_window_s` is signed into every command; after it, plus `visibility_delay_s`, by the
     venue's clock, silence of every look-up proves absence. `replay_protected` allows resending the
-    same bytes. `fill_key` names the fields that make a fill unique.
+    same bytes. `fill_key` names the fields that make a fill unique. `unverified` lists what nobody
+    has proven of the venue, in words: nothing of the house relies on it.
     """
 
     fences: tuple[Fence, ...]
@@ -67,6 +68,7 @@ class ProofTable:
     echoes_client_order_id: bool
     fill_key: tuple[str, ...]
     rows: tuple[ProofRow, ...]
+    unverified: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +82,11 @@ class Capabilities:
     key (`FeedCredentialMinter`) and the feed takes (`CredentialedFeed`).
 
     `joint_exits`: an entry takes its exits along in one signed request (see `venues.batches`).
+
+    `schedule_cancel` is the venue's dead man's switch; `schedule_cancel_takes_stops`: when it goes
+    off it cancels the stops and targets of open positions as well.
+
+    `networks`: where the venue can be traded, the simulated exchange (paper) included.
     """
 
     order_types: frozenset[OrderType]
@@ -95,6 +102,8 @@ class Capabilities:
     closes_below_minimum: bool = False
     feed_credential: bool = False
     joint_exits: bool = False
+    schedule_cancel_takes_stops: bool = True
+    networks: frozenset[Network] = frozenset(Network)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -77,7 +77,7 @@ class Stage:
     connectors: Connectors
     connector: Connector
     key: PrivateKey
-    accounts: list[tuple[Account, Opened]] = field(default_factory=list)
+    accounts: list[tuple[Account, Opened]] = field(default_factory=list, repr=False)
     environment: ActivityEnvironment = field(default_factory=ActivityEnvironment)
     seen_by_resolve: list[str] = field(default_factory=list)
 
@@ -163,6 +163,16 @@ class Stage:
         prices = await self.prices()
         changes.setdefault("time_in_force", TimeInForce.IOC)
         return self.order(prices.quantity, prices.above, **changes)
+
+    async def waiting(self, kind: OrderType, **changes: Any) -> PlaceOrder:
+        """Return a sell that waits: a stop below the mark, or a target above it."""
+        prices = await self.prices()
+        rule = (await self.instrument()).price_rule
+        is_stop = kind in (OrderType.STOP_MARKET, OrderType.STOP_LIMIT)
+        touched = rule.floor(prices.mark * (Decimal("0.95") if is_stop else Decimal("1.05")))
+        limit = rule.floor(touched * Decimal("0.95"))
+        fields = {"side": OrderSide.SELL, "order_type": kind, "trigger_price": touched}
+        return self.order(prices.quantity, limit, **{**fields, **changes})
 
     def order(self, quantity: Decimal, price: Decimal, **changes: Any) -> PlaceOrder:
         fields: dict[str, Any] = {

@@ -23,18 +23,6 @@ TRIGGERS = [kind for kind in OrderType if kind.is_trigger]
 SELL = OrderSide.SELL
 
 
-async def trigger(stage: Stage, kind: OrderType, **changes: Any) -> PlaceOrder:
-    """Return a sell that waits: a stop below the mark, or a target above it."""
-    prices = await stage.prices()
-    rule = (await stage.instrument()).price_rule
-    is_stop = kind in (OrderType.STOP_MARKET, OrderType.STOP_LIMIT)
-    touched = rule.floor(prices.mark * (Decimal("0.95") if is_stop else Decimal("1.05")))
-    limit = rule.floor(touched * Decimal("0.95"))
-    return stage.order(
-        prices.quantity, limit, side=SELL, order_type=kind, trigger_price=touched, **changes
-    )
-
-
 async def refused(stage: Stage, command: PlaceOrder, field: str) -> None:
     """Check that the connector refuses a command for that field, before anything is sent."""
     before = len(stage.records())
@@ -200,7 +188,7 @@ async def test_a_trigger_order_waits_unseen_and_shows_its_trigger(
     stage: Stage, kind: OrderType
 ) -> None:
     await stage.position()
-    command = await trigger(stage, kind, reduce_only=True)
+    command = await stage.waiting(kind, reduce_only=True)
     if kind not in stage.connector.capabilities.order_types:
         await refused(stage, command, "order_type")
         return
@@ -217,10 +205,10 @@ async def test_a_trigger_order_waits_unseen_and_shows_its_trigger(
 @pytest.mark.parametrize("kind", TRIGGERS)
 async def test_a_trigger_order_acts_once_the_mark_touches_it(stage: Stage, kind: OrderType) -> None:
     if kind not in stage.connector.capabilities.order_types:
-        await refused(stage, await trigger(stage, kind), "order_type")
+        await refused(stage, await stage.waiting(kind), "order_type")
         return
     held = await stage.position()
-    command = await trigger(stage, kind, reduce_only=True)
+    command = await stage.waiting(kind, reduce_only=True)
     row, _ = await stage.accepted(command)
     assert stage.held() == held
     rule = (await stage.instrument()).price_rule
@@ -240,7 +228,7 @@ async def test_a_trigger_price_belongs_to_trigger_orders_and_to_them_alone(stage
     await refused(stage, replace(await stage.resting(), trigger_price=Decimal(1)), "trigger_price")
     for kind in declared:
         await refused(
-            stage, replace(await trigger(stage, kind), trigger_price=None), "trigger_price"
+            stage, replace(await stage.waiting(kind), trigger_price=None), "trigger_price"
         )
 
 
