@@ -67,8 +67,9 @@ system-packages:
 	  echo "make test-system needs$$missing; install with: sudo apt-get install$$missing"; exit 1; \
 	fi
 
-bench: $(STAMP)  ## latency and throughput, against bare Temporal as the floor
+bench: $(STAMP)  ## latency and throughput, each beside a floor of the same run
 	@$(BIN)/python -m benchmarks
+	@$(BIN)/python -m benchmarks.streaming
 
 crash: $(STAMP)  ## kill every process at every checkpoint and compare with the exchange's ledger
 	@$(BIN)/python -m tests.crash

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -31,12 +31,15 @@ from streaming.catch_up import Cadence, CatchUp
 from streaming.channels import ORDERS, Channel, OrdersChannel
 from streaming.conditions import ConditionSink, ConditionWatch
 from streaming.connectors import Connectors, LoadVenue
+from streaming.conversation import MARKETS
 from streaming.feed_meters import FeedMeters, MarketMeter
 from streaming.freshness import FreshnessBoard
 from streaming.handshake import Doors
 from streaming.ingest import Ingest
 from streaming.intake import Intake
+from streaming.market_board import MarketBoard
 from streaming.market_feeds import MarketFeeds, SourceFactory
+from streaming.market_topics import MarketTopics
 from streaming.marks import Marks
 from streaming.positions import PositionBoard
 from streaming.prices import Prices
@@ -44,12 +47,16 @@ from streaming.protocol import Limits
 from streaming.server import StreamServer
 from streaming.tokens import Authenticator
 from streaming.venue_source import own_sources
+from venues import registry
 
-#: The paths of the channels; a new channel is a new line here and in `_channels`.
+EVERYTHING: Final = "stream"
+#: The paths of the sockets: one channel each, all market channels, or all there are.
 PATHS: Final = {
     "/ws/v1/orders": ORDERS,
     "/ws/v1/positions": POSITIONS,
     "/ws/v1/account": ACCOUNT,
+    "/ws/v1/markets": MARKETS,
+    "/ws/v1/stream": EVERYTHING,
 }
 RESTART_FIRST_S: Final = 0.5
 RESTART_MAX_S: Final = 30.0
@@ -59,7 +66,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamingParts:
-    """What the process is made of. `sources`: who delivers market data, else this process."""
+    """What the process is made of.
+
+    `sources`: who delivers market data, else this process; `venues`: the names of those there are.
+    """
 
     orders: OrderStore
     accounts: AccountStore
@@ -74,6 +84,7 @@ class StreamingParts:
     origins: frozenset[str] = frozenset()
     feed_credentials: FeedCredentialSource | None = None
     sources: SourceFactory | None = None
+    venues: Callable[[], Sequence[str]] = registry.names
     limits: Limits = field(default_factory=Limits)
     budget: BudgetRule = field(default_factory=BudgetRule)
     cadence: Cadence = field(default_factory=Cadence)
@@ -90,6 +101,7 @@ class StreamingApp:
         self.connectors = Connectors(parts.load)
         self.board = FreshnessBoard(time.monotonic, self._freshness_changed)
         self.feeds = MarketFeeds(parts.sources or own_sources(parts.load, self.connectors))
+        self.market_board = MarketBoard(self.feeds)
         self.marks = Marks(self.feeds)
         self.positions = PositionBoard(parts.positions, self.marks, self._news)
         self.intake = Intake(parts.orders, self._folded)
@@ -132,6 +144,7 @@ class StreamingApp:
             authenticator=parts.authenticator,
             doors=Doors(channels=PATHS, hosts=parts.hosts, origins=parts.origins),
             limits=parts.limits,
+            markets=lambda hub: MarketTopics(hub, self.feeds, self.market_board, parts.venues),
         )
         self.feeds.listen(MarketMeter(self.meters, lambda: datetime.now(UTC)).take)
         self._price_writer = LatestPriceWriter(parts.bus)
