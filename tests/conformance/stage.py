@@ -172,7 +172,8 @@ class Stage:
         touched = rule.floor(prices.mark * (Decimal("0.95") if is_stop else Decimal("1.05")))
         limit = rule.floor(touched * Decimal("0.95"))
         fields = {"side": OrderSide.SELL, "order_type": kind, "trigger_price": touched}
-        return self.order(prices.quantity, limit, **{**fields, **changes})
+        quantity = changes.pop("quantity", prices.quantity)
+        return self.order(quantity, limit, **{**fields, **changes})
 
     def order(self, quantity: Decimal, price: Decimal, **changes: Any) -> PlaceOrder:
         fields: dict[str, Any] = {
