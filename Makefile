@@ -35,12 +35,14 @@ up: $(STAMP)  ## start the embedded stack
 down: $(STAMP)  ## stop it
 	@$(BIN)/perp-dex down
 
-lint: $(STAMP)  ## style, types, arrows between rooms, settings documents
+lint: $(STAMP)  ## style, types, arrows between rooms, documents printed from data
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python -m process.settings_docs --check
+	@$(BIN)/python -m streaming.asyncapi --check
+	@$(BIN)/python -m venues.notes --check
 
 fmt: $(STAMP)  ## put imports and layout in order
 	@$(BIN)/ruff check --fix .

@@ -25,6 +25,7 @@ from venues.connector import (
     MarketEvent,
     TickerSeen,
     TradesSeen,
+    VenueSpec,
 )
 
 TRADES_KEPT: Final = 100
@@ -84,7 +85,8 @@ class MarketBoard:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._feeds = feeds
-        self._silences = silences
+        self._silences_of = silences
+        self._silences: dict[str, Silences] = {}
         self._clock = clock
         self._now = now
         self._latest: dict[Place, dict[MarketChannel, Latest]] = {}
@@ -119,9 +121,15 @@ class MarketBoard:
                 is_polled=latest.source == POLL,
                 is_connected=(key.place, latest.source) in self._live
                 and self._is_of_now(key.place, latest),
-                silence_max_s=self._silences(key.place.venue).get(key.channel.kind),
+                silence_max_s=self._silence_max_s(key),
             )
         )
+
+    def _silence_max_s(self, key: ChannelKey) -> float | None:
+        venue = key.place.venue
+        if venue not in self._silences:
+            self._silences[venue] = self._silences_of(venue)
+        return self._silences[venue].get(key.channel.kind)
 
     def fresh_book(self, key: ChannelKey) -> OrderBook | None:
         """Return a channel's book if it is fresh."""
@@ -234,3 +242,8 @@ def _fill_trades(latest: Latest, event: TradesSeen) -> bool:
         latest.trade_ids.popitem(last=False)
     latest.new_trades, latest.is_backlog = new, event.is_backlog
     return True
+
+
+def silences_of(spec: VenueSpec) -> Silences:
+    """Return how long a venue's channels may be silent."""
+    return dict(spec.capabilities.market_silence_max_s)
