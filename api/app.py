@@ -99,6 +99,7 @@ def create_app(parts: ApiParts) -> FastAPI:
             sessions=parts.sessions,
             hosts=parts.hosts,
             origins=parts.origins,
+            page_origins=parts.page_origins,
             meter=app.state.requests,
         ),
     )

@@ -174,6 +174,7 @@ async def compose(
         venues=settings.venues,
         hosts=settings.hosts,
         origins=frozenset(str(origin) for origin in origins),
+        page_origins=settings.page_origins,
         now=_now,
         probes={"storage": _storage_probe(storage), "temporal": _temporal_probe(desk)},
         temporal_ui=ui,
@@ -195,7 +196,7 @@ def _endpoints(settings: ApiSettings, listener: socket.socket) -> Endpoints:
     api = settings.api_url or f"http://{reachable}:{port}"
     return Endpoints(
         api=api,
-        streaming=f"ws://{streaming}:{settings.streaming_port}",
+        streaming=settings.streaming_url or f"ws://{streaming}:{settings.streaming_port}",
         temporal_ui=api + UI_PATH if settings.temporal_ui_upstream else settings.temporal_ui_url,
         temporal_namespace=settings.temporal_namespace,
         simulator=settings.hyperliquid_paper_url,

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -42,21 +42,19 @@ from streaming.group_source import GroupSources
 from streaming.handshake import Doors
 from streaming.ingest import Ingest
 from streaming.intake import Intake
+from streaming.market_board import MarketBoard, silences_of
 from streaming.market_feeds import MarketFeeds, Place, SourceFactory
+from streaming.market_topics import MarketTopics
 from streaming.marks import Marks
+from streaming.paths import PATHS
 from streaming.positions import PositionBoard
 from streaming.prices import Prices
 from streaming.protocol import Limits
 from streaming.server import StreamServer
 from streaming.tokens import Authenticator
 from streaming.venue_source import own_sources
+from venues import registry
 
-#: The paths of the channels; a new channel is a new line here and in `_channels`.
-PATHS: Final = {
-    "/ws/v1/orders": ORDERS,
-    "/ws/v1/positions": POSITIONS,
-    "/ws/v1/account": ACCOUNT,
-}
 RESTART_FIRST_S: Final = 0.5
 RESTART_MAX_S: Final = 30.0
 
@@ -65,7 +63,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamingParts:
-    """What the process is made of. `sources`: who delivers market data, else this process."""
+    """What the process is made of.
+
+    `sources`: who delivers market data, else this process; `venues`: the names of those there are.
+    """
 
     orders: OrderStore
     accounts: AccountStore
@@ -80,6 +81,7 @@ class StreamingParts:
     origins: frozenset[str] = frozenset()
     feed_credentials: FeedCredentialSource | None = None
     sources: SourceFactory | None = None
+    venues: Callable[[], Sequence[str]] = registry.names
     limits: Limits = field(default_factory=Limits)
     budget: BudgetRule = field(default_factory=BudgetRule)
     cadence: Cadence = field(default_factory=Cadence)
@@ -98,6 +100,7 @@ class StreamingApp:
         own = parts.sources or own_sources(parts.load, self.connectors)
         self.sources = GroupSources(parts.bus, own)
         self.feeds = MarketFeeds(self.sources.make)
+        self.market_board = MarketBoard(self.feeds, lambda venue: silences_of(parts.load(venue)))
         self.marks = Marks(self.feeds)
         self.positions = PositionBoard(parts.positions, self.marks, self._news)
         self.intake = Intake(parts.orders, self._folded)
@@ -146,6 +149,7 @@ class StreamingApp:
             authenticator=parts.authenticator,
             doors=Doors(channels=PATHS, hosts=parts.hosts, origins=parts.origins),
             limits=parts.limits,
+            markets=lambda hub: MarketTopics(hub, self.feeds, self.market_board, parts.venues),
         )
         self.feeds.listen(MarketMeter(self.meters, lambda: datetime.now(UTC)).take)
         self._price_writer = LatestPriceWriter(parts.bus)

@@ -14,10 +14,10 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
-from streaming.market_board import MarketBoard
 
 from domain.accounts import Network
 from domain.instruments import Instrument
+from streaming.market_board import MarketBoard
 from streaming.market_feeds import STREAM, Deliver, MarketFeeds, MarketSource, Place
 from venues.connector import MarketChannel, MarketChannelKind
 from venues.hyperliquid.market_stream import MarketStream

@@ -42,6 +42,7 @@ from tests.api.setup_desk import ScriptedLeverages, ScriptedRotations
 
 TOKEN = "t0ken-of-the-tests-" + "x" * 24
 UI_ORIGIN = "http://127.0.0.1:8233"
+PAGE_ORIGIN = "https://desk.example"
 PAPER = "11111111-1111-4111-8111-111111111111"
 FOREIGN = "22222222-2222-4222-8222-222222222222"
 
@@ -292,8 +293,7 @@ async def serving(
     closes, brackets = ScriptedCloses(storage), ScriptedBrackets(storage)
     conditions, reader = ScriptedConditions(storage), ScriptedReader(storage)
     rotations, leverages = ScriptedRotations(storage), ScriptedLeverages()
-    halt_desk = ScriptedHalts()
-    reconcile_desk = ScriptedReconciliations(storage)
+    halt_desk, reconcile_desk = ScriptedHalts(), ScriptedReconciliations(storage)
     books, prices, sealed = Books(), Prices(), Sealed()
     listener = listen("127.0.0.1", port)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -320,15 +320,11 @@ async def serving(
         sealer=sealed,
         authenticator=authenticator,
         sessions=OperatorSessions(authenticator.derived_key("operator session"), now),
-        endpoints=Endpoints(
-            api=url,
-            streaming=streaming,
-            temporal_ui=f"{url}{UI_PATH}" if ui_upstream else temporal_ui,
-            temporal_namespace="default",
-        ),
+        endpoints=_endpoints(url, streaming, f"{url}{UI_PATH}" if ui_upstream else temporal_ui),
         venues=("hyperliquid",),
         hosts=frozenset({"127.0.0.1", "localhost"}),
         origins=frozenset({UI_ORIGIN}),
+        page_origins=frozenset({PAGE_ORIGIN}),
         now=now,
         probes=probes if probes is not None else {"storage": storage.check},
         limits=limits or Limits(poll_interval_s=0.02),
@@ -354,6 +350,12 @@ async def serving(
             sealed=sealed,
             parts=parts,
         )
+
+
+def _endpoints(url: str, streaming: str | None, temporal_ui: str | None) -> Endpoints:
+    return Endpoints(
+        api=url, streaming=streaming, temporal_ui=temporal_ui, temporal_namespace="default"
+    )
 
 
 @asynccontextmanager

@@ -223,11 +223,14 @@ async def test_a_wrong_setting_is_named(tmp_path: Path) -> None:
 def test_settings_name_hosts_and_origins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STREAMING_HOST", "10.0.0.7")
     monkeypatch.setenv("STREAMING_ALLOWED_HOSTS", "Desk.example, , other")
-    monkeypatch.setenv("STREAMING_ALLOWED_ORIGINS", "https://desk.example")
+    monkeypatch.setenv("ALLOWED_ORIGINS", "https://desk.example")
+    monkeypatch.setenv("STREAMING_SESSIONS_PER_PRINCIPAL_MAX", "7")
     monkeypatch.setenv("DATABASE_URL", "postgresql+psycopg://u:hunter2@h/d")
     settings = StreamingSettings.load()
     assert settings.hosts == {"localhost", "127.0.0.1", "::1", "10.0.0.7", "desk.example", "other"}
     assert settings.origins == {"https://desk.example"}
+    assert settings.limits.sessions_per_principal_max == 7
+    assert settings.limits.sessions_max == 12_000
     assert "hunter2" not in repr(settings)
 
 
