@@ -151,9 +151,7 @@ class Stage:
     async def bought(self, key: str) -> dict[str, Any]:
         """Open a position by a market order."""
         market = {"order_type": "MARKET", "time_in_force": "IOC"}
-        order = await self.trader.place(
-            key, symbol=SYMBOL, side="BUY", quantity=QUANTITY, **market
-        )
+        order = await self.trader.place(key, symbol=SYMBOL, side="BUY", quantity=QUANTITY, **market)
         assert order["status"] == "FILLED", order
         return order
 
@@ -248,7 +246,9 @@ class Stage:
         ours = {each["client_order_id"]: each for each in answer.json()["orders"]}
         wrong = []
         seen = [order["client_order_id"] for order in theirs["orders"]]
-        wrong += [f"{each} is there {seen.count(each)} times" for each in ours if seen.count(each) > 1]
+        wrong += [
+            f"{each} is there {seen.count(each)} times" for each in ours if seen.count(each) > 1
+        ]
         for order in theirs["orders"]:
             mine = ours.pop(order["client_order_id"], None)
             if mine is None:

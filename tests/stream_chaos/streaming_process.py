@@ -16,13 +16,13 @@ from domain.accounts import Network
 from domain.instruments import Instrument
 from streaming import main as streaming_main
 from venues import registry
+from venues.connections import ConnectionBudget
 from venues.connector import AccountFeed, MarketFeed, VenueSpec
 from venues.hyperliquid.account_stream import HyperliquidAccountFeed
 from venues.hyperliquid.market_stream import HyperliquidMarketFeed
-from venues.hyperliquid.rate_budget import ConnectionBudget
 from venues.hyperliquid.settings import HyperliquidSettings
 from venues.hyperliquid.spec import HyperliquidSpec
-from venues.hyperliquid.stream import Backoff
+from venues.stream import Backoff
 
 PATIENT_VARIABLE = "STREAM_CHAOS_PATIENT"
 OPENED_PER_MINUTE = 100_000

@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import Final
 
 from domain.accounts import Account
+from venues.connections import ConnectionBudget
 from venues.connector import (
     AccountEvent,
     AccountSeen,
@@ -25,10 +26,10 @@ from venues.connector import (
     OrdersSeen,
 )
 from venues.hyperliquid import translate, wire
-from venues.hyperliquid.rate_budget import ConnectionBudget
 from venues.hyperliquid.settings import socket_url
-from venues.hyperliquid.stream import Backoff, EventQueue, Follower
-from venues.hyperliquid.stream_session import ACKNOWLEDGE_WITHIN_S, Session, Step
+from venues.hyperliquid.stream_session import ACKNOWLEDGE_WITHIN_S, Session
+from venues.stream import Backoff, EventQueue, Follower
+from venues.stream_core import Step
 
 #: Of the venue's ten connections per IP address one is left for market data, and of the thirty new
 #: ones a minute six.

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from domain.errors import InvalidInput
 from domain.instruments import Instrument
+from venues.connections import ConnectionBudget
 from venues.connector import (
     BookSeen,
     CandleSeen,
@@ -27,10 +28,10 @@ from venues.connector import (
 )
 from venues.hyperliquid import translate, wire
 from venues.hyperliquid.queries import INTERVALS
-from venues.hyperliquid.rate_budget import ConnectionBudget
 from venues.hyperliquid.settings import socket_url
-from venues.hyperliquid.stream import Backoff, EventQueue, Follower
-from venues.hyperliquid.stream_session import Session, Step
+from venues.hyperliquid.stream_session import Session
+from venues.stream import Backoff, EventQueue, Follower
+from venues.stream_core import Step
 
 _SUBSCRIPTIONS_MAX: Final = 1000
 _BOOK_DEPTH: Final = 20

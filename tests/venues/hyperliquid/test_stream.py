@@ -15,6 +15,7 @@ import pytest
 
 from tests.venues.hyperliquid.building import ADDRESS, META, account
 from tests.venues.hyperliquid.test_account_stream import fill_row, fills, frame, update
+from venues.connections import ConnectionBudget
 from venues.connector import (
     AccountEvent,
     AccountFeed,
@@ -28,10 +29,9 @@ from venues.connector import (
 from venues.hyperliquid import wire
 from venues.hyperliquid.account_stream import HyperliquidAccountFeed
 from venues.hyperliquid.market_stream import HyperliquidMarketFeed
-from venues.hyperliquid.rate_budget import ConnectionBudget
-from venues.hyperliquid.stream import Backoff, EventQueue, Follower
-from venues.hyperliquid.stream_session import Step
 from venues.hyperliquid.translate import instruments
+from venues.stream import Backoff, EventQueue, Follower
+from venues.stream_core import Step
 
 TEXT = picows.WSMsgType.TEXT
 OTHER = "0x" + "0d" * 20
@@ -301,7 +301,7 @@ async def test_a_follower_that_breaks_breaks_the_iteration() -> None:
 async def test_a_consumer_far_behind_loses_the_connection_not_the_memory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("venues.hyperliquid.stream._EVENTS_MAX", 20)
+    monkeypatch.setattr("venues.stream._EVENTS_MAX", 20)
     async with exchange() as made, following(made) as (feed, reader):
         await feed.watch([account()])
         async with asyncio.timeout(10):

@@ -1,6 +1,6 @@
 """The shell around a stream core: sockets by picows, reconnecting with jittered patience.
 
-Does I/O and timing only; what a message means is the core's matter.
+Does I/O and timing only; what a message means is the core's matter. Knows no venue.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Final, Generic, TypeVar
 
 import picows
 
-from venues.hyperliquid.rate_budget import ConnectionBudget
-from venues.hyperliquid.stream_session import Step, StreamCore
+from venues.connections import ConnectionBudget
+from venues.stream_core import Step, StreamCore
 from venues.transport import Clock, utc_now
 
 E = TypeVar("E")
