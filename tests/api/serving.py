@@ -38,6 +38,7 @@ from tests.api.condition_desk import ScriptedConditions
 from tests.api.desk import ScriptedDesk
 from tests.api.halt_desk import ScriptedHalts
 from tests.api.reconcile_desk import ScriptedReconciliations
+from tests.api.said_venues import SaidVenues
 from tests.api.setup_desk import ScriptedLeverages, ScriptedRotations
 
 TOKEN = "t0ken-of-the-tests-" + "x" * 24
@@ -172,6 +173,7 @@ class Api:
     reconciliations: ScriptedReconciliations
     books: Books
     prices: Prices
+    venues: SaidVenues
     sealed: Sealed
     parts: ApiParts
 
@@ -290,6 +292,7 @@ async def serving(
     halt_desk = ScriptedHalts()
     reconcile_desk = ScriptedReconciliations(storage)
     books, prices, sealed = Books(), Prices(), Sealed()
+    said_venues = SaidVenues()
     listener = listen("127.0.0.1", port)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     authenticator = Authenticator(TOKEN)
@@ -311,6 +314,7 @@ async def serving(
         books=books,
         prices=prices,
         latest_prices=prices,
+        served_venues=said_venues,
         codec=Codec(),
         sealer=sealed,
         authenticator=authenticator,
@@ -342,6 +346,7 @@ async def serving(
             reconciliations=reconcile_desk,
             books=books,
             prices=prices,
+            venues=said_venues,
             sealed=sealed,
             parts=parts,
         )
