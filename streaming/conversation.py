@@ -28,6 +28,7 @@ from streaming.channels import Channel
 from streaming.hub import Hub, Session, Topic
 from streaming.market_conversation import MarketConversation
 from streaming.market_names import MARKET_CHANNELS, view_of
+from streaming.paths import MARKETS
 from streaming.protocol import (
     Ack,
     Auth,
@@ -47,8 +48,6 @@ from streaming.protocol import (
 from streaming.schema import rfc3339
 from streaming.tokens import Authenticator, Grant
 
-#: The socket of all market channels; one named otherwise, and no account channel, has them all.
-MARKETS: Final = "markets"
 #: Sessions that are looked at before others get their turn.
 TOGETHER_MAX: Final = 200
 _ATTACH_TRIES: Final = 5

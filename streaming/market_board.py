@@ -25,11 +25,14 @@ from venues.connector import (
     MarketEvent,
     TickerSeen,
     TradesSeen,
+    VenueSpec,
 )
 
 TRADES_KEPT: Final = 100
 TRADE_IDS_KEPT: Final = 1_000
 CANDLES_KEPT: Final = 100
+#: A book may come so much later than one that is newer, in seconds.
+LATE_MAX_S: Final = 10.0
 
 #: How long a kind of channel may be silent on a live connection, in seconds; missing: for ever.
 Silences = Mapping[MarketChannelKind, float]
@@ -82,7 +85,8 @@ class MarketBoard:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._feeds = feeds
-        self._silences = silences
+        self._silences_of = silences
+        self._silences: dict[str, Silences] = {}
         self._clock = clock
         self._now = now
         self._latest: dict[Place, dict[MarketChannel, Latest]] = {}
@@ -110,19 +114,22 @@ class MarketBoard:
         latest = self.latest(key)
         if latest is None:
             return freshness_of(None)
-        connection = (key.place, latest.source)
-        is_connected = (
-            connection in self._live and self._generations.get(connection, 0) == latest.generation
-        )
         return freshness_of(
             HeardLast(
                 source=latest.source,
                 age_s=max(0.0, self._clock() - latest.heard_at),
                 is_polled=latest.source == POLL,
-                is_connected=is_connected,
-                silence_max_s=self._silences(key.place.venue).get(key.channel.kind),
+                is_connected=(key.place, latest.source) in self._live
+                and self._is_of_now(key.place, latest),
+                silence_max_s=self._silence_max_s(key),
             )
         )
+
+    def _silence_max_s(self, key: ChannelKey) -> float | None:
+        venue = key.place.venue
+        if venue not in self._silences:
+            self._silences[venue] = self._silences_of(venue)
+        return self._silences[venue].get(key.channel.kind)
 
     def fresh_book(self, key: ChannelKey) -> OrderBook | None:
         """Return a channel's book if it is fresh."""
@@ -144,6 +151,8 @@ class MarketBoard:
             latest = of_place[channel] = Latest(
                 source=source, event_time=None, received_time=self._now(), heard_at=0, generation=0
             )
+        elif is_late(latest, event) and self._is_of_now(place, latest):
+            return
         if not _fill(latest, event, self._now):
             return
         latest.source = source
@@ -152,6 +161,10 @@ class MarketBoard:
         key = ChannelKey(place, channel)
         for listener in self._listeners:
             listener(key, latest)
+
+    def _is_of_now(self, place: Place, latest: Latest) -> bool:
+        """Tell whether the connection that something came by was not lost since."""
+        return self._generations.get((place, latest.source), 0) == latest.generation
 
     def _state_changed(self, place: Place, state: FeedState, source: str) -> None:
         connection = (place, source)
@@ -186,6 +199,17 @@ def channel_of(event: BookSeen | TradesSeen | TickerSeen | CandleSeen) -> Market
             )
 
 
+def is_late(latest: Latest, event: MarketEvent) -> bool:
+    """Tell whether a book is one that a newer one overtook on its way.
+
+    One that is older by more is believed: the venue's clock was set back.
+    """
+    if not isinstance(event, BookSeen) or latest.book is None:
+        return False
+    behind_s = (latest.book.event_time - event.book.event_time).total_seconds()
+    return 0 < behind_s <= LATE_MAX_S
+
+
 def _fill(latest: Latest, event: MarketEvent, now: Callable[[], datetime]) -> bool:
     """Write an event into `latest`; False if it says nothing new."""
     match event:
@@ -218,3 +242,8 @@ def _fill_trades(latest: Latest, event: TradesSeen) -> bool:
         latest.trade_ids.popitem(last=False)
     latest.new_trades, latest.is_backlog = new, event.is_backlog
     return True
+
+
+def silences_of(spec: VenueSpec) -> Silences:
+    """Return how long a venue's channels may be silent."""
+    return dict(spec.capabilities.market_silence_max_s)

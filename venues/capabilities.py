@@ -22,6 +22,16 @@ class Fence(StrEnum):
     COMPLETION = "completion"
 
 
+class MarketChannelKind(StrEnum):
+    """What a public channel carries."""
+
+    BOOK = "book"
+    TOP = "top"
+    TRADES = "trades"
+    TICKER = "ticker"
+    CANDLES = "candles"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProofRow:
     """One line of a proof table: which evidence proves what, and where that is documented."""
@@ -62,6 +72,9 @@ class Capabilities:
     `feed_credential`: the private feed needs a secret, which the worker makes from the trading
     key (`FeedCredentialMinter`) and the feed takes (`CredentialedFeed`).
 
+    `market_silence_max_s`: for public channels that the venue sends regularly, the silence on a
+    live connection, in seconds, that means something is wrong.
+
     `joint_exits`: an entry takes its exits along in one signed request (see `venues.batches`).
 
     `schedule_cancel` is the venue's dead man's switch; `schedule_cancel_takes_stops`: when it goes
@@ -82,6 +95,7 @@ class Capabilities:
     nonce_rule: NonceRule
     closes_below_minimum: bool = False
     feed_credential: bool = False
+    market_silence_max_s: tuple[tuple[MarketChannelKind, float], ...] = ()
     joint_exits: bool = False
     schedule_cancel_takes_stops: bool = True
     networks: frozenset[Network] = frozenset(Network)

@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from enum import StrEnum
 from typing import Literal, Protocol, runtime_checkable
 
 from domain.accounts import (
@@ -35,6 +34,7 @@ from domain.orders import Verdict
 from domain.outcomes import SendResult
 from venues.capabilities import Capabilities as Capabilities
 from venues.capabilities import Fence as Fence
+from venues.capabilities import MarketChannelKind as MarketChannelKind
 from venues.capabilities import ProofRow as ProofRow
 from venues.capabilities import ProofTable as ProofTable
 
@@ -327,16 +327,6 @@ class CredentialedFeed(Protocol):
     def use_credentials(self, source: FeedCredentialSource) -> None:
         """Take secrets from `source`, each time that an account is to be followed."""
         ...
-
-
-class MarketChannelKind(StrEnum):
-    """What a public channel carries."""
-
-    BOOK = "book"
-    TOP = "top"
-    TRADES = "trades"
-    TICKER = "ticker"
-    CANDLES = "candles"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -119,6 +119,11 @@ class Prices:
     async def read(self, venue: str, network: Network, symbol: str) -> LatestPrice | None:
         return self.written
 
+    async def read_many(
+        self, markets: Sequence[tuple[str, Network, str]]
+    ) -> list[LatestPrice | None]:
+        return [await self.read(*market) for market in markets]
+
     async def request_price(self, venue: str, network: Network, symbol: str) -> LatestPrice:
         self.asked.append((venue, network, symbol))
         if self.error is not None:
@@ -136,6 +141,7 @@ def latest_price(**changes: Any) -> LatestPrice:
         "best_bid": Decimal(44_999),
         "best_ask": Decimal(45_001),
         "received_time": datetime.now(UTC),
+        "mark_received_time": datetime.now(UTC),
         "source": "stream",
     }
     return LatestPrice(**(values | changes))
@@ -289,8 +295,7 @@ async def serving(
     closes, brackets = ScriptedCloses(storage), ScriptedBrackets(storage)
     conditions, reader = ScriptedConditions(storage), ScriptedReader(storage)
     rotations, leverages = ScriptedRotations(storage), ScriptedLeverages()
-    halt_desk = ScriptedHalts()
-    reconcile_desk = ScriptedReconciliations(storage)
+    halt_desk, reconcile_desk = ScriptedHalts(), ScriptedReconciliations(storage)
     books, prices, sealed = Books(), Prices(), Sealed()
     said_venues = SaidVenues()
     listener = listen("127.0.0.1", port)

@@ -11,7 +11,7 @@ import pytest
 from api.authentication import COOKIE_NAME, Authenticator, OperatorSessions
 from domain.errors import Unavailable
 from storage.opening import Storage
-from streaming.app import PATHS
+from streaming.paths import PATHS
 from tests.api.serving import TOKEN, UI_ORIGIN, Api, serving
 
 DECODE = "/api/v1/codec/decode"
