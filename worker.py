@@ -17,6 +17,7 @@ import structlog
 
 from bus.connection import Bus
 from bus.nudges import NudgePublisher
+from bus.served_venues import ServedVenuesOnBus
 from domain.accounts import Network
 from domain.errors import PerpDexError, VenueUnavailable
 from process.death import protect_memory
@@ -34,6 +35,7 @@ from serving.key_upkeep import KeyUpkeep
 from serving.queues import core_worker, reconcile_sweep, venue_worker
 from serving.reserve import Reserve
 from serving.settings import EXIT_CONFIGURATION, Parts, WorkerSettings
+from serving.venue_news import SAY_EVERY_S, say_venues
 from storage.opening import open_storage
 from venues.started import Connectors
 from workflows.client import connect
@@ -107,6 +109,7 @@ async def run(settings: WorkerSettings, parts: Parts | None = None) -> None:
         again_and_again = (
             *chores(settings, client, storage, connectors, reserve.access),
             again("reconcile", SWEEP_EVERY_S, reconciles.run),
+            again("venues", SAY_EVERY_S, lambda: say_venues(connectors, ServedVenuesOnBus(bus))),
             *reserve.chores(),
             *upkeep.chores(client),
         )
