@@ -31,6 +31,7 @@ from streaming.catch_up import Cadence, CatchUp
 from streaming.channels import ORDERS, Channel, OrdersChannel
 from streaming.conditions import ConditionSink, ConditionWatch
 from streaming.connectors import Connectors, LoadVenue
+from streaming.fallback_source import own_sources
 from streaming.feed_meters import FeedMeters, MarketMeter
 from streaming.freshness import FreshnessBoard
 from streaming.handshake import Doors
@@ -46,7 +47,6 @@ from streaming.prices import Prices
 from streaming.protocol import Limits
 from streaming.server import StreamServer
 from streaming.tokens import Authenticator
-from streaming.venue_source import own_sources
 from venues import registry
 
 RESTART_FIRST_S: Final = 0.5
@@ -91,7 +91,10 @@ class StreamingApp:
         self.restarts: Counter[str] = Counter()
         self.connectors = Connectors(parts.load)
         self.board = FreshnessBoard(time.monotonic, self._freshness_changed)
-        self.feeds = MarketFeeds(parts.sources or own_sources(parts.load, self.connectors))
+        self.budget = ReadBudget(parts.budget)
+        self.feeds = MarketFeeds(
+            parts.sources or own_sources(parts.load, self.connectors, self.budget)
+        )
         self.market_board = MarketBoard(self.feeds, lambda venue: silences_of(parts.load(venue)))
         self.marks = Marks(self.feeds)
         self.positions = PositionBoard(parts.positions, self.marks, self._news)
@@ -102,7 +105,7 @@ class StreamingApp:
             self.positions,
             parts.positions,
             self.connectors,
-            ReadBudget(parts.budget),
+            self.budget,
             cadence=parts.cadence,
         )
         self.ingest = Ingest(
@@ -117,7 +120,7 @@ class StreamingApp:
         )
         self.bridge = Bridge(parts.orders, parts.sink)
         self.conditions = ConditionWatch(parts.conditions, self.marks, parts.crossings)
-        self.books = Books(self.connectors)
+        self.books = Books(self.connectors, board=self.market_board)
         orders = OrdersChannel(
             parts.orders,
             self.board,

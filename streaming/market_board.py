@@ -152,8 +152,7 @@ class MarketBoard:
             latest = of_place[channel] = Latest(
                 source=source, event_time=None, received_time=self._now(), heard_at=0, generation=0
             )
-        if not _fill(latest, event, self._now):
-            return
+        _fill(latest, event, self._now)
         latest.source = source
         latest.heard_at = self._clock()
         latest.generation = self._generations.get((place, source), 0)
@@ -194,8 +193,8 @@ def channel_of(event: BookSeen | TradesSeen | TickerSeen | CandleSeen) -> Market
             )
 
 
-def _fill(latest: Latest, event: MarketEvent, now: Callable[[], datetime]) -> bool:
-    """Write an event into `latest`; False if it says nothing new."""
+def _fill(latest: Latest, event: MarketEvent, now: Callable[[], datetime]) -> None:
+    """Write an event into `latest`."""
     match event:
         case BookSeen():
             latest.book = event.book
@@ -205,17 +204,16 @@ def _fill(latest: Latest, event: MarketEvent, now: Callable[[], datetime]) -> bo
             latest.ticker = event.ticker
             latest.received_time = event.ticker.received_time
         case TradesSeen():
-            return _fill_trades(latest, event)
+            _fill_trades(latest, event)
         case CandleSeen():
             latest.candles[event.candle.open_time] = event.candle
             while len(latest.candles) > CANDLES_KEPT:
                 latest.candles.popitem(last=False)
             latest.new_candle = event.candle
             latest.received_time = now()
-    return True
 
 
-def _fill_trades(latest: Latest, event: TradesSeen) -> bool:
+def _fill_trades(latest: Latest, event: TradesSeen) -> None:
     """Keep the trades that were not there yet: a backlog repeats what was seen before a gap."""
     new = tuple(trade for trade in event.trades if trade.trade_id not in latest.trade_ids)
     for trade in new:
@@ -225,7 +223,6 @@ def _fill_trades(latest: Latest, event: TradesSeen) -> bool:
     while len(latest.trade_ids) > TRADE_IDS_KEPT:
         latest.trade_ids.popitem(last=False)
     latest.new_trades, latest.is_backlog = new, event.is_backlog
-    return True
 
 
 def silences_of(spec: VenueSpec) -> Silences:
