@@ -404,6 +404,8 @@ def _cancel_draft(
             symbol=order.symbol,
             client_order_id=revision.client_order_id,
             venue_order_id=revision.venue_order_id,
+            waits_for_trigger=order.order_type.is_trigger
+            and revision.effective.rank < Verdict.TRIGGERED.rank,
         ),
         target_revision=task.revision,
         raises_exposure=False,

@@ -49,12 +49,17 @@ class PlaceOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelOrder:
-    """Cancel a venue order, by the venue's id where it is known, else by ours."""
+    """Cancel a venue order, by the venue's id where it is known, else by ours.
+
+    `waits_for_trigger`: the order was last known to wait for its trigger price; some venues cancel
+    such an order by a request of another kind.
+    """
 
     kind: Literal["cancel"] = "cancel"
     symbol: str
     client_order_id: str
     venue_order_id: str | None = None
+    waits_for_trigger: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

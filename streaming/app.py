@@ -17,13 +17,17 @@ from typing import Final
 
 from bus.connection import Bus
 from bus.latest_prices import LatestPriceWriter
+from bus.lease_rules import Role
+from bus.leases import Lease
 from bus.market_requests import MarketAnswers
 from bus.nudges import Nudge, NudgeKind, NudgePublisher, NudgeSubscriber, new_sender
+from domain.accounts import Network
 from domain.condition_store import ConditionStore
 from domain.feed_credentials import FeedCredentialSource
 from domain.ports import AccountStore, Folded, OrderStore
 from domain.position_store import PositionStore
 from streaming.account_channels import ACCOUNT, POSITIONS, AccountChannel, PositionsChannel
+from streaming.account_share import AccountShare
 from streaming.books import Books
 from streaming.bridge import Bridge, ReportSink
 from streaming.budget import BudgetRule, ReadBudget
@@ -31,14 +35,16 @@ from streaming.catch_up import Cadence, CatchUp
 from streaming.channels import ORDERS, Channel, OrdersChannel
 from streaming.conditions import ConditionSink, ConditionWatch
 from streaming.connectors import Connectors, LoadVenue
+from streaming.duties import Duty
 from streaming.fallback_source import own_sources
 from streaming.feed_meters import FeedMeters, MarketMeter
 from streaming.freshness import FreshnessBoard
+from streaming.group_source import GroupSources
 from streaming.handshake import Doors
 from streaming.ingest import Ingest
 from streaming.intake import Intake
 from streaming.market_board import MarketBoard, silences_of
-from streaming.market_feeds import MarketFeeds, SourceFactory
+from streaming.market_feeds import MarketFeeds, Place, SourceFactory
 from streaming.market_topics import MarketTopics
 from streaming.marks import Marks
 from streaming.paths import PATHS
@@ -92,9 +98,9 @@ class StreamingApp:
         self.connectors = Connectors(parts.load)
         self.board = FreshnessBoard(time.monotonic, self._freshness_changed)
         self.budget = ReadBudget(parts.budget)
-        self.feeds = MarketFeeds(
-            parts.sources or own_sources(parts.load, self.connectors, self.budget)
-        )
+        own = parts.sources or own_sources(parts.load, self.connectors, self.budget)
+        self.sources = GroupSources(parts.bus, own)
+        self.feeds = MarketFeeds(self.sources.make)
         self.market_board = MarketBoard(self.feeds, lambda venue: silences_of(parts.load(venue)))
         self.marks = Marks(self.feeds)
         self.positions = PositionBoard(parts.positions, self.marks, self._news)
@@ -108,6 +114,7 @@ class StreamingApp:
             self.budget,
             cadence=parts.cadence,
         )
+        self.share = AccountShare(parts.bus, self.board, self._roles_changed)
         self.ingest = Ingest(
             parts.accounts,
             parts.load,
@@ -117,23 +124,17 @@ class StreamingApp:
             self.board,
             credentials=parts.feed_credentials,
             meters=self.meters,
+            share=self.share,
         )
         self.bridge = Bridge(parts.orders, parts.sink)
         self.conditions = ConditionWatch(parts.conditions, self.marks, parts.crossings)
-        self.books = Books(self.connectors, board=self.market_board)
-        orders = OrdersChannel(
-            parts.orders,
-            self.board,
-            lambda: datetime.now(UTC),
-            handed_on=self.meters.handed_on[ORDERS].add,
+        self.bridging = Duty(Lease(parts.bus, "bridge"), self.bridge.run)
+        self.watching = Duty(
+            Lease(parts.bus, "conditions"), self.conditions.run, self.conditions.stop
         )
-        channels: dict[str, Channel] = {
-            orders.name: orders,
-            POSITIONS: PositionsChannel(self.positions, self.board),
-            ACCOUNT: AccountChannel(self.positions, self.board),
-        }
+        self.books = Books(self.connectors, board=self.market_board)
         self.server = StreamServer(
-            channels=channels,
+            channels=self._channels(parts.orders),
             accounts=parts.accounts,
             authenticator=parts.authenticator,
             doors=Doors(channels=PATHS, hosts=parts.hosts, origins=parts.origins),
@@ -142,12 +143,27 @@ class StreamingApp:
         )
         self.feeds.listen(MarketMeter(self.meters, lambda: datetime.now(UTC)).take)
         self._price_writer = LatestPriceWriter(parts.bus)
-        self.prices = Prices(self.connectors, self.books, self._price_writer)
+        self.prices = Prices(
+            self.connectors, self.books, self._price_writer, writes=self._writes_prices
+        )
         self.feeds.listen(self.prices.take)
         self._answers = MarketAnswers(parts.bus, self.books.book, self.prices.price)
         me = new_sender()
         self._nudges = NudgeSubscriber(parts.bus, self._nudged, sender=me)
         self._nudging = NudgePublisher(parts.bus, sender=me)
+
+    def _channels(self, orders: OrderStore) -> dict[str, Channel]:
+        """Return the accounts' channels by name."""
+        return {
+            ORDERS: OrdersChannel(
+                orders,
+                self.board,
+                lambda: datetime.now(UTC),
+                handed_on=self.meters.handed_on[ORDERS].add,
+            ),
+            POSITIONS: PositionsChannel(self.positions, self.board),
+            ACCOUNT: AccountChannel(self.positions, self.board),
+        }
 
     async def start(self, host: str, port: int) -> int:
         """Listen for clients; return the port.
@@ -162,14 +178,15 @@ class StreamingApp:
         async with asyncio.TaskGroup() as tasks:
             for name, work in (
                 ("server", self.server.run),
-                ("bridge", self.bridge.run),
+                ("bridge", self.bridging.run),
+                ("share", self.share.run),
                 ("ingest", self.ingest.run),
                 ("intake", self.intake.run),
                 ("catch-up", self.catch_up.run),
                 ("nudges", self._nudges.run),
                 ("nudging", self._nudging.run),
                 ("feeds", self.feeds.run),
-                ("conditions", self.conditions.run),
+                ("conditions", self.watching.run),
                 ("market-answers", self._answers.run),
                 ("prices", self._price_writer.run),
             ):
@@ -197,12 +214,20 @@ class StreamingApp:
 
     def _folded(self, folded: Folded) -> None:
         self.server.tail.wake()
-        if folded.delivery_id is not None:
+        # Where another process delivers, a nudge of what was stored wakes it.
+        if folded.delivery_id is not None and self.bridging.acts:
             ended = folded.order.order_id if folded.order.is_terminal else None
             self.bridge.wake(ended)
 
     def _freshness_changed(self, account_id: str) -> None:
         self.server.announce_status(account_id)
+        self.share.wake()
+
+    def _roles_changed(self) -> None:
+        self.ingest.wake()
+
+    def _writes_prices(self, place: tuple[str, Network]) -> bool:
+        return self.sources.role(Place(*place)) is not Role.OTHER
 
     def _nudged(self, nudge: Nudge) -> None:
         if nudge.kind is NudgeKind.ORDERS:

@@ -31,6 +31,8 @@ from venues.connector import (
 TRADES_KEPT: Final = 100
 TRADE_IDS_KEPT: Final = 1_000
 CANDLES_KEPT: Final = 100
+#: A book may come so much later than one that is newer, in seconds.
+LATE_MAX_S: Final = 10.0
 
 #: How long a kind of channel may be silent on a live connection, in seconds; missing: for ever.
 Silences = Mapping[MarketChannelKind, float]
@@ -112,16 +114,13 @@ class MarketBoard:
         latest = self.latest(key)
         if latest is None:
             return freshness_of(None)
-        connection = (key.place, latest.source)
-        is_connected = (
-            connection in self._live and self._generations.get(connection, 0) == latest.generation
-        )
         return freshness_of(
             HeardLast(
                 source=latest.source,
                 age_s=max(0.0, self._clock() - latest.heard_at),
                 is_polled=latest.source == POLL,
-                is_connected=is_connected,
+                is_connected=(key.place, latest.source) in self._live
+                and self._is_of_now(key.place, latest),
                 silence_max_s=self._silence_max_s(key),
             )
         )
@@ -152,13 +151,25 @@ class MarketBoard:
             latest = of_place[channel] = Latest(
                 source=source, event_time=None, received_time=self._now(), heard_at=0, generation=0
             )
-        _fill(latest, event, self._now)
+        overtaken = is_late(latest, event) and self._is_of_now(place, latest)
+        if overtaken and source == latest.source:
+            return
+        if not overtaken:
+            _fill(latest, event, self._now)
+        # By another way the first word may be a little older than the last one by the former. The
+        # newer one stays, but it is this way now that says when it is not true any more.
         latest.source = source
         latest.heard_at = self._clock()
         latest.generation = self._generations.get((place, source), 0)
+        if overtaken:
+            return
         key = ChannelKey(place, channel)
         for listener in self._listeners:
             listener(key, latest)
+
+    def _is_of_now(self, place: Place, latest: Latest) -> bool:
+        """Tell whether the connection that something came by was not lost since."""
+        return self._generations.get((place, latest.source), 0) == latest.generation
 
     def _state_changed(self, place: Place, state: FeedState, source: str) -> None:
         connection = (place, source)
@@ -191,6 +202,17 @@ def channel_of(event: BookSeen | TradesSeen | TickerSeen | CandleSeen) -> Market
             return MarketChannel(
                 kind=MarketChannelKind.CANDLES, symbol=candle.symbol, interval=candle.interval
             )
+
+
+def is_late(latest: Latest, event: MarketEvent) -> bool:
+    """Tell whether a book is one that a newer one overtook on its way.
+
+    One that is older by more is believed: the venue's clock was set back.
+    """
+    if not isinstance(event, BookSeen) or latest.book is None:
+        return False
+    behind_s = (latest.book.event_time - event.book.event_time).total_seconds()
+    return 0 < behind_s <= LATE_MAX_S
 
 
 def _fill(latest: Latest, event: MarketEvent, now: Callable[[], datetime]) -> None:

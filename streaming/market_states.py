@@ -143,10 +143,12 @@ class SharedState:
 
     def look_again(self) -> bytes | None:
         """Return the view again if a venue went stale, or is fresh again."""
-        if not self._has_data or tuple(sorted(self._fresh_books())) == self._included:
+        if tuple(sorted(self._fresh_books())) == self._included:
             return None
+        # What came before its connection was live is the beginning once it is.
+        had_data = self._has_data
         self._renew()
-        return self._next()
+        return self._next() if had_data else None
 
     def snapshot(self) -> bytes:
         """Return the whole view."""

@@ -111,6 +111,7 @@ class MarketTopics:
             message = MarketResync(
                 **named(state.name), reason=reason, interval=_interval(state.name)
             )
+            self._hub.counts.resyncs += 1
             self.attach(session, topic, [encode(message)])
 
     async def run(self) -> None:
@@ -174,13 +175,17 @@ class MarketTopics:
     def _publish(self, topic: Topic, state: MarketState, data: bytes | None) -> None:
         if data is not None:
             self._hub.publish(topic, state.sequence, data)
-        if state.has_data:
-            for session in self._hub.expecting(topic):
-                self._hub.attach(session, topic, state.sequence, [state.snapshot()])
+        self._begin(topic, state)
         told = self._told.get(topic)
         if told is None or told[0]:
             # What was told to be stale is not any more.
             self._check(topic)
+
+    def _begin(self, topic: Topic, state: MarketState) -> None:
+        """Give those who wait for a first word what there is by now."""
+        if state.has_data:
+            for session in self._hub.expecting(topic):
+                self._hub.attach(session, topic, state.sequence, [state.snapshot()])
 
     def _place_changed(self, place: Place) -> None:
         for topic, state in tuple(self._states.items()):
@@ -195,6 +200,7 @@ class MarketTopics:
         data = state.look_again()
         if data is not None:
             self._hub.publish(topic, state.sequence, data)
+        self._begin(topic, state)
         fresh, now = state.freshness(), self._clock()
         told = self._told.get(topic)
         is_known = told is not None and told[:2] == (fresh.stale, fresh.source)

@@ -2,16 +2,17 @@
 
 A command that failed is either provably unsent or its bytes may be out. That is decided here, and
 only by our own write ticket: the body asks it immediately before its first byte, and a ticket that
-was never used cannot be used later. No exception's name or text is ever read for it. POST only,
-because aiohttp silently resends idempotent methods on a dropped keep-alive. Knows no venue.
+was never used cannot be used later. No exception's name or text is ever read for it. Commands are
+POST only, because aiohttp silently resends idempotent methods on a dropped keep-alive; a question
+may be asked by GET. Knows no venue.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
@@ -37,12 +38,13 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """A complete HTTP answer."""
+    """A complete HTTP answer; the names of `headers` are in lower case."""
 
     status: int
     body: bytes
     received_at: datetime
     retry_after_s: float | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +128,7 @@ class _TicketedBody(BytesPayload):
 
 
 class Transport:
-    """One HTTP session to one origin. Use `start`, then `post`, then `close`."""
+    """One HTTP session to one origin. Use `start`, then `post` and `get`, then `close`."""
 
     def __init__(
         self,
@@ -199,14 +201,7 @@ class Transport:
                     data=_TicketedBody(body, ticket),
                     allow_redirects=False,
                 ) as response:
-                    progress.status = response.status
-                    await self._read(response, progress, reply_size_max)
-                    return Reply(
-                        status=response.status,
-                        body=bytes(progress.body),
-                        received_at=self._clock(),
-                        retry_after_s=_seconds(response.headers.get("Retry-After")),
-                    )
+                    return await self._whole(response, progress, reply_size_max)
         except (aiohttp.ClientError, OSError) as error:
             reason = _describe(error, timeout_s)
         finally:
@@ -214,6 +209,40 @@ class Transport:
         if ticket.used:
             return NoAnswer(reason=reason, status=progress.status, partial=bytes(progress.body))
         return NothingSent(reason=ticket.refusal or reason)
+
+    async def get(self, path: str, *, timeout_s: float, reply_size_max: int) -> PostResult:
+        """Ask one question by GET, following no redirect; it changes nothing and may be resent.
+
+        Raises:
+            RuntimeError: the transport was not started.
+        """
+        session = self._session
+        if session is None:
+            raise RuntimeError("expected a started transport, found a closed one: call start()")
+        progress = _Progress()
+        try:
+            async with asyncio.timeout(timeout_s):
+                async with session.get(self._base_url + path, allow_redirects=False) as response:
+                    return await self._whole(response, progress, reply_size_max)
+        except (aiohttp.ClientError, OSError) as error:
+            return NoAnswer(
+                reason=_describe(error, timeout_s),
+                status=progress.status,
+                partial=bytes(progress.body),
+            )
+
+    async def _whole(
+        self, response: aiohttp.ClientResponse, progress: _Progress, size_max: int
+    ) -> Reply:
+        progress.status = response.status
+        await self._read(response, progress, size_max)
+        return Reply(
+            status=response.status,
+            body=bytes(progress.body),
+            received_at=self._clock(),
+            retry_after_s=_seconds(response.headers.get("Retry-After")),
+            headers={name.lower(): value for name, value in response.headers.items()},
+        )
 
     async def _read(
         self, response: aiohttp.ClientResponse, progress: _Progress, size_max: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -118,6 +118,11 @@ class Prices:
     async def read(self, venue: str, network: Network, symbol: str) -> LatestPrice | None:
         return self.written
 
+    async def read_many(
+        self, markets: Sequence[tuple[str, Network, str]]
+    ) -> list[LatestPrice | None]:
+        return [await self.read(*market) for market in markets]
+
     async def request_price(self, venue: str, network: Network, symbol: str) -> LatestPrice:
         self.asked.append((venue, network, symbol))
         if self.error is not None:
@@ -135,6 +140,7 @@ def latest_price(**changes: Any) -> LatestPrice:
         "best_bid": Decimal(44_999),
         "best_ask": Decimal(45_001),
         "received_time": datetime.now(UTC),
+        "mark_received_time": datetime.now(UTC),
         "source": "stream",
     }
     return LatestPrice(**(values | changes))
@@ -314,12 +320,7 @@ async def serving(
         sealer=sealed,
         authenticator=authenticator,
         sessions=OperatorSessions(authenticator.derived_key("operator session"), now),
-        endpoints=Endpoints(
-            api=url,
-            streaming=streaming,
-            temporal_ui=f"{url}{UI_PATH}" if ui_upstream else temporal_ui,
-            temporal_namespace="default",
-        ),
+        endpoints=_endpoints(url, streaming, f"{url}{UI_PATH}" if ui_upstream else temporal_ui),
         venues=("hyperliquid",),
         hosts=frozenset({"127.0.0.1", "localhost"}),
         origins=frozenset({UI_ORIGIN}),
@@ -349,6 +350,12 @@ async def serving(
             sealed=sealed,
             parts=parts,
         )
+
+
+def _endpoints(url: str, streaming: str | None, temporal_ui: str | None) -> Endpoints:
+    return Endpoints(
+        api=url, streaming=streaming, temporal_ui=temporal_ui, temporal_namespace="default"
+    )
 
 
 @asynccontextmanager

@@ -90,6 +90,12 @@ class Trader:
         assert response.status_code == 200, (response.status_code, response.text)
         return dict(response.json())
 
+    async def bracket(self, bracket_id: str) -> dict[str, Any]:
+        """Return a bracket as the API shows it."""
+        response = await self._insist("GET", f"/api/v1/brackets/{bracket_id}")
+        assert response.status_code == 200, (response.status_code, response.text)
+        return dict(response.json())
+
     async def until(self, order_id: str, good: Any, *, within_s: float) -> dict[str, Any]:
         """Return the order once `good` holds of it."""
         deadline = time.monotonic() + within_s

@@ -1,15 +1,19 @@
-"""Books kept from snapshots and changes, against a reference that is told everything."""
+"""Books from changes against a book that is simply written down: whatever a line does to them."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.book_building import (
+    WAITING_MAX,
     Applied,
     BookDelta,
     BookKeeper,
@@ -17,191 +21,233 @@ from domain.book_building import (
     changes_between,
 )
 from domain.market_data import BookLevel, OrderBook
+from tests.streaming.building import T0
 
-T0 = datetime(2026, 1, 1, tzinfo=UTC)
-Side = dict[Decimal, Decimal]
+Sides = tuple[dict[Decimal, Decimal], dict[Decimal, Decimal]]
 
 
-def book(bids: Side, asks: Side) -> OrderBook:
-    def side(levels: Side, *, descending: bool) -> tuple[BookLevel, ...]:
-        prices = sorted(levels, reverse=descending)
-        return tuple(BookLevel(price=price, quantity=levels[price]) for price in prices)
-
+def book_of(sides: Sides, number: int = 0) -> OrderBook:
+    """Return a book of these bids and asks."""
+    bids, asks = (
+        tuple(
+            BookLevel(price=price, quantity=side[price]) for price in sorted(side, reverse=reverse)
+        )
+        for side, reverse in zip(sides, (True, False), strict=True)
+    )
+    at = T0 + timedelta(milliseconds=number)
     return OrderBook(
-        venue="v",
-        symbol="BTC-PERP",
-        bids=side(bids, descending=True),
-        asks=side(asks, descending=False),
-        event_time=T0,
-        received_time=T0,
+        venue="v", symbol="BTC-PERP", bids=bids, asks=asks, event_time=at, received_time=at
     )
 
 
-def d(number: int | str) -> Decimal:
-    return Decimal(number)
+def delta(first: int, bids: Any = (), asks: Any = (), **more: Any) -> BookDelta:
+    """Return a change of levels given as pairs; numbered `first` to `last`, else `first` alone."""
+    at = T0 + timedelta(milliseconds=first)
+    levels = [
+        tuple(LevelChange(price=Decimal(p), quantity=Decimal(q)) for p, q in side)
+        for side in (bids, asks)
+    ]
+    values = {"first": first, "last": first, "event_time": at, "received_time": at} | more
+    return BookDelta(bids=levels[0], asks=levels[1], **values)
 
 
-def delta(
-    first: int,
-    last: int | None = None,
-    bids: Side | None = None,
-    asks: Side | None = None,
-    previous: int | None = None,
-) -> BookDelta:
-    def changes(side: Side | None) -> tuple[LevelChange, ...]:
-        return tuple(LevelChange(price=p, quantity=q) for p, q in (side or {}).items())
+# A venue's story: a book, and changes of it, each of one or several numbers.
 
-    return BookDelta(
-        first=first,
-        last=first if last is None else last,
-        bids=changes(bids),
-        asks=changes(asks),
-        event_time=T0,
-        received_time=T0,
-        previous=previous,
-    )
+_quantities = st.integers(0, 9).map(lambda n: Decimal(n) / 4)
+_changes = st.dictionaries(st.integers(1, 12), _quantities, min_size=1, max_size=4)
 
 
-def kept(number: int = 10) -> BookKeeper:
-    keeper = BookKeeper("v", "BTC-PERP")
-    assert keeper.begin(book({d(9): d(1)}, {d(11): d(1)}), number) is Applied.APPLIED
-    return keeper
+@dataclass(frozen=True)
+class Story:
+    """The books after each number, and the deltas that lead from one to the next."""
+
+    books: dict[int, OrderBook]
+    deltas: tuple[BookDelta, ...]
 
 
-quantities = st.integers(0, 3).map(Decimal)
-#: Bids stay below 50 and asks above, so that no book of the reference is crossed.
-below = st.dictionaries(st.integers(40, 49).map(Decimal), quantities, max_size=4)
-above = st.dictionaries(st.integers(50, 59).map(Decimal), quantities, max_size=4)
-
-
-def written(side: Side, changes: Side) -> None:
-    for price, quantity in changes.items():
-        if quantity:
-            side[price] = quantity
-        else:
-            side.pop(price, None)
-
-
-@given(
-    st.lists(
-        st.tuples(below, above, st.sampled_from(["ok", "lost", "twice", "late", "reset"])),
-        max_size=40,
-    )
-)
-def test_a_book_is_the_reference_or_is_none(steps: list[tuple[Side, Side, str]]) -> None:
-    """Deltas are lost, repeated and late; a book that is shown is the venue's at that number."""
-    bids: Side = {}
-    asks: Side = {}
-    history: dict[int, OrderBook] = {0: book({}, {})}
-    keeper = BookKeeper("v", "BTC-PERP")
-    keeper.begin(history[0], 0)
-    late: list[BookDelta] = []
-    for number, (bid_changes, ask_changes, fate) in enumerate(steps, start=1):
-        written(bids, bid_changes)
-        written(asks, ask_changes)
-        history[number] = book(bids, asks)
-        change = delta(number, bids=bid_changes, asks=ask_changes)
-        if fate == "reset":
-            keeper.reset()
-            assert keeper.book() is None
-        if fate in ("ok", "twice", "reset"):
-            keeper.apply(change)
-        if fate == "twice":
-            assert keeper.apply(change) in (Applied.OLD, Applied.WAITING)
-        if fate == "late":
-            late.append(change)
-        elif late and fate == "ok":
-            keeper.apply(late.pop())
-        shown = keeper.book()
-        if shown is not None:
-            assert keeper.number is not None
-            assert shown == history[keeper.number]
-        if keeper.needs_snapshot:
-            keeper.begin(history[number], number)
-            assert keeper.book() == history[number]
-
-
-@given(below, above, below, above)
-def test_changes_between_two_books_lead_from_one_to_the_other(
-    bids: Side, asks: Side, new_bids: Side, new_asks: Side
-) -> None:
-    def positive(side: Side) -> Side:
-        return {price: quantity for price, quantity in side.items() if quantity}
-
-    before = book(positive(bids), positive(asks))
-    after = book(positive(new_bids), positive(new_asks))
-    changes = changes_between(before, after)
-    for levels, told, wanted in (
-        (positive(bids), changes.bids, positive(new_bids)),
-        (positive(asks), changes.asks, positive(new_asks)),
+@st.composite
+def stories(draw: st.DrawFn) -> Story:
+    """Draw a story: bids lie at 1 to 12, asks at 21 to 32, and so never cross."""
+    sides: Sides = ({Decimal(5): Decimal(1)}, {Decimal(25): Decimal(1)})
+    number = draw(st.integers(0, 1_000))
+    books, deltas = {number: book_of(sides, number)}, []
+    for bids, asks, size in draw(
+        st.lists(st.tuples(_changes, _changes, st.integers(1, 3)), min_size=1, max_size=12)
     ):
-        written(levels, {change.price: change.quantity for change in told})
-        assert levels == wanted
+        for side, changed, above in ((sides[0], bids, 0), (sides[1], asks, 20)):
+            for price, quantity in changed.items():
+                side.pop(Decimal(price + above), None)
+                if quantity:
+                    side[Decimal(price + above)] = quantity
+        last = number + size
+        deltas.append(
+            delta(
+                number + 1,
+                bids.items(),
+                [(price + 20, quantity) for price, quantity in asks.items()],
+                last=last,
+                event_time=T0 + timedelta(milliseconds=last),
+                received_time=T0 + timedelta(milliseconds=last),
+                previous=draw(st.sampled_from([None, number])),
+            )
+        )
+        number = last
+        books[number] = book_of(sides, number)
+    return Story(books, tuple(deltas))
+
+
+def follow(keeper: BookKeeper, story: Story, deltas: Sequence[BookDelta]) -> None:
+    """Apply changes; at any time the keeper has the venue's book of its number, or none."""
+    for one in deltas:
+        before = keeper.number
+        applied = keeper.apply(one)
+        if applied is Applied.OLD:
+            assert before is not None
+            assert one.last <= before
+            assert keeper.number == before
+        if applied is Applied.RESYNC:
+            assert keeper.needs_snapshot
+        if keeper.number is None:
+            assert keeper.book() is None
+        else:
+            assert keeper.book() == story.books[keeper.number]
+
+
+def healed(keeper: BookKeeper, story: Story) -> None:
+    """After a snapshot and what waited, the keeper has one of the venue's newest books."""
+    if keeper.needs_snapshot:
+        number = max(story.books)
+        assert keeper.begin(story.books[number], number) is Applied.APPLIED
+    assert keeper.number is not None
+    assert keeper.book() == story.books[keeper.number]
+
+
+@given(stories())
+def test_whole_and_in_order_every_change_is_applied(story: Story) -> None:
+    keeper = BookKeeper("v", "BTC-PERP")
+    first = min(story.books)
+    assert keeper.begin(story.books[first], first) is Applied.APPLIED
+    for one in story.deltas:
+        assert keeper.apply(one) is Applied.APPLIED
+        assert keeper.number == one.last
+        assert keeper.book() == story.books[one.last]
+
+
+@given(stories(), st.data())
+def test_lost_repeated_and_swapped_changes_never_show_a_wrong_book(
+    story: Story, data: st.DataObject
+) -> None:
+    indexes = data.draw(
+        st.lists(st.integers(0, len(story.deltas) - 1), max_size=2 * len(story.deltas))
+    )
+    keeper = BookKeeper("v", "BTC-PERP")
+    first = min(story.books)
+    keeper.begin(story.books[first], first)
+    follow(keeper, story, [story.deltas[index] for index in indexes])
+    healed(keeper, story)
+    assert keeper.apply(story.deltas[-1]) in (Applied.OLD, Applied.APPLIED, Applied.RESYNC)
+
+
+@given(stories(), st.data())
+def test_a_snapshot_taken_at_any_moment_fits_to_the_changes_around_it(
+    story: Story, data: st.DataObject
+) -> None:
+    """Changes come first, or while the snapshot is on its way; it may be older than some."""
+    number = data.draw(st.sampled_from(sorted(story.books)))
+    begun_after = data.draw(st.integers(0, len(story.deltas)))
+    keeper = BookKeeper("v", "BTC-PERP")
+    for one in story.deltas[:begun_after]:
+        assert keeper.apply(one) is Applied.WAITING
+    assert keeper.begin(story.books[number], number) is Applied.APPLIED
+    reached = story.deltas[begun_after - 1].last if begun_after else number
+    assert keeper.number == max(number, reached)
+    follow(keeper, story, story.deltas[begun_after:])
+    # None was lost, so that a resync is due only where the snapshot was older than the changes.
+    if number >= (story.deltas[begun_after].follows if begun_after < len(story.deltas) else 0):
+        assert keeper.book() == story.books[max(story.books)]
+
+
+@given(stories(), st.data())
+def test_a_missing_change_is_noticed_with_the_next_one(story: Story, data: st.DataObject) -> None:
+    if len(story.deltas) < 2:
+        return
+    lost = data.draw(st.integers(0, len(story.deltas) - 2))
+    keeper = BookKeeper("v", "BTC-PERP")
+    first = min(story.books)
+    keeper.begin(story.books[first], first)
+    follow(keeper, story, story.deltas[:lost])
+    assert keeper.apply(story.deltas[lost + 1]) is Applied.RESYNC
+    # What broke the book waits: it follows the snapshot, or is in it.
+    number = data.draw(st.sampled_from([story.deltas[lost].last, story.deltas[lost + 1].last]))
+    assert keeper.begin(story.books[number], number) is Applied.APPLIED
+    follow(keeper, story, story.deltas[lost + 2 :])
+    assert keeper.book() == story.books[max(story.books)]
+
+
+@given(stories(), stories())
+def test_changes_between_two_books_lead_from_one_to_the_other(left: Story, right: Story) -> None:
+    before, after = left.books[max(left.books)], right.books[max(right.books)]
+    changes = changes_between(before, after)
+    keeper = BookKeeper("v", "BTC-PERP")
+    keeper.begin(before, 0)
+    step = replace(delta(1), bids=changes.bids, asks=changes.asks, event_time=after.event_time)
+    keeper.apply(replace(step, received_time=after.received_time))
+    assert keeper.book() == after
+    same = {level.price: level.quantity for level in (*before.bids, *before.asks)}
+    for change in (*changes.bids, *changes.asks):
+        assert same.get(change.price, Decimal(0)) != change.quantity
     assert changes.count == len(changes.bids) + len(changes.asks)
-    assert changes_between(after, after).count == 0
+    assert changes_between(before, before).count == 0
 
 
-def test_a_gap_loses_the_book_until_a_snapshot_and_keeps_what_came_meanwhile() -> None:
-    keeper = kept()
-    assert keeper.apply(delta(12, bids={d(8): d(5)})) is Applied.RESYNC
+def test_what_cannot_be_true_loses_the_book() -> None:
+    begin = book_of(({Decimal(5): Decimal(1)}, {Decimal(25): Decimal(1)}))
+    for impossible in (
+        delta(1, bids=[(25, 1)]),
+        delta(1, asks=[(5, 1)]),
+        delta(1, bids=[(6, -1)]),
+        delta(1, bids=[(0, 1)]),
+        delta(1, asks=[(-1, 0)]),
+    ):
+        keeper = BookKeeper("v", "BTC-PERP")
+        keeper.begin(begin, 0)
+        assert keeper.apply(impossible) is Applied.RESYNC
+        assert keeper.needs_snapshot
+        assert keeper.book() is None
+    crossed = book_of(({Decimal(25): Decimal(1)}, {Decimal(25): Decimal(1)}))
+    keeper = BookKeeper("v", "BTC-PERP")
+    assert keeper.begin(crossed, 0) is Applied.RESYNC
     assert keeper.book() is None
-    assert keeper.needs_snapshot
-    assert keeper.apply(delta(13, asks={d(12): d(6)})) is Applied.WAITING
-    assert keeper.begin(book({d(9): d(1)}, {d(11): d(1)}), 11) is Applied.APPLIED
-    found = keeper.book(depth=5)
+
+
+def test_depth_and_one_empty_side() -> None:
+    keeper = BookKeeper("v", "BTC-PERP")
+    assert keeper.book() is None
+    sides: Sides = ({Decimal(n): Decimal(1) for n in range(1, 9)}, {})
+    keeper.begin(book_of(sides), 7)
+    found = keeper.book(3)
     assert found is not None
-    assert [(level.price, level.quantity) for level in found.bids] == [(9, 1), (8, 5)]
-    assert [(level.price, level.quantity) for level in found.asks] == [(11, 1), (12, 6)]
-    assert keeper.number == 13
+    assert [level.price for level in found.bids] == [8, 7, 6]
+    assert found.asks == ()
+    keeper.reset()
+    assert (keeper.number, keeper.book()) == (None, None)
 
 
-def test_a_snapshot_too_old_for_what_waits_asks_again() -> None:
+def test_too_many_waiting_changes_leave_a_gap_that_shows() -> None:
     keeper = BookKeeper("v", "BTC-PERP")
-    assert keeper.apply(delta(20)) is Applied.WAITING
-    assert keeper.begin(book({}, {}), 15) is Applied.RESYNC
+    begin = book_of(({Decimal(5): Decimal(1)}, {Decimal(25): Decimal(1)}))
+    for number in range(1, WAITING_MAX + 2):
+        assert keeper.apply(delta(number, bids=[(6, 1)])) is Applied.WAITING
+    assert keeper.begin(begin, 0) is Applied.RESYNC
     assert keeper.needs_snapshot
-    assert keeper.begin(book({}, {}), 19) is Applied.APPLIED
-    assert keeper.number == 20
 
 
-def test_a_change_of_several_numbers_may_begin_before_the_book() -> None:
-    keeper = kept(10)
-    assert keeper.apply(delta(8, 12, bids={d(9): d(4)})) is Applied.APPLIED
-    assert keeper.number == 12
-    assert keeper.apply(delta(7, 11)) is Applied.OLD
-
-
-def test_a_venue_that_names_the_number_before() -> None:
-    keeper = kept(10)
-    assert keeper.apply(delta(17, previous=10)) is Applied.APPLIED
-    assert keeper.apply(delta(30, previous=18)) is Applied.RESYNC
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        delta(11, bids={d(11): d(1)}),
-        delta(11, asks={d(9): d(1)}),
-        delta(11, asks={d(12): d(-1)}),
-        delta(11, bids={d(0): d(1)}),
-    ],
-)
-def test_a_book_that_cannot_be_true_is_not_shown(wrong: BookDelta) -> None:
-    keeper = kept()
-    assert keeper.apply(wrong) is Applied.RESYNC
-    assert keeper.book() is None
-    assert keeper.number is None
-
-
-def test_a_crossed_snapshot_is_none() -> None:
+@pytest.mark.parametrize("previous", [None, 3])
+def test_a_change_that_reaches_back_into_the_book_is_applied(previous: int | None) -> None:
+    """It holds levels as they are at its end, whatever of it the book has already."""
     keeper = BookKeeper("v", "BTC-PERP")
-    assert keeper.begin(book({d(11): d(1)}, {d(10): d(1)}), 1) is Applied.RESYNC
-    assert keeper.book() is None
-
-
-def test_removing_what_is_not_there_changes_nothing() -> None:
-    keeper = kept()
-    assert keeper.apply(delta(11, bids={d(3): d(0)})) is Applied.APPLIED
+    keeper.begin(book_of(({Decimal(5): Decimal(1)}, {Decimal(25): Decimal(1)})), 5)
+    assert keeper.apply(delta(4, bids=[(5, 2)], last=7, previous=previous)) is Applied.APPLIED
     found = keeper.book()
     assert found is not None
-    assert len(found.bids) == 1
+    assert (keeper.number, found.bids[0].quantity) == (7, 2)

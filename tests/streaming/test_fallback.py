@@ -26,9 +26,10 @@ from tests.streaming.floor import Floor
 from tests.streaming.test_app import floor
 from tests.streaming.test_ingest import until
 from venues import registry
+from venues.connections import ConnectionBudget
 from venues.connector import BookSeen, FeedState, MarketChannel, MarketChannelKind, MarketEvent
-from venues.hyperliquid import market_stream, stream
-from venues.hyperliquid.rate_budget import ConnectionBudget
+from venues.hyperliquid import market_stream
+from venues.stream import Backoff
 
 __all__ = ["floor"]
 
@@ -161,7 +162,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed_fallback, "POLL_AFTER_S", 0.3)
     monkeypatch.setattr(market_sources, "RESTART_FIRST_S", 0.05)
     # The venue's own patience between connections: not what is tested here.
-    monkeypatch.setattr(stream.Backoff, "next_s", lambda self: 0.05)
+    monkeypatch.setattr(Backoff, "next_s", lambda self: 0.05)
     patient = partial(ConnectionBudget, connections_max=1)
     monkeypatch.setattr(
         market_stream, "ConnectionBudget", lambda **_: patient(opened_per_minute_max=10_000)

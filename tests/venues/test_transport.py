@@ -60,6 +60,26 @@ async def test_reply_carries_status_body_and_time() -> None:
     assert server.requests[0].body == b'{"a":1}'
 
 
+async def test_a_question_by_get_says_what_the_venue_said_beside_its_answer() -> None:
+    handler = answering(b"[]", headers='RateLimit: "credits";r=970;t=23\r\n')
+    async with serving(handler) as server, transport_to(server.url) as transport:
+        found = await transport.get("/orders?account=A1", timeout_s=5.0, reply_size_max=10)
+        assert found == Reply(status=200, body=b"[]", received_at=NOW)
+        assert found.headers["ratelimit"] == '"credits";r=970;t=23'
+    assert server.requests[0].head.startswith("GET /orders?account=A1 HTTP/1.1\r\n")
+
+
+async def test_a_question_that_is_not_answered_whole_is_no_answer() -> None:
+    async with serving(answering(b"[1,2,3]")) as server, transport_to(server.url) as transport:
+        long = await transport.get("/", timeout_s=5.0, reply_size_max=2)
+        assert isinstance(long, NoAnswer)
+        assert long.status == 200
+    async with transport_to("http://127.0.0.1:1") as transport:
+        assert isinstance(await transport.get("/", timeout_s=5.0, reply_size_max=2), NoAnswer)
+    with pytest.raises(RuntimeError, match="started transport"):
+        await Transport("http://127.0.0.1:1").get("/", timeout_s=1.0, reply_size_max=1)
+
+
 async def test_one_connection_serves_many_requests() -> None:
     async with serving(answering(b"1")) as server, transport_to(server.url) as transport:
         for _ in range(5):

@@ -10,12 +10,13 @@ Source: docs api/websocket/subscriptions; NOTES.md "WebSocket".
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from domain.accounts import Account
+from venues.connections import ConnectionBudget
 from venues.connector import (
     AccountEvent,
     AccountSeen,
@@ -25,10 +26,10 @@ from venues.connector import (
     OrdersSeen,
 )
 from venues.hyperliquid import translate, wire
-from venues.hyperliquid.rate_budget import ConnectionBudget
 from venues.hyperliquid.settings import socket_url
-from venues.hyperliquid.stream import EventQueue, Follower
-from venues.hyperliquid.stream_session import ACKNOWLEDGE_WITHIN_S, Session, Step
+from venues.hyperliquid.stream_session import ACKNOWLEDGE_WITHIN_S, Session
+from venues.stream import Backoff, EventQueue, Follower
+from venues.stream_core import Step
 
 #: Of the venue's ten connections per IP address one is left for market data, and of the thirty new
 #: ones a minute six.
@@ -161,8 +162,15 @@ class _Followed:
 class HyperliquidAccountFeed:
     """Implements `venues.connector.AccountFeed`."""
 
-    def __init__(self, base_url: str, *, connections: ConnectionBudget | None = None) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        connections: ConnectionBudget | None = None,
+        backoff: Callable[[], Backoff] = Backoff,
+    ) -> None:
         self._url = socket_url(base_url)
+        self._backoff = backoff
         self._connections = connections or ConnectionBudget(
             connections_max=_CONNECTIONS_MAX, opened_per_minute_max=_OPENED_PER_MINUTE_MAX
         )
@@ -194,7 +202,9 @@ class HyperliquidAccountFeed:
     def _follow(self, account: Account) -> None:
         account_id = account.account_id
         core = AccountStream(account)
-        follower = Follower(self._url, core, self._queue, self._connections)
+        follower = Follower(
+            self._url, core, self._queue, self._connections, backoff=self._backoff()
+        )
         task = asyncio.create_task(follower.run(), name=f"hyperliquid feed {account_id}")
         task.add_done_callback(self._queue.fail_with)
         self._followed[account_id] = _Followed(account.address.lower(), core, task)

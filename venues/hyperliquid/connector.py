@@ -44,7 +44,6 @@ from venues.hyperliquid import actions, batch
 from venues.hyperliquid.actions import Grouping
 from venues.hyperliquid.answers import Asked
 from venues.hyperliquid.dispatch import Dispatch, Signable
-from venues.hyperliquid.markets import Markets
 from venues.hyperliquid.proofs import ADMISSION_WINDOW_S, CAPABILITIES, PROOFS
 from venues.hyperliquid.queries import Queries
 from venues.hyperliquid.rate_budget import RateBudget
@@ -52,6 +51,7 @@ from venues.hyperliquid.rest import Rest
 from venues.hyperliquid.roles import Roles
 from venues.hyperliquid.signing import Signer
 from venues.hyperliquid.translate import VENUE
+from venues.markets import Markets
 from venues.transport import Clock, Transport, utc_now
 
 #: Signed once at start, to load the curve's tables before the first order; never sent.
@@ -80,9 +80,9 @@ class HyperliquidConnector:
         self._signer = Signer()
         transport = Transport(base_url, clock=clock)
         self._rest = Rest(transport, budget or RateBudget(), monotonic=monotonic)
-        self._markets = Markets(self._rest, monotonic=monotonic)
         self._roles = Roles(self._rest)
         self._queries = Queries(self._rest, clock)
+        self._markets = Markets(VENUE, self._queries.instruments, monotonic=monotonic)
         self._dispatch = Dispatch(network, self._rest, self._roles, self._signer, clock)
 
     async def start(self) -> None:

@@ -76,4 +76,12 @@ PROOFS: Final = ProofTable(
             source="docs api/exchange-endpoint (expiresAfter)",
         ),
     ),
+    unverified=(
+        "whether a client order id of a live order is refused a second time (off in the simulator)",
+        "whether an expired command's nonce is looked at before its expiry, so an expired copy "
+        "proves nothing",
+        "whether a refusal before validation uses the nonce up, so it decides a first send only",
+        "whether an exit that waits for its entry is compared with the mark price, and whether "
+        "orderStatus knows it by cloid",
+    ),
 )

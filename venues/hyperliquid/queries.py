@@ -19,6 +19,7 @@ from domain.accounts import (
 )
 from domain.errors import InvalidInput, VenueUnavailable
 from domain.fills import Fill, total
+from domain.instruments import Instrument
 from domain.market_data import Candle, FundingRate, OrderBook, Ticker, Trade
 from domain.orders import Verdict
 from venues.connector import OrderLookup, VenueOrder
@@ -53,6 +54,11 @@ class Queries:
     def __init__(self, rest: Rest, clock: Clock) -> None:
         self._rest = rest
         self._clock = clock
+
+    async def instruments(self) -> tuple[Instrument, ...]:
+        """Return every market, delisted ones included."""
+        meta = await self._rest.info({"type": "meta", "dex": ""}, wire.Meta)
+        return translate.instruments(meta)
 
     async def find_order(
         self, account: Account, client_order_id: str | None, venue_order_id: str | None

@@ -1,16 +1,14 @@
 """One WebSocket session with Hyperliquid, without I/O: bytes and time in, steps out.
 
-Keeps the heartbeat and the acknowledgements that every kind of stream needs. A step says what
-happened, what to send, and whether to give the connection up; a shell carries it out.
+Keeps the heartbeat and the acknowledgements that every kind of stream needs; what a step is and who
+carries it out is in `venues.stream_core` and `venues.stream`.
 
 Source: docs api/websocket, api/websocket/timeouts-and-heartbeats; NOTES.md "WebSocket".
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Any, Final
 
 import msgspec
 
@@ -26,37 +24,6 @@ _PING: Final = b'{"method":"ping"}'
 #: Sent by some of the venue's servers as plain text.
 _GREETING: Final = b"Websocket connection established."
 _HARMLESS: Final = ("Already subscribed", "Already unsubscribed")
-
-E = TypeVar("E")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step(Generic[E]):
-    """What one input leads to. `close` is the reason to give the connection up, or None."""
-
-    events: tuple[E, ...] = ()
-    send: tuple[bytes, ...] = ()
-    close: str | None = None
-
-
-class StreamCore(Protocol[E]):
-    """What a shell drives. `now` is a monotonic clock in seconds, `at` our wall clock."""
-
-    def connected(self, now: float, at: datetime) -> Step[E]:
-        """A connection stands."""
-        ...
-
-    def received(self, payload: bytes, now: float, at: datetime) -> Step[E]:
-        """A whole text message came."""
-        ...
-
-    def tick(self, now: float, at: datetime) -> Step[E]:
-        """Time passed; called about every second."""
-        ...
-
-    def disconnected(self, reason: str, at: datetime) -> tuple[E, ...]:
-        """The connection is gone, or could not be made."""
-        ...
 
 
 class Session:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from venues.connections import ConnectionBudget
 from venues.hyperliquid.rate_budget import (
-    ConnectionBudget,
     Purpose,
     RateBudget,
     exchange_weight,

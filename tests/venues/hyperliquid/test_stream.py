@@ -15,6 +15,7 @@ import pytest
 
 from tests.venues.hyperliquid.building import ADDRESS, META, account
 from tests.venues.hyperliquid.test_account_stream import fill_row, fills, frame, update
+from venues.connections import ConnectionBudget
 from venues.connector import (
     AccountEvent,
     AccountFeed,
@@ -28,10 +29,9 @@ from venues.connector import (
 from venues.hyperliquid import wire
 from venues.hyperliquid.account_stream import HyperliquidAccountFeed
 from venues.hyperliquid.market_stream import HyperliquidMarketFeed
-from venues.hyperliquid.rate_budget import ConnectionBudget
-from venues.hyperliquid.stream import Backoff, EventQueue, Follower
-from venues.hyperliquid.stream_session import Step
 from venues.hyperliquid.translate import instruments
+from venues.stream import Backoff, EventQueue, Follower
+from venues.stream_core import Step
 
 TEXT = picows.WSMsgType.TEXT
 OTHER = "0x" + "0d" * 20
@@ -196,6 +196,28 @@ async def test_a_refused_connection_is_told_and_tried_again() -> None:
         await reader.next(FillsSeen)
 
 
+async def test_a_connection_cut_during_its_handshake_is_made_again() -> None:
+    cut = asyncio.Event()
+
+    async def door(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.transport.abort()
+        cut.set()
+
+    server = await asyncio.start_server(door, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    feed = HyperliquidAccountFeed(f"http://127.0.0.1:{port}")
+    try:
+        reader = Reader(feed.events())
+        await feed.watch([account()])
+        assert "cut before" in (await reader.until_live(False)).reason
+        cut.clear()
+        await asyncio.wait_for(cut.wait(), 10)
+    finally:
+        await feed.close()
+        server.close()
+
+
 async def test_a_close_frame_and_an_unreadable_message_are_reasons() -> None:
     async with exchange() as made, following(made) as (feed, reader):
         await feed.watch([account()])
@@ -279,7 +301,7 @@ async def test_a_follower_that_breaks_breaks_the_iteration() -> None:
 async def test_a_consumer_far_behind_loses_the_connection_not_the_memory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("venues.hyperliquid.stream._EVENTS_MAX", 20)
+    monkeypatch.setattr("venues.stream._EVENTS_MAX", 20)
     async with exchange() as made, following(made) as (feed, reader):
         await feed.watch([account()])
         async with asyncio.timeout(10):

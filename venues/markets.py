@@ -1,16 +1,14 @@
-"""Hyperliquid's markets, loaded once and again when an unknown symbol is asked for."""
+"""A venue's markets, loaded once and again when an unknown symbol is asked for. Knows no venue."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
 from domain.errors import InvalidInput
 from domain.instruments import Instrument
-from venues.hyperliquid import translate, wire
-from venues.hyperliquid.rest import Rest
 
 #: Metadata older than this is read again by `all`; a listing appears within that time by itself.
 _STALE_S: Final = 900.0
@@ -18,11 +16,18 @@ _STALE_S: Final = 900.0
 _UNKNOWN_RETRY_S: Final = 30.0
 
 
-class Markets:
-    """Every market by symbol."""
+#: Reads every market from the venue; raises VenueUnavailable or VenueRefused.
+ReadMarkets = Callable[[], Awaitable[Iterable[Instrument]]]
 
-    def __init__(self, rest: Rest, *, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._rest = rest
+
+class Markets:
+    """Every market of a venue by symbol."""
+
+    def __init__(
+        self, venue: str, read: ReadMarkets, *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._venue = venue
+        self._read = read
         self._monotonic = monotonic
         self._by_symbol: dict[str, Instrument] = {}
         self._loaded_at = float("-inf")
@@ -50,7 +55,7 @@ class Markets:
         if found is None:
             raise InvalidInput(
                 "symbol",
-                f"expected one of hyperliquid's {len(self._by_symbol)} markets such as BTC-PERP, "
+                f"expected one of {self._venue}'s {len(self._by_symbol)} markets such as BTC-PERP, "
                 f"found {symbol[:64]!r}",
             )
         return found
@@ -61,6 +66,5 @@ class Markets:
             # Whoever waited for a load that began after the question has its answer.
             if self._loaded_at > asked_at or asked_at - self._loaded_at < older_than_s:
                 return
-            meta = await self._rest.info({"type": "meta", "dex": ""}, wire.Meta)
-            self._by_symbol = {found.symbol: found for found in translate.instruments(meta)}
+            self._by_symbol = {found.symbol: found for found in await self._read()}
             self._loaded_at = self._monotonic()

@@ -1,0 +1,1 @@
+"""Pacifica. Deliberately empty: the registry names `spec`, the simulator shares nothing."""

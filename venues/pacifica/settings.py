@@ -1,0 +1,107 @@
+"""Where Pacifica lives on each network. Reads the environment only when asked to.
+
+Source: docs.pacifica.fi api/rest-api, api/websocket.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from domain.accounts import Network
+from domain.errors import InvalidInput
+from venues.pacifica.credits import CREDITS_PER_MINUTE
+
+_LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("an address such as https://api.pacifica.fi")
+    if parts.path.strip("/") or parts.query or parts.fragment or parts.username:
+        raise ValueError("an origin only: scheme, host and port, nothing after it")
+    return url.rstrip("/")
+
+
+def _secure_origin(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+        raise ValueError("https, unless the host is this machine")
+    return url
+
+
+_Origin = Annotated[str, AfterValidator(_origin)]
+_SecureOrigin = Annotated[_Origin, AfterValidator(_secure_origin)]
+
+
+class PacificaSettings(BaseSettings):
+    """Addresses of Pacifica's networks; no secret is among them."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="PACIFICA_",
+        env_file=".env",
+        env_file_encoding="utf-8",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        validate_default=True,
+    )
+
+    mainnet_url: _SecureOrigin = Field(
+        default="https://api.pacifica.fi", description="Pacifica's mainnet API."
+    )
+    mainnet_socket_url: _SecureOrigin = Field(
+        default="https://ws.pacifica.fi",
+        description="Origin of Pacifica's mainnet WebSocket, spelled with https.",
+    )
+    testnet_url: _SecureOrigin = Field(
+        default="https://test-api.pacifica.fi", description="Pacifica's testnet API."
+    )
+    testnet_socket_url: _SecureOrigin = Field(
+        default="https://test-ws.pacifica.fi",
+        description="Origin of Pacifica's testnet WebSocket, spelled with https.",
+    )
+    paper_url: _Origin | None = Field(
+        default=None, description="The simulated Pacifica that paper accounts trade on."
+    )
+    credits_per_minute: float = Field(
+        default=CREDITS_PER_MINUTE,
+        ge=10,
+        description="Credits this process assumes to have each minute, until the venue's first "
+        "answer says how many there are.",
+    )
+
+    def base_url(self, network: Network) -> str:
+        """Return the origin of a network's API.
+
+        Raises:
+            InvalidInput: paper is asked for and PACIFICA_PAPER_URL is not set.
+        """
+        if network is Network.MAINNET:
+            return self.mainnet_url
+        if network is Network.TESTNET:
+            return self.testnet_url
+        if self.paper_url is None:
+            raise InvalidInput(
+                "network",
+                "expected PACIFICA_PAPER_URL for paper accounts, found nothing; "
+                "start the simulator or set it",
+            )
+        return self.paper_url
+
+    def socket_url(self, network: Network) -> str:
+        """Return the WebSocket address of a network. Raises InvalidInput as `base_url`."""
+        if network is Network.MAINNET:
+            return socket_url(self.mainnet_socket_url)
+        if network is Network.TESTNET:
+            return socket_url(self.testnet_socket_url)
+        return socket_url(self.base_url(network))
+
+
+def socket_url(origin: str) -> str:
+    """Return the WebSocket address at an origin spelled with http or https."""
+    return "ws" + origin.removeprefix("http") + "/ws"
