@@ -159,8 +159,16 @@ async def marks_move(floor: Floor, positions: ClientConnection, price: str) -> N
 
 
 async def all_is_booked(floor: Floor, stage: Stage, *numbers: int) -> None:
-    booked = [fill for number in numbers for fill in await stage.orders.fills(order_id(number))]
-    assert len(booked) == len(await floor.fills_at_venue())
+    """Wait until the exchange's fills are in storage: an order may be told filled before them."""
+
+    async def booked() -> int:
+        return sum([len(await stage.orders.fills(order_id(number))) for number in numbers])
+
+    wanted = len(await floor.fills_at_venue())
+    async with asyncio.timeout(10):
+        while await booked() < wanted:
+            await asyncio.sleep(0.05)
+    assert await booked() == wanted
 
 
 async def test_frozen_owners_and_a_dead_valkey_lose_nothing(stage: Stage, tmp_path: Path) -> None:
