@@ -6,9 +6,10 @@ import asyncio
 import json
 import os
 import signal
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -178,13 +179,35 @@ async def all_is_booked(floor: Floor, stage: Stage, *numbers: int) -> None:
     assert not missing, [f for f in await floor.fills_at_venue() if f["trade_id"] in missing]
 
 
+def is_free(database: Path) -> bool:
+    """Tell whether nobody holds the database's lock for writing."""
+    with closing(sqlite3.connect(database, timeout=0.2, isolation_level=None)) as writing:
+        try:
+            writing.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return False
+        writing.execute("ROLLBACK")
+        return True
+
+
+async def freeze_between_writes(running: Running, database: Path) -> None:
+    """Freeze a process that holds no lock: frozen in a write, it would hold up everybody's."""
+    async with asyncio.timeout(20):
+        while True:
+            os.kill(running.process.pid, signal.SIGSTOP)
+            if is_free(database):
+                return
+            os.kill(running.process.pid, signal.SIGCONT)
+            await asyncio.sleep(0.02)
+
+
 async def test_frozen_owners_and_a_dead_valkey_lose_nothing(stage: Stage, tmp_path: Path) -> None:
     async with group(stage, tmp_path) as made:
         floor = made.floor
         async with made.client(0, "orders") as first, made.client(1, "orders") as second:
             await message(second, is_stale(False))
             await floor.send(1)
-            os.kill(made.first.process.pid, signal.SIGSTOP)
+            await freeze_between_writes(made.first, tmp_path / "perp-dex.db")
             frozen_at = time.monotonic()
             await floor.fill(1)
             await message(second, filled(1))
