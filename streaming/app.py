@@ -132,19 +132,8 @@ class StreamingApp:
             Lease(parts.bus, "conditions"), self.conditions.run, self.conditions.stop
         )
         self.books = Books(self.connectors)
-        orders = OrdersChannel(
-            parts.orders,
-            self.board,
-            lambda: datetime.now(UTC),
-            handed_on=self.meters.handed_on[ORDERS].add,
-        )
-        channels: dict[str, Channel] = {
-            orders.name: orders,
-            POSITIONS: PositionsChannel(self.positions, self.board),
-            ACCOUNT: AccountChannel(self.positions, self.board),
-        }
         self.server = StreamServer(
-            channels=channels,
+            channels=self._channels(parts.orders),
             accounts=parts.accounts,
             authenticator=parts.authenticator,
             doors=Doors(channels=PATHS, hosts=parts.hosts, origins=parts.origins),
@@ -161,6 +150,19 @@ class StreamingApp:
         me = new_sender()
         self._nudges = NudgeSubscriber(parts.bus, self._nudged, sender=me)
         self._nudging = NudgePublisher(parts.bus, sender=me)
+
+    def _channels(self, orders: OrderStore) -> dict[str, Channel]:
+        """Return the accounts' channels by name."""
+        return {
+            ORDERS: OrdersChannel(
+                orders,
+                self.board,
+                lambda: datetime.now(UTC),
+                handed_on=self.meters.handed_on[ORDERS].add,
+            ),
+            POSITIONS: PositionsChannel(self.positions, self.board),
+            ACCOUNT: AccountChannel(self.positions, self.board),
+        }
 
     async def start(self, host: str, port: int) -> int:
         """Listen for clients; return the port.
