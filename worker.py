@@ -37,7 +37,7 @@ from serving.queues import core_worker, reconcile_sweep, venue_worker
 from serving.reserve import Reserve
 from serving.settings import EXIT_CONFIGURATION, Parts, WorkerSettings
 from serving.venue_news import SAY_EVERY_S, say_venues
-from storage.opening import open_storage
+from storage.opening import Storage, open_storage
 from venues.started import Connectors
 from workflows.client import connect
 from workflows.reconciliation_client import SWEEP_EVERY_S
@@ -72,7 +72,7 @@ async def run(settings: WorkerSettings, parts: Parts | None = None) -> None:
         reserve = Reserve.beside(storage, storage.access(pairs), home, parts.checkpoints)
         await reserve.start()
         stack.push_async_callback(reserve.stop)
-        bus = Bus(settings.redis_url, ca_file=settings.redis_ca_file)
+        bus = await _bus(settings, storage)
         stack.push_async_callback(bus.close)
         nudges = await stack.enter_async_context(NudgePublisher(bus))
         storage.on_change(nudges.nudge)
@@ -122,6 +122,12 @@ def _serving_metrics(
 ) -> AbstractAsyncContextManager[str]:
     meters = [parts.meter, VenueMeter(connectors.circuits)]
     return serving_metrics(meters, settings.metrics_host, settings.metrics_port)
+
+
+async def _bus(settings: WorkerSettings, storage: Storage) -> Bus:
+    """Return the bus of the installation that the database belongs to."""
+    group = await storage.installation()
+    return Bus(settings.redis_url, ca_file=settings.redis_ca_file, group=group)
 
 
 async def _until_stopped(

@@ -123,7 +123,8 @@ async def compose(
     authenticator = Authenticator(ensure_api_token(home / "api-token"))
     storage = await open_storage(settings.database_url, home)
     stack.push_async_callback(storage.close)
-    bus = Bus(settings.redis_url, ca_file=settings.redis_ca_file)
+    group = await storage.installation()
+    bus = Bus(settings.redis_url, ca_file=settings.redis_ca_file, group=group)
     stack.push_async_callback(bus.close)
     client = await connect(
         settings.temporal_address, settings.temporal_namespace, keys, refused=_payload_refused
