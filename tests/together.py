@@ -29,6 +29,7 @@ LONGEST = (
     ("secrets", "races", "halts", "crash", "stream_chaos"),
     ("storage", "streaming", "stack"),
     ("cli", "worker"),
+    ("conformance",),
     ("venues",),
 )
 #: What waits for servers that are stopped and come back: side by side, after all others.
