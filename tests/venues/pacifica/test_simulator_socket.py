@@ -62,12 +62,9 @@ async def socket() -> AsyncIterator[Socket]:
 async def test_heartbeat_and_what_is_no_request(socket: Socket) -> None:
     await socket.say({"method": "ping"})
     assert await socket.hear() == {"channel": "pong"}
-    for wrong in (
-        "no json",
-        {"op": "ping"},
-        [],
-        {"method": "subscribe", "params": {"source": "x"}},
-    ):
+    unknown = {"method": "subscribe", "params": {"source": "x"}}
+    wrong_frames: tuple[Any, ...] = ("no json", {"op": "ping"}, [], unknown)
+    for wrong in wrong_frames:
         await socket.say(wrong)
         assert (await socket.hear())["code"] == 400
 
