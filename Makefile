@@ -12,7 +12,7 @@ SYSTEM_PACKAGES := chromium tmux softhsm2
 # Coverage starts itself in every Python process, children too, and all write beside this file.
 MEASURED := COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml COVERAGE_FILE=$(CURDIR)/.coverage
 
-.PHONY: setup demo up down test test-system lint fmt bench crash races halts clean system-packages
+.PHONY: setup demo up down test test-system lint fmt bench crash races halts stream-chaos clean system-packages
 .DEFAULT_GOAL := setup
 
 setup: $(STAMP)  ## the virtual environment, from the hashed lock
@@ -35,12 +35,14 @@ up: $(STAMP)  ## start the embedded stack
 down: $(STAMP)  ## stop it
 	@$(BIN)/perp-dex down
 
-lint: $(STAMP)  ## style, types, arrows between rooms, settings documents
+lint: $(STAMP)  ## style, types, arrows between rooms, documents printed from data
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python -m process.settings_docs --check
+	@$(BIN)/python -m streaming.asyncapi --check
+	@$(BIN)/python -m venues.notes --check
 
 fmt: $(STAMP)  ## put imports and layout in order
 	@$(BIN)/ruff check --fix .
@@ -67,8 +69,9 @@ system-packages:
 	  echo "make test-system needs$$missing; install with: sudo apt-get install$$missing"; exit 1; \
 	fi
 
-bench: $(STAMP)  ## latency and throughput, against bare Temporal as the floor
+bench: $(STAMP)  ## latency and throughput, each beside a floor of the same run
 	@$(BIN)/python -m benchmarks
+	@$(BIN)/python -m benchmarks.streaming
 
 crash: $(STAMP)  ## kill every process at every checkpoint and compare with the exchange's ledger
 	@$(BIN)/python -m tests.crash
@@ -78,6 +81,9 @@ races: $(STAMP)  ## close positions while everything else happens to them, 500 s
 
 halts: $(STAMP)  ## from fifty orders and five positions to verified flat, with failures and kills
 	@$(BIN)/python -m tests.halts
+
+stream-chaos: $(STAMP)  ## a storm over the streaming process's sockets, judged by the exchange's ledger
+	@$(BIN)/python -m tests.stream_chaos --seconds 30
 
 clean:  ## what the other targets made
 	@rm -rf .venv .venv-* .coverage .coverage.* .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist

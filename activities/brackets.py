@@ -12,6 +12,7 @@ from temporalio import activity
 from activities.access import CommandParts
 from activities.bracket_contracts import BracketTask
 from activities.closing import find_position
+from domain.bracket_steps import after_look
 from domain.bracket_store import BracketStore
 from domain.brackets import BracketPlan, BracketSight, BracketState, news_of
 from venues.connector import Connector
@@ -33,9 +34,10 @@ class BracketActivities:
 
     @activity.defn(name="look_at_bracket")
     async def look(self, task: BracketTask) -> BracketSight:
-        """Keep how far the bracket is, and read how its orders stand.
+        """Keep how far the bracket is, read how its orders stand, and keep what follows from that.
 
-        The venue's position is read too where it is in doubt.
+        The venue's position is read too where it is in doubt. There may be nothing to do for long
+        after this look: whoever reads the store meanwhile shall see what it saw.
 
         Raises:
             VenueUnavailable, VenueRefused: the venue does not say.
@@ -50,12 +52,15 @@ class BracketActivities:
         held = None
         if state.position_doubted:
             held = await self._held(connector, plan)
-        return BracketSight(
+        sight = BracketSight(
             at=self._now(),
             instrument=await connector.instrument(plan.entry.symbol),
             orders=tuple(news_of(order) for order in orders),
             held=held,
         )
+        if not state.status.is_terminal:
+            await self._brackets.keep(after_look(state, sight))
+        return sight
 
     async def _held(self, connector: Connector, plan: BracketPlan) -> Decimal:
         account = (await self._access.open(plan.entry.account_id)).account

@@ -53,6 +53,7 @@ from domain.position_store import PositionStore
 from domain.principals import Action, Principal, authorize
 from domain.reconciliation_store import ReconciliationGate, ReconciliationStore
 from domain.risk_store import RiskStore
+from domain.venue_sheets import ServedVenues
 
 IN_USE: Final = (AccountState.ACTIVE, AccountState.PENDING)
 WAIT_S: Final = 5.0
@@ -64,6 +65,10 @@ _log = structlog.get_logger("api")
 T = TypeVar("T")
 
 
+#: The WebSockets of the streaming process, as docs/asyncapi.json has them.
+SOCKETS: Final = ("orders", "positions", "account", "markets", "stream")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoints:
     """Where the parts of this installation are reached, for clients; None where there is none."""
@@ -73,6 +78,14 @@ class Endpoints:
     temporal_ui: str | None
     temporal_namespace: str
     simulator: str | None = None
+
+    @property
+    def sockets(self) -> dict[str, str]:
+        """The addresses of the WebSockets by what they carry; `stream` carries everything."""
+        if self.streaming is None:
+            return {}
+        base = self.streaming.rstrip("/")
+        return {name: f"{base}/ws/v1/{name}" for name in SOCKETS}
 
     def workflow_url(self, workflow_id: str) -> str | None:
         """Return the address of a workflow in the operator's interface."""
@@ -125,6 +138,7 @@ class ApiParts:
     books: BookSource
     prices: PriceSource
     latest_prices: LatestPriceSource
+    served_venues: ServedVenues
     codec: PayloadCodec
     sealer: Sealer
     authenticator: Authenticator
@@ -135,6 +149,7 @@ class ApiParts:
     origins: frozenset[str]
     now: Callable[[], datetime]
     probes: Mapping[str, Probe]
+    page_origins: frozenset[str] = frozenset()
     limits: Limits = field(default_factory=Limits)
     #: A client of Temporal's web UI, where this API serves it to operators.
     temporal_ui: httpx2.AsyncClient | None = None

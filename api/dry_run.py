@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from api.bodies import PlaceOrderBody
+from api.bracketing import check_exits
 from api.placing import market_problems
+from api.problems import Problem, ProblemError, of_error
 from api.views import DryRunView
 from domain.accounts import Account
+from domain.errors import InvalidInput
 from domain.instruments import Instrument
 from domain.numbers import plain
 from domain.violations import Violation
@@ -34,7 +37,7 @@ def dry_run(
     )
     worth = price if price is not None else trigger
     notional = None if worth is None else quantity * worth
-    problems = market_problems(body, instrument)
+    problems = market_problems(body, instrument) + _exit_problems(body, instrument)
     return DryRunView(
         would_be_taken_as_given=not problems and not violations,
         problems=[
@@ -58,9 +61,29 @@ def dry_run(
             "post_only": body.post_only,
             "reduce_only": body.reduce_only,
             "max_slippage_bps": body.max_slippage_bps if body.kind.is_market else None,
+            **_exits(body),
         },
         notional=None if notional is None else plain(notional),
         initial_margin_at_max_leverage=(
             None if notional is None else plain(notional / instrument.max_leverage)
         ),
     )
+
+
+def _exits(body: PlaceOrderBody) -> dict[str, str | int | None]:
+    """Return where exits were asked for, and whether they would leave in the same request."""
+    rules = {"take_profit": body.take_profit, "stop_loss": body.stop_loss}
+    asked: dict[str, str | int | None] = {
+        name: rule.spelled for name, rule in rules.items() if rule is not None
+    }
+    return asked | {"native": body.native} if asked else {}
+
+
+def _exit_problems(body: PlaceOrderBody, instrument: Instrument) -> list[Problem]:
+    try:
+        check_exits(body, instrument)
+    except ProblemError as error:
+        return [error.problem]
+    except InvalidInput as error:
+        return [of_error(error)]
+    return []

@@ -44,6 +44,8 @@ MUTATING: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _DRAIN_BYTES_MAX = 1024 * 1024
 _DRAIN_S = 1.0
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+_PAGE_HEADERS = "authorization, content-type, idempotency-key, if-match, prefer, x-request-id"
+_EXPOSED_HEADERS = "etag, location, preference-applied, retry-after, x-request-id"
 _CODEC_HEADERS = "content-type, x-namespace, authorization, authorization-extras"
 
 _log = structlog.get_logger("api.access")
@@ -53,7 +55,8 @@ _log = structlog.get_logger("api.access")
 class EdgeRules:
     """What the edge lets in.
 
-    `hosts` are Host header values without port; `origins` may call the codec from a browser.
+    `hosts` are Host header values without port; `origins` may call the codec from a browser, pages
+    of `page_origins` everything else, by bearer token: they bring no cookie.
     `concurrency_max` bounds requests under way; cancels (`DELETE`) and health have room beyond it.
     """
 
@@ -61,6 +64,7 @@ class EdgeRules:
     sessions: OperatorSessions
     hosts: frozenset[str]
     origins: frozenset[str]
+    page_origins: frozenset[str] = frozenset()
     concurrency_max: int = 512
     body_bytes_max: int = BODY_BYTES_MAX
     body_timeout_s: float = BODY_TIMEOUT_S
@@ -140,8 +144,8 @@ class Edge:
                 return Problem(
                     status=403,
                     code="foreign_origin",
-                    detail="expected no page of another origin; only the operator's interface "
-                    "may be asked by a browser, and only by its own pages",
+                    detail="expected no page of another origin than ALLOWED_ORIGINS names; the "
+                    "operator's interface may be asked by its own pages only",
                 )
         if path not in OPEN_PATHS:
             principal = self._principal(scope, headers)
@@ -188,13 +192,20 @@ class Edge:
         if is_ui(path):
             return _is_own_origin(headers)
         if not path.startswith(CODEC_PREFIX):
-            return False
+            return origin in self._rules.page_origins
         return _is_own_origin(headers) or origin in self._rules.origins
 
     def _cors(self, scope: Scope, headers: Headers) -> dict[str, str]:
-        if not scope["path"].startswith(CODEC_PREFIX):
-            return {}
+        path: str = scope["path"]
         origin = headers.get("origin")
+        if not path.startswith(CODEC_PREFIX):
+            if origin not in self._rules.page_origins or is_ui(path):
+                return {"vary": "Origin"} if self._rules.page_origins else {}
+            return {
+                "access-control-allow-origin": str(origin),
+                "access-control-expose-headers": _EXPOSED_HEADERS,
+                "vary": "Origin",
+            }
         if origin not in self._rules.origins:
             return {"vary": "Origin"}
         return {
@@ -209,8 +220,11 @@ class Edge:
         known = self._is_our_host(headers) and self._is_allowed_origin(scope["path"], headers)
         response = Response(status_code=204 if known else 403)
         if known:
-            response.headers["access-control-allow-methods"] = "POST"
-            response.headers["access-control-allow-headers"] = _CODEC_HEADERS
+            is_codec = scope["path"].startswith(CODEC_PREFIX)
+            methods = "POST" if is_codec else "GET, POST, PUT, PATCH, DELETE"
+            response.headers["access-control-allow-methods"] = methods
+            asked = _CODEC_HEADERS if is_codec else _PAGE_HEADERS
+            response.headers["access-control-allow-headers"] = asked
             response.headers["access-control-max-age"] = "600"
         await response(scope, receive, reply)
 

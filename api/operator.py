@@ -42,13 +42,16 @@ codec_router = APIRouter(prefix="/api/v1/codec", tags=["operator"])
 
 
 @router.get("/endpoints", operation_id="get_endpoints")
-async def get_endpoints(context: Ctx, caller: Caller) -> dict[str, str | list[str] | None]:
-    """Say where the parts of this installation are reached."""
+async def get_endpoints(
+    context: Ctx, caller: Caller
+) -> dict[str, str | list[str] | dict[str, str] | None]:
+    """Say where the parts of this installation are reached; `sockets` by what they carry."""
     await context.authorize(caller, Action.READ_MARKET, None, "endpoints")
     endpoints = context.parts.endpoints
     return {
         "api": endpoints.api,
         "streaming": endpoints.streaming,
+        "sockets": endpoints.sockets,
         "temporal_ui": endpoints.temporal_ui,
         "temporal_namespace": endpoints.temporal_namespace,
         "simulator": endpoints.simulator,

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from decimal import Decimal
 from typing import Any, Literal, Protocol
 
@@ -129,6 +129,12 @@ class LatestPriceSource(Protocol):
 
     async def read(self, venue: str, network: Network, symbol: str) -> LatestPrice | None:
         """Return the newest price of a market, however old, or None."""
+        ...
+
+    async def read_many(
+        self, markets: Sequence[tuple[str, Network, str]]
+    ) -> list[LatestPrice | None]:
+        """Return the newest price of each market, as `read` does."""
         ...
 
 

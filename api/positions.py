@@ -30,6 +30,7 @@ from api.strict_json import StrictRoute
 from domain.accounts import Account, AccountState
 from domain.errors import InvalidInput, PerpDexError
 from domain.identifiers import check_symbol
+from domain.latest_prices import with_newer_marks
 from domain.positions import OpenPosition, SeenSummary, open_positions, split_position_id
 from domain.principals import Action, Principal
 
@@ -167,10 +168,19 @@ async def _answer(
 async def _open(
     context: Context, accounts: Sequence[Account], symbol: str | None
 ) -> list[OpenPosition]:
+    books = [await context.parts.positions.books(each.account_id) for each in accounts]
+    # The newest marks are a cache's; without it, those that were stored are shown, with their age.
+    markets = {
+        (position.venue, each.account.network, position.symbol)
+        for each in books
+        for position in open_positions(each)
+    }
+    latest = await context.parts.latest_prices.read_many(sorted(markets))
+    marks = [price for price in latest if price is not None]
     return [
         position
-        for each in accounts
-        for position in open_positions(await context.parts.positions.books(each.account_id))
+        for each in books
+        for position in open_positions(with_newer_marks(each, marks))
         if symbol in (None, position.symbol)
     ]
 

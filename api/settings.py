@@ -49,8 +49,19 @@ class ApiSettings(KeySettings):
     api_allowed_hosts: str = Field(
         "", description="Further Host names the API answers to, comma-separated, without port."
     )
+    allowed_origins: str = Field(
+        "",
+        description="Origins of web pages that may use the API and the WebSockets, "
+        "comma-separated, such as https://desk.example; the pages need a token like anybody.",
+    )
     streaming_host: str = Field("127.0.0.1", description="Address the WebSockets listen on.")
     streaming_port: int = Field(8701, ge=0, le=65_535, description="Port of the WebSockets.")
+    streaming_url: str | None = Field(
+        None,
+        pattern=r"^wss?://[^?#\s]+$",
+        description="How clients reach the WebSockets, where it is not "
+        "ws://STREAMING_HOST:STREAMING_PORT, such as wss://desk.example behind a proxy.",
+    )
     hyperliquid_paper_url: str | None = Field(None, description="The simulated exchange.")
     api_venues: str = Field("hyperliquid", description="Venues offered, comma-separated.")
     metrics_host: str = Field(
@@ -71,6 +82,12 @@ class ApiSettings(KeySettings):
     def venues(self) -> tuple[str, ...]:
         """The venues offered."""
         return tuple(name.strip() for name in self.api_venues.split(",") if name.strip())
+
+    @property
+    def page_origins(self) -> frozenset[str]:
+        """The origins whose web pages may use the API."""
+        given = (origin.strip().lower() for origin in self.allowed_origins.split(","))
+        return frozenset(origin for origin in given if origin)
 
     @property
     def hosts(self) -> frozenset[str]:

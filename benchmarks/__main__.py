@@ -5,11 +5,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import platform
-import re
 import sys
 import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
 
 import aiohttp
@@ -18,13 +15,12 @@ from benchmarks.conditions import Crossings, condition_crossings
 from benchmarks.connector import connector_rates
 from benchmarks.figures import Latencies, table
 from benchmarks.orders import SLOW_SEQUENTIAL, Run, at_rest, floor, ours
+from benchmarks.page import machine, write
 from benchmarks.positions import Updates, position_updates
 from benchmarks.reconciling import Reconciled, reconciling
 from benchmarks.running import running_stack
 
 SLOW_COMMIT_MS = 300
-PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
-BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 
 
 def say(text: str) -> None:
@@ -70,13 +66,8 @@ async def run(home: Path) -> str:
 
 
 def _machine() -> str:
-    when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return (
-        f"Measured {when} on {os.cpu_count()} cores, {platform.machine()}, "
-        f"CPython {platform.python_version()}; Temporal, Valkey, simulator, worker, API, streaming "
-        "and the load generator share them. Temporal's SQLite with `synchronous=normal`, ours with "
-        "`FULL`."
-    )
+    programs = "Temporal, Valkey, simulator, worker, API, streaming and the load generator"
+    return f"{machine(programs)} Temporal's SQLite with `synchronous=normal`, ours with `FULL`."
 
 
 def _orders(lowest: Run, fast: Run, slow: Run) -> str:
@@ -175,13 +166,6 @@ def _ms(latencies: Latencies, percent: float) -> str:
     return f"{latencies.percentile_ms(percent):.1f}"
 
 
-def write(figures: str) -> None:
-    """Put the figures into the performance page, between its marks."""
-    text = PAGE.read_text()
-    pattern = re.compile(f"{re.escape(BEGIN)}.*{re.escape(END)}", re.DOTALL)
-    PAGE.write_text(pattern.sub(lambda _: f"{BEGIN}\n\n{figures}\n\n{END}", text))
-
-
 def main() -> int:
     """Run the benchmarks, print the tables, and write them down if asked."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
@@ -191,7 +175,7 @@ def main() -> int:
         figures = asyncio.run(run(Path(directory)))
     sys.stdout.write(figures + "\n")
     if options.write:
-        write(figures)
+        write("figures", figures)
     return 0
 
 

@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +34,7 @@ class Stack:
     pids: dict[str, int]
     account: str
     token: str
+    streaming_url: str
 
     async def control(
         self, session: aiohttp.ClientSession, method: str, path: str, body: object = None
@@ -45,9 +46,12 @@ class Stack:
 
 
 @contextmanager
-def running_stack(home: Path) -> Iterator[Stack]:
-    """Run the stack in `home` with a server tuned as `perp-dex up --durability process` does."""
-    environment = {**os.environ, **ENVIRONMENT, "PERP_DEX_HOME": str(home)}
+def running_stack(home: Path, more: Mapping[str, str] | None = None) -> Iterator[Stack]:
+    """Run the stack in `home` with a server tuned as `perp-dex up --durability process` does.
+
+    `more` is put into the environment of its processes.
+    """
+    environment = {**os.environ, **ENVIRONMENT, **(more or {}), "PERP_DEX_HOME": str(home)}
     command = str(Path(sys.executable).with_name("perp-dex"))
 
     def run(*arguments: str) -> str:
@@ -77,6 +81,7 @@ def running_stack(home: Path) -> Iterator[Stack]:
             pids={name: p["pid"] for name, p in processes.items()},
             account=account["account_id"],
             token=(home / "api-token").read_text().strip(),
+            streaming_url=processes["streaming"]["endpoint"],
         )
     finally:
         run("down")

@@ -19,9 +19,9 @@ from domain.errors import Unavailable
 
 KEY: Final = "perp-dex:lease:"
 #: A dead owner's lease ends after so long,
-TTL_S: Final = 3.0
+TTL_S = 3.0
 #: and others look so often: together the bound within which another takes over.
-LOOK_EVERY_S: Final = 1.0
+LOOK_EVERY_S = 1.0
 
 # Take it, or keep it: by the owner's token, in one step.
 _TAKE: Final = """
@@ -50,19 +50,19 @@ class Lease:
         name: str,
         on_change: Callable[[], None] = lambda: None,
         *,
-        ttl_s: float = TTL_S,
-        look_every_s: float = LOOK_EVERY_S,
+        ttl_s: float | None = None,
+        look_every_s: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = name
         self._bus = bus
         self._on_change = on_change
-        self._key = KEY + name
+        self._key = bus.key(KEY + name)
         self._token = os.urandom(12).hex()
-        self._ttl_s = ttl_s
-        self._look_every_s = look_every_s
+        self._ttl_s = TTL_S if ttl_s is None else ttl_s
+        self._look_every_s = LOOK_EVERY_S if look_every_s is None else look_every_s
         self._clock = clock
-        self._view = LeaseView(ttl_s=ttl_s, alone_after_s=ttl_s)
+        self._view = LeaseView(ttl_s=self._ttl_s, alone_after_s=self._ttl_s)
         self._told = Role.UNDECIDED
         self._changed = asyncio.Event()
 

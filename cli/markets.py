@@ -7,12 +7,14 @@ from typing import Annotated
 
 import typer
 
+from cli import market_watch
 from cli.connection import ask
 from cli.exit_codes import ExitCode
 from cli.options import Json, NetworkName, Symbol, Venue
 from cli.output import print_fields, print_json, print_table
 
 app = typer.Typer(no_args_is_help=True, help="Look at markets.")
+app.command("watch")(market_watch.watch)
 
 
 @app.command("list")

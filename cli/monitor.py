@@ -5,45 +5,22 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
-from cli.connection import api_address, connected
 from cli.exit_codes import ExitCode
 from cli.following import Ending, follow
 from cli.live_table import View
+from cli.market_watch import monitor_market
+from cli.monitor_options import Count, For, JsonLines, OneAccount, find_stream
 
 app = typer.Typer(
     no_args_is_help=True,
     help="Follow what changes, live: drawn in a terminal, as lines elsewhere, or as JSON lines.",
 )
 
-OneAccount = Annotated[
-    str | None, typer.Option("--account", help="Label or id; else all accounts.")
-]
-For = Annotated[
-    float | None,
-    typer.Option("--for", min=0.0, metavar="SECONDS", help="End after so long, with code 0."),
-]
-Count = Annotated[
-    int | None, typer.Option("--count", min=1, help="End after so many messages, with code 0.")
-]
-JsonLines = Annotated[
-    bool, typer.Option("--json", help="Print one JSON document a message, a line each.")
-]
 MakeView = Callable[[Mapping[str, str], Callable[[], float]], View[Any]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stream:
-    """Where the sockets are, who asks, and whose accounts are whose."""
-
-    url: str
-    token: str
-    account_id: str | None
-    labels: Mapping[str, str]
 
 
 @app.command("orders")
@@ -93,6 +70,9 @@ def money(
     )
 
 
+app.command("market")(monitor_market)
+
+
 def _monitor(
     watch: Callable[..., AsyncGenerator[Any, None]],
     make_view: MakeView,
@@ -117,29 +97,3 @@ def _monitor(
         return await follow(events, view, ending, as_json=as_json)
 
     return asyncio.run(run())
-
-
-async def find_stream(account: str | None) -> Stream:
-    """Ask the API where the sockets are, and for the accounts' labels.
-
-    Raises:
-        UnknownObject: there is no such account.
-        Unreachable: the API does not answer, or it knows of no sockets.
-    """
-    from perp_dex_client import Unreachable
-    from perp_dex_client.token_file import read_token
-
-    async with connected() as client:
-        endpoints = await client.endpoints()
-        labels = {each.account_id: each.label for each in await client.accounts()}
-        account_id = None if account is None else (await client.account(account)).account_id
-    if endpoints.streaming is None:
-        raise Unreachable(
-            "expected the API to know where the sockets are, found that it does not", outcome=None
-        )
-    return Stream(
-        url=endpoints.streaming,
-        token=read_token(api_address().token_file),
-        account_id=account_id,
-        labels=labels,
-    )

@@ -256,6 +256,14 @@ class BracketState:
         return ProtectedBy.VENUE if at_venue else ProtectedBy.WORKFLOW
 
     @property
+    def has_awake_stop(self) -> bool:
+        """Whether a stop for what is open rests at the venue and will fire there."""
+        return bool(self.open_quantity) and any(
+            leg.kind is LegKind.STOP_LOSS and _rests(leg) and (self.filled_whole or not leg.joint)
+            for leg in self.legs
+        )
+
+    @property
     def exited(self) -> Decimal:
         """What the exits have closed."""
         return sum((leg.filled for leg in self.legs), Decimal(0))

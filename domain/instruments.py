@@ -55,7 +55,8 @@ class PriceRule:
 
     def allows(self, price: Decimal) -> bool:
         """Tell whether `price` is one of the valid prices."""
-        return price > 0 and _EXACT.remainder(price, self.step_at(price)) == 0
+        is_number = price.is_finite() and price > 0
+        return is_number and _EXACT.remainder(price, self.step_at(price)) == 0
 
     def floor(self, price: Decimal) -> Decimal:
         """Return the greatest valid price not above `price`."""
@@ -70,6 +71,11 @@ def _multiple(number: Decimal, step: Decimal, rounding: str) -> Decimal:
     """Return the multiple of `step` next to `number` in the direction of `rounding`, exactly."""
     steps = _EXACT.divide(number, step).to_integral_value(rounding=rounding)
     return _EXACT.multiply(steps, step)
+
+
+def _check_finite(field: str, number: Decimal) -> None:
+    if not number.is_finite():
+        raise InvalidInput(field, f"expected a number, found {number}")
 
 
 class MarketState(StrEnum):
@@ -129,6 +135,7 @@ class Instrument:
         Raises:
             InvalidInput: it does not; the message names the neighbouring valid prices.
         """
+        _check_finite(field, price)
         if not self.price_rule.allows(price):
             below, above = self.price_rule.floor(price), self.price_rule.ceiling(price)
             raise InvalidInput(
@@ -144,6 +151,7 @@ class Instrument:
         Raises:
             InvalidInput: it is not a positive multiple of the lot size.
         """
+        _check_finite(field, quantity)
         if quantity <= 0 or _EXACT.remainder(quantity, self.lot_size):
             raise InvalidInput(
                 field,

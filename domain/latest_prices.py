@@ -6,6 +6,7 @@ one. Knows no feed and no cache.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -13,6 +14,7 @@ from typing import Self
 
 from domain.accounts import Network
 from domain.market_data import OrderBook, Ticker
+from domain.positions import AccountBooks, MarkPrice
 
 FRESH = timedelta(seconds=3)
 """A price older than this is asked for anew where somebody can be asked."""
@@ -26,7 +28,8 @@ class LatestPrice:
     """What is known of one market. `received_time` is when its newest part came from the venue.
 
     `event_time` is the venue's clock where it says it; `source` tells how the newest part came
-    ("stream", "poll"). None where the venue does not say.
+    ("stream", "poll"). `mark_received_time` is when the mark came, which may be a little earlier.
+    None where the venue does not say.
     """
 
     venue: str
@@ -39,6 +42,7 @@ class LatestPrice:
     best_ask: Decimal | None = None
     event_time: datetime | None = None
     received_time: datetime
+    mark_received_time: datetime | None = None
     source: str
 
     def age_s(self, now: datetime) -> float:
@@ -100,5 +104,23 @@ class PriceParts:
             best_ask=book.asks[0].price if book is not None and book.asks else None,
             event_time=None if book is None else book.event_time,
             received_time=newest,
+            mark_received_time=None if ticker is None else ticker.received_time,
             source=self.source,
         )
+
+
+def with_newer_marks(books: AccountBooks, prices: Iterable[LatestPrice]) -> AccountBooks:
+    """Return an account's books with the marks among `prices` that are newer than their own.
+
+    For showing what positions are worth; what is triggered by a mark asks the venue.
+    """
+    marks = dict(books.marks)
+    place = (books.account.venue, books.account.network)
+    for price in prices:
+        at = price.mark_received_time
+        if (price.venue, price.network) != place or price.mark_price is None or at is None:
+            continue
+        known = marks.get(price.symbol)
+        if known is None or known.seen_at < at:
+            marks[price.symbol] = MarkPrice(price=price.mark_price, seen_at=at)
+    return replace(books, marks=marks)

@@ -32,6 +32,16 @@ from perp_dex_client.errors import (
     UnreadableAnswer,
 )
 from perp_dex_client.halts import HaltAnswer, Halts, HaltsApi, KillSwitch, ResumeAnswer
+from perp_dex_client.market_watching import (
+    LiveCandle,
+    MarketEvent,
+    MarketWanted,
+    PriceLevel,
+    PublicTrade,
+    TickerNow,
+    VenueShare,
+    watch_markets,
+)
 from perp_dex_client.models import (
     Account,
     Batch,
@@ -121,8 +131,11 @@ __all__ = [
     "Level",
     "LimitUse",
     "LiveBalance",
+    "LiveCandle",
     "LivePosition",
     "Market",
+    "MarketEvent",
+    "MarketWanted",
     "NotAuthorized",
     "Order",
     "OrderEvent",
@@ -137,6 +150,8 @@ __all__ = [
     "Positions",
     "PositionsApi",
     "PositionsEvent",
+    "PriceLevel",
+    "PublicTrade",
     "Reconciliation",
     "ReconciliationCounts",
     "Reconciliations",
@@ -149,10 +164,13 @@ __all__ = [
     "ServiceBusy",
     "StateConflict",
     "Ticker",
+    "TickerNow",
     "UnknownObject",
     "Unreachable",
     "UnreadableAnswer",
+    "VenueShare",
     "watch_account",
+    "watch_markets",
     "watch_orders",
     "watch_positions",
 ]

@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from aiohttp import web
-from prometheus_client import Histogram
+from prometheus_client import Gauge, Histogram
 from prometheus_client.aiohttp import make_aiohttp_handler
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
@@ -52,6 +52,7 @@ async def serving_metrics(
     """
     registry = registry_of(collectors)
     delays = loop_delays(registry)
+    loop_tasks(registry, asyncio.get_running_loop())
     app = web.Application()
     app.router.add_get(PATH, make_aiohttp_handler(registry))
     runner = web.AppRunner(app, access_log=None)
@@ -73,6 +74,15 @@ def loop_delays(registry: CollectorRegistry) -> Histogram:
         buckets=_DELAYS_S,
         registry=registry,
     )
+
+
+def loop_tasks(registry: CollectorRegistry, loop: asyncio.AbstractEventLoop) -> None:
+    """Have it said how many tasks an event loop has: what grows for ever is never awaited."""
+    tasks = Gauge(
+        "perp_dex_event_loop_tasks", "Tasks of the event loop that have not ended.",
+        registry=registry,
+    )  # fmt: skip
+    tasks.set_function(lambda: len(asyncio.all_tasks(loop)))
 
 
 async def _listen(runner: web.AppRunner, host: str, port: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import bindparam, select
 
-from domain.brackets import BracketStatus
+from domain.brackets import BracketState, BracketStatus
 from domain.guarding import GuardState, GuardStatus
 from domain.positions import Protection
 from domain.protection import protections
@@ -14,6 +14,7 @@ from storage.condition_tables import conditions
 from storage.engine import Database
 
 _states = Codec(GuardState)
+_brackets = Codec(BracketState)
 
 
 async def read_protections(database: Database, account_id: str) -> dict[str, Protection]:
@@ -25,8 +26,10 @@ async def read_protections(database: Database, account_id: str) -> dict[str, Pro
     wanted = {"an_account_id": account_id}
     guards = await database.fetch_all(_GUARDS, wanted)
     bracketed = await database.fetch_all(_BRACKETED, wanted)
+    states = (_brackets.decode(row.body) for row in bracketed)
     return protections(
-        (_states.decode(row.body) for row in guards), (row.symbol for row in bracketed)
+        (_states.decode(row.body) for row in guards),
+        (state.plan.entry.symbol for state in states if state.has_awake_stop),
     )
 
 
@@ -35,7 +38,8 @@ _GUARDS = select(conditions.c.body).where(
     ~conditions.c.ended,
     conditions.c.status.in_((GuardStatus.WATCHING.value, GuardStatus.CLOSING.value)),
 )
-_BRACKETED = select(brackets.c.symbol).where(
+_BRACKETED = select(brackets.c.body).where(
     brackets.c.account_id == bindparam("an_account_id"),
-    brackets.c.status == BracketStatus.PROTECTING.value,
+    ~brackets.c.ended,
+    brackets.c.status.in_((BracketStatus.ENTERING.value, BracketStatus.PROTECTING.value)),
 )

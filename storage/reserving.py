@@ -325,6 +325,8 @@ def _command_event(row: CommandRow) -> TimelineEvent:
         "client_order_id": row.client_order_id,
         "signer": row.signer,
     }
+    if row.carried_by is not None:
+        detail["carried_by"] = row.carried_by
     if row.nonce is not None:
         detail["nonce"] = str(row.nonce)
     if row.admitted_until is not None:

@@ -10,20 +10,24 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
 from bus.connection import Bus
 from bus.latest_prices import LatestPriceWriter
+from bus.lease_rules import Role
+from bus.leases import Lease
 from bus.market_requests import MarketAnswers
 from bus.nudges import Nudge, NudgeKind, NudgePublisher, NudgeSubscriber, new_sender
+from domain.accounts import Network
 from domain.condition_store import ConditionStore
 from domain.feed_credentials import FeedCredentialSource
 from domain.ports import AccountStore, Folded, OrderStore
 from domain.position_store import PositionStore
 from streaming.account_channels import ACCOUNT, POSITIONS, AccountChannel, PositionsChannel
+from streaming.account_share import AccountShare
 from streaming.books import Books
 from streaming.bridge import Bridge, ReportSink
 from streaming.budget import BudgetRule, ReadBudget
@@ -31,26 +35,26 @@ from streaming.catch_up import Cadence, CatchUp
 from streaming.channels import ORDERS, Channel, OrdersChannel
 from streaming.conditions import ConditionSink, ConditionWatch
 from streaming.connectors import Connectors, LoadVenue
+from streaming.duties import Duty
 from streaming.feed_meters import FeedMeters, MarketMeter
 from streaming.freshness import FreshnessBoard
+from streaming.group_source import GroupSources
 from streaming.handshake import Doors
 from streaming.ingest import Ingest
 from streaming.intake import Intake
-from streaming.market_feeds import MarketFeeds, SourceFactory
+from streaming.market_board import MarketBoard, silences_of
+from streaming.market_feeds import MarketFeeds, Place, SourceFactory
+from streaming.market_topics import MarketTopics
 from streaming.marks import Marks
+from streaming.paths import PATHS
 from streaming.positions import PositionBoard
 from streaming.prices import Prices
 from streaming.protocol import Limits
 from streaming.server import StreamServer
 from streaming.tokens import Authenticator
 from streaming.venue_source import own_sources
+from venues import registry
 
-#: The paths of the channels; a new channel is a new line here and in `_channels`.
-PATHS: Final = {
-    "/ws/v1/orders": ORDERS,
-    "/ws/v1/positions": POSITIONS,
-    "/ws/v1/account": ACCOUNT,
-}
 RESTART_FIRST_S: Final = 0.5
 RESTART_MAX_S: Final = 30.0
 
@@ -59,7 +63,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamingParts:
-    """What the process is made of. `sources`: who delivers market data, else this process."""
+    """What the process is made of.
+
+    `sources`: who delivers market data, else this process; `venues`: the names of those there are.
+    """
 
     orders: OrderStore
     accounts: AccountStore
@@ -74,6 +81,7 @@ class StreamingParts:
     origins: frozenset[str] = frozenset()
     feed_credentials: FeedCredentialSource | None = None
     sources: SourceFactory | None = None
+    venues: Callable[[], Sequence[str]] = registry.names
     limits: Limits = field(default_factory=Limits)
     budget: BudgetRule = field(default_factory=BudgetRule)
     cadence: Cadence = field(default_factory=Cadence)
@@ -89,7 +97,10 @@ class StreamingApp:
         self.restarts: Counter[str] = Counter()
         self.connectors = Connectors(parts.load)
         self.board = FreshnessBoard(time.monotonic, self._freshness_changed)
-        self.feeds = MarketFeeds(parts.sources or own_sources(parts.load, self.connectors))
+        own = parts.sources or own_sources(parts.load, self.connectors)
+        self.sources = GroupSources(parts.bus, own)
+        self.feeds = MarketFeeds(self.sources.make)
+        self.market_board = MarketBoard(self.feeds, lambda venue: silences_of(parts.load(venue)))
         self.marks = Marks(self.feeds)
         self.positions = PositionBoard(parts.positions, self.marks, self._news)
         self.intake = Intake(parts.orders, self._folded)
@@ -102,6 +113,7 @@ class StreamingApp:
             ReadBudget(parts.budget),
             cadence=parts.cadence,
         )
+        self.share = AccountShare(parts.bus, self.board, self._roles_changed)
         self.ingest = Ingest(
             parts.accounts,
             parts.load,
@@ -111,36 +123,46 @@ class StreamingApp:
             self.board,
             credentials=parts.feed_credentials,
             meters=self.meters,
+            share=self.share,
         )
         self.bridge = Bridge(parts.orders, parts.sink)
         self.conditions = ConditionWatch(parts.conditions, self.marks, parts.crossings)
-        self.books = Books(self.connectors)
-        orders = OrdersChannel(
-            parts.orders,
-            self.board,
-            lambda: datetime.now(UTC),
-            handed_on=self.meters.handed_on[ORDERS].add,
+        self.bridging = Duty(Lease(parts.bus, "bridge"), self.bridge.run)
+        self.watching = Duty(
+            Lease(parts.bus, "conditions"), self.conditions.run, self.conditions.stop
         )
-        channels: dict[str, Channel] = {
-            orders.name: orders,
-            POSITIONS: PositionsChannel(self.positions, self.board),
-            ACCOUNT: AccountChannel(self.positions, self.board),
-        }
+        self.books = Books(self.connectors)
         self.server = StreamServer(
-            channels=channels,
+            channels=self._channels(parts.orders),
             accounts=parts.accounts,
             authenticator=parts.authenticator,
             doors=Doors(channels=PATHS, hosts=parts.hosts, origins=parts.origins),
             limits=parts.limits,
+            markets=lambda hub: MarketTopics(hub, self.feeds, self.market_board, parts.venues),
         )
         self.feeds.listen(MarketMeter(self.meters, lambda: datetime.now(UTC)).take)
         self._price_writer = LatestPriceWriter(parts.bus)
-        self.prices = Prices(self.connectors, self.books, self._price_writer)
+        self.prices = Prices(
+            self.connectors, self.books, self._price_writer, writes=self._writes_prices
+        )
         self.feeds.listen(self.prices.take)
         self._answers = MarketAnswers(parts.bus, self.books.book, self.prices.price)
         me = new_sender()
         self._nudges = NudgeSubscriber(parts.bus, self._nudged, sender=me)
         self._nudging = NudgePublisher(parts.bus, sender=me)
+
+    def _channels(self, orders: OrderStore) -> dict[str, Channel]:
+        """Return the accounts' channels by name."""
+        return {
+            ORDERS: OrdersChannel(
+                orders,
+                self.board,
+                lambda: datetime.now(UTC),
+                handed_on=self.meters.handed_on[ORDERS].add,
+            ),
+            POSITIONS: PositionsChannel(self.positions, self.board),
+            ACCOUNT: AccountChannel(self.positions, self.board),
+        }
 
     async def start(self, host: str, port: int) -> int:
         """Listen for clients; return the port.
@@ -155,14 +177,15 @@ class StreamingApp:
         async with asyncio.TaskGroup() as tasks:
             for name, work in (
                 ("server", self.server.run),
-                ("bridge", self.bridge.run),
+                ("bridge", self.bridging.run),
+                ("share", self.share.run),
                 ("ingest", self.ingest.run),
                 ("intake", self.intake.run),
                 ("catch-up", self.catch_up.run),
                 ("nudges", self._nudges.run),
                 ("nudging", self._nudging.run),
                 ("feeds", self.feeds.run),
-                ("conditions", self.conditions.run),
+                ("conditions", self.watching.run),
                 ("market-answers", self._answers.run),
                 ("prices", self._price_writer.run),
             ):
@@ -190,12 +213,20 @@ class StreamingApp:
 
     def _folded(self, folded: Folded) -> None:
         self.server.tail.wake()
-        if folded.delivery_id is not None:
+        # Where another process delivers, a nudge of what was stored wakes it.
+        if folded.delivery_id is not None and self.bridging.acts:
             ended = folded.order.order_id if folded.order.is_terminal else None
             self.bridge.wake(ended)
 
     def _freshness_changed(self, account_id: str) -> None:
         self.server.announce_status(account_id)
+        self.share.wake()
+
+    def _roles_changed(self) -> None:
+        self.ingest.wake()
+
+    def _writes_prices(self, place: tuple[str, Network]) -> bool:
+        return self.sources.role(Place(*place)) is not Role.OTHER
 
     def _nudged(self, nudge: Nudge) -> None:
         if nudge.kind is NudgeKind.ORDERS:

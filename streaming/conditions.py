@@ -108,6 +108,11 @@ class ConditionWatch:
         """Look at storage now: conditions or positions changed."""
         self._changed.set()
 
+    def stop(self) -> None:
+        """Watch nothing any more, after `run` has ended: another process does."""
+        for condition_id in list(self._watched):
+            self._forget(condition_id)
+
     async def run(self) -> None:
         """Watch until cancelled."""
         async with asyncio.TaskGroup() as tasks:

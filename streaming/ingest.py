@@ -1,7 +1,7 @@
 """Follows the private feeds of every active account and hands what they say to the intake.
 
-One feed per venue and network. A gap, a failing feed or a busy database is answered by catching
-up, never by guessing.
+One feed per venue and network, in one process of a group. A gap, a failing feed or a busy database
+is answered by catching up, never by guessing.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from domain.accounts import Account, Network
 from domain.errors import InvalidInput, Unavailable
 from domain.feed_credentials import FeedCredentialSource
 from domain.ports import AccountStore
+from streaming.account_share import AccountShare
 from streaming.catch_up import CatchUp
 from streaming.connectors import LoadVenue
 from streaming.feed_meters import ACCOUNTS, FeedMeter, FeedMeters
@@ -59,8 +60,11 @@ class Ingest:
         *,
         credentials: FeedCredentialSource | None = None,
         meters: FeedMeters | None = None,
+        share: AccountShare | None = None,
         refresh_s: float = REFRESH_S,
     ) -> None:
+        self._share = share
+        self._tasks: dict[_Place, asyncio.Task[None]] = {}
         self._accounts = accounts
         self._load = load
         self._intake = intake
@@ -83,6 +87,7 @@ class Ingest:
         """Follow until cancelled."""
         # After a failure this runs again, and the followers of the run before have ended with it.
         self._followers.clear()
+        self._tasks.clear()
         async with asyncio.TaskGroup() as tasks:
             while True:
                 self._look.clear()
@@ -98,8 +103,13 @@ class Ingest:
             places: dict[_Place, dict[str, Account]] = defaultdict(dict)
             for account in await self._accounts.all_active():
                 places[account.venue, account.network][account.account_id] = account
+            if self._share is not None:
+                self._share.keep(places)
             for place in {*places, *self._followers}:
-                await self._follow(place, places.get(place, {}), tasks)
+                if self._share is None or self._share.acts(place):
+                    await self._follow(place, places.get(place, {}), tasks)
+                else:
+                    self._leave(place)
         except Unavailable as error:
             if not self._storage_away:
                 _log.warning("accounts cannot be read: %s", error)
@@ -124,9 +134,26 @@ class Ingest:
             self._board.forget(account_id)
         if place not in self._followers:
             self._followers[place] = follower
-            tasks.create_task(follower.run(accounts), name=f"feed-{place[0]}-{place[1]}")
+            for account_id in accounts:
+                # What another process said of it is no word of a feed of ours.
+                self._board.set(account_id, live=False, reason="its feed is about to be followed")
+            self._tasks[place] = tasks.create_task(
+                follower.run(accounts), name=f"feed-{place[0]}-{place[1]}"
+            )
         elif follower.accounts != accounts:
             await follower.watch(accounts)
+
+    def _leave(self, place: _Place) -> None:
+        """Leave a place to the process that follows it now."""
+        follower = self._followers.pop(place, None)
+        if follower is None:
+            return
+        self._tasks.pop(place).cancel()
+        # Given away is not lost.
+        self._meters.of(*place, ACCOUNTS).keep(())
+        for account_id in follower.accounts:
+            self._catch_up.unfollow(account_id)
+            self._board.set(account_id, live=False, reason="another process follows its feed")
 
     def _new_follower(self, place: _Place) -> Follower | None:
         venue, network = place

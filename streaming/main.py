@@ -32,6 +32,7 @@ from storage.resealing import SealingKeyUpkeep, Upkeep
 from streaming.app import StreamingApp, StreamingParts
 from streaming.bridge import connect_sink
 from streaming.metrics import StreamingMetrics
+from streaming.open_files import raise_open_files
 from streaming.settings import StreamingSettings
 from streaming.tokens import FileToken
 from venues import registry
@@ -100,7 +101,8 @@ async def compose(settings: StreamingSettings, stack: AsyncExitStack) -> Streami
     await upkeep.check()
     keeping = asyncio.create_task(_keep_keys(upkeep))
     stack.callback(keeping.cancel)
-    bus = Bus(settings.redis_url, ca_file=settings.redis_ca_file)
+    group = await storage.installation()
+    bus = Bus(settings.redis_url, ca_file=settings.redis_ca_file, group=group)
     stack.push_async_callback(bus.close)
     sink = await connect_sink(
         settings.temporal_address,
@@ -120,6 +122,7 @@ async def compose(settings: StreamingSettings, stack: AsyncExitStack) -> Streami
             authenticator=FileToken(lambda: load_api_token(token_file)),
             hosts=settings.hosts,
             origins=settings.origins,
+            limits=settings.limits,
             feed_credentials=SealedFeedAccess(storage.database, pairs),
         )
     )
@@ -155,6 +158,7 @@ def main() -> int:
     settings = StreamingSettings.load_or_exit()
     configure_logging(service="streaming", log_format=settings.log_format, level=settings.log_level)
     protect_memory()
+    log.info("open files", most=raise_open_files())
     try:
         asyncio.run(run(settings))
     except (PerpDexError, SealingError, OSError) as error:

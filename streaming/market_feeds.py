@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import Final, NamedTuple, Protocol
 
 from domain.accounts import Network
-from domain.errors import InvalidInput, PerpDexError, Unavailable
+from domain.errors import InvalidInput, PerpDexError, VenueUnavailable
 from venues.connector import FeedState, MarketChannel, MarketEvent
 
 STREAM: Final = "stream"
@@ -89,11 +89,16 @@ class MarketFeeds:
         self._places: dict[Place, _Followed] = {}
         self._live: dict[Place, set[str]] = {}
         self._listeners: list[Deliver] = []
+        self._dropped: list[Callable[[Place, MarketChannel], None]] = []
         self._changed = asyncio.Event()
 
     def listen(self, listener: Deliver) -> None:
         """Have `listener` told of every event of every place."""
         self._listeners.append(listener)
+
+    def listen_dropped(self, listener: Callable[[Place, MarketChannel], None]) -> None:
+        """Have `listener` told of every channel that nobody wants any more."""
+        self._dropped.append(listener)
 
     def want(self, place: Place, channel: MarketChannel) -> None:
         """Wish for a channel; as often as it is wished for it has to be released.
@@ -107,7 +112,7 @@ class MarketFeeds:
 
         Raises:
             InvalidInput: the venue has no such thing, or carries no more; nothing was wished for.
-            Unavailable: the venue does not answer; nothing was wished for.
+            VenueUnavailable: the venue does not answer; nothing was wished for.
         """
         followed = self._of(place)
         followed.add(channel)
@@ -122,12 +127,21 @@ class MarketFeeds:
 
     def release(self, place: Place, channel: MarketChannel) -> None:
         """Take one wish back."""
-        self._of(place).remove(channel)
+        followed = self._of(place)
+        followed.remove(channel)
+        if channel not in followed.wanted:
+            for listener in self._dropped:
+                listener(place, channel)
 
     def wanted(self, place: Place) -> frozenset[MarketChannel]:
         """Return what is wished for of a place."""
         followed = self._places.get(place)
         return frozenset() if followed is None else frozenset(followed.wanted)
+
+    def is_wanted(self, place: Place, channel: MarketChannel) -> bool:
+        """Tell whether anybody wishes for a channel."""
+        followed = self._places.get(place)
+        return followed is not None and channel in followed.wanted
 
     def is_live(self, place: Place) -> bool:
         """Tell whether a stream of the place is up and subscribed; polling is no stream."""
@@ -193,7 +207,7 @@ class _Followed:
         self._lock = asyncio.Lock()
         self._changed = asyncio.Event()
         self._failures = 0
-        self._away: Unavailable | None = None
+        self._away: VenueUnavailable | None = None
         self._away_times = 0
         self._away_until = float("-inf")
         self._told: set[MarketChannel] = set()
@@ -219,7 +233,7 @@ class _Followed:
         """Have the source carry what is wanted, but for what it refuses (`refused`).
 
         Raises:
-            Unavailable: the venue cannot be asked, or could not a moment ago.
+            VenueUnavailable: the venue cannot be asked, or could not a moment ago.
         """
         async with self._lock:
             wanted = frozenset(self.wanted)
@@ -228,13 +242,13 @@ class _Followed:
             if target == self._carried:
                 return
             if self._away is not None and self._clock() < self._away_until:
-                raise Unavailable(str(self._away))
+                raise VenueUnavailable(str(self._away))
             try:
                 await self._carry(target)
             except PerpDexError as error:
                 self._away_times += 1
                 self._away_until = self._clock() + pause_s(self._away_times)
-                self._away = error if isinstance(error, Unavailable) else Unavailable(str(error))
+                self._away = VenueUnavailable(str(error))
                 raise self._away from error
             self._away, self._away_times = None, 0
 
@@ -275,7 +289,7 @@ class _Followed:
             try:
                 await self.settle()
                 self._tell_refused()
-            except Unavailable as error:
+            except VenueUnavailable as error:
                 if self._away_times == 1:
                     _log.warning("a market feed cannot be followed: %s", error)
                 pause = max(self._away_until - self._clock(), 0.01)

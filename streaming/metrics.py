@@ -43,6 +43,7 @@ class StreamingMetrics(Collector):
         yield from _booking(app)
         yield from _signals(app)
         yield _valkey(app.bus)
+        yield _roles(app)
         yield _counter(
             "perp_dex_part_restarts", "Parts that failed and were started again.",
             app.restarts, "part",
@@ -179,6 +180,20 @@ def _valkey(bus: Bus) -> Metric:
     return GaugeMetricFamily(
         "perp_dex_valkey_up", "Whether Valkey answered last.", value=int(bus.is_up)
     )
+
+
+def _roles(app: StreamingApp) -> Metric:
+    family = GaugeMetricFamily(
+        "perp_dex_group_role",
+        "What this process is to a thing that one of a group does.",
+        labels=("duty", "venue", "network", "role"),
+    )
+    for duty, role in (("bridge", app.bridging.role), ("conditions", app.watching.role)):
+        family.add_metric((duty, "", "", role.value), 1)
+    for duty, roles in (("accounts", app.share.roles()), ("market", app.sources.roles())):
+        for (venue, network), role in roles.items():
+            family.add_metric((duty, venue, network.value, role.value), 1)
+    return family
 
 
 def _counter(name: str, text: str, counts: Mapping[str, int], label: str) -> Metric:

@@ -6,7 +6,7 @@ While the client keeps up, messages go straight through. Pure: time is given in,
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Protocol
 
 from streaming.protocol import Limits
@@ -25,16 +25,32 @@ class Sink(Protocol):
 
 
 class Outbox:
-    """One client's queue. A message with a topic may be left out, one without never is."""
+    """One client's queue. A message with a topic may be left out, one without never is.
 
-    def __init__(self, sink: Sink, limits: Limits, behind: set[Outbox] | None = None) -> None:
+    `is_clear`: a message may be given to the sink at once, because nothing waits and the
+    connection takes messages. `blocked` hears each time that it takes none any more.
+    """
+
+    __slots__ = (
+        "_blocked",
+        "_blocked_since",
+        "_limits",
+        "_sink",
+        "_waiting",
+        "_waiting_bytes",
+        "is_clear",
+    )
+
+    def __init__(
+        self, sink: Sink, limits: Limits, blocked: Callable[[], None] = lambda: None
+    ) -> None:
         self._sink = sink
-        #: Where an outbox is found while its client takes nothing.
-        self._behind: set[Outbox] = set() if behind is None else behind
         self._limits = limits
+        self._blocked = blocked
         self._waiting: deque[tuple[Hashable | None, bytes]] = deque()
         self._waiting_bytes = 0
         self._blocked_since: float | None = None
+        self.is_clear = True
 
     @property
     def waiting(self) -> int:
@@ -43,7 +59,7 @@ class Outbox:
 
     @property
     def waiting_bytes(self) -> int:
-        """How many bytes of messages wait."""
+        """How many bytes wait."""
         return self._waiting_bytes
 
     @property
@@ -59,7 +75,8 @@ class Outbox:
         """The connection takes nothing more."""
         if self._blocked_since is None:
             self._blocked_since = now
-            self._behind.add(self)
+            self.is_clear = False
+            self._blocked()
 
     def resume(self, now: float) -> None:
         """The connection takes messages again: send what waits, as far as it goes."""
@@ -69,8 +86,13 @@ class Outbox:
             self._waiting_bytes -= len(data)
             # Sending may block the connection again (`pause` is called inside).
             self._sink.send(data)
-        if not self.is_blocked:
-            self._behind.discard(self)
+        self.is_clear = not self._waiting and not self.is_blocked
+
+    def stop(self) -> None:
+        """The client is gone: nothing waits and nothing is clear any more."""
+        self._waiting.clear()
+        self._waiting_bytes = 0
+        self.is_clear = False
 
     def push(self, data: bytes, topic: Hashable | None = None) -> frozenset[Hashable]:
         """Send or queue a message; return the topics of which messages had to be left out.
@@ -78,7 +100,7 @@ class Outbox:
         Raises:
             OverflowError: even without all that may be left out, too much waits.
         """
-        if not self.is_blocked and not self._waiting:
+        if self.is_clear:
             self._sink.send(data)
             return frozenset()
         self._waiting.append((topic, data))
@@ -94,8 +116,11 @@ class Outbox:
 
     def leave_out(self, topic: Hashable) -> None:
         """Forget what waits of a topic."""
+        if not self._waiting:
+            return
         self._waiting = deque(item for item in self._waiting if item[0] != topic)
         self._waiting_bytes = sum(len(data) for _, data in self._waiting)
+        self.is_clear = not self._waiting and not self.is_blocked
 
     def _is_over(self) -> bool:
         return (

@@ -40,11 +40,13 @@ class Prices:
         books: Books,
         writer: LatestPriceWriter,
         *,
+        writes: Callable[[_Place], bool] = lambda place: True,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._connectors = connectors
         self._books = books
         self._writer = writer
+        self._writes = writes
         self._now = now
         self._parts: dict[_Market, PriceParts] = {}
         self._asking: dict[_Place, asyncio.Task[None]] = {}
@@ -129,7 +131,8 @@ class Prices:
             self._parts.clear()
         self._parts[market] = parts
         price = parts.price(*market)
-        if price is not None:
+        # What another process follows is written by that one.
+        if price is not None and self._writes((market[0], market[1])):
             self._writer.note(price)
 
     def _is_current(self, received_time: datetime) -> bool:

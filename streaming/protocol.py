@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from domain.accounts import Network
 from streaming.schema import EventView, OrderView, rfc3339
 
 MessageId = int | str | None
@@ -48,8 +49,8 @@ class Limits:
     message_bytes_max: int = 16 * 1024
     messages_per_s: float = 20.0
     messages_burst: int = 40
-    subscriptions_max: int = 64
-    sessions_max: int = 1_000
+    subscriptions_max: int = 256
+    sessions_max: int = 12_000
     sessions_per_principal_max: int = 50
     queued_messages_max: int = 256
     queued_bytes_max: int = 1024 * 1024
@@ -68,23 +69,37 @@ class Auth(msgspec.Struct, tag_field="op", tag="auth", forbid_unknown_fields=Tru
         return "Auth(token='***')"
 
 
-class Subscribe(msgspec.Struct, tag_field="op", tag="subscribe", forbid_unknown_fields=True):
-    """Follow one account, or all accounts of the principal, also those added later.
+class Wanted(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """What is subscribed to. `channel` may be left out where the socket has one only.
+
+    Accounts' channels take `account_id`; without it all accounts of the principal, also those
+    added later. Markets' channels take `venue` (without it, for book and top, all venues
+    together), `network` (else mainnet), `symbol` and, for candles, `interval`.
+    """
+
+    channel: str | None = None
+    account_id: str | None = None
+    venue: str | None = None
+    network: Network | None = None
+    symbol: str | None = None
+    interval: str | None = None
+    id: MessageId = None
+
+
+class Subscribe(Wanted, tag_field="op", tag="subscribe", kw_only=True, forbid_unknown_fields=True):
+    """Follow something.
 
     Asked for all, accounts that are followed already go on where they are.
     `from_seq` is the last sequence the client has of that account: it gets what came after.
     """
 
-    account_id: str | None = None
     from_seq: int | None = None
-    id: MessageId = None
 
 
-class Unsubscribe(msgspec.Struct, tag_field="op", tag="unsubscribe", forbid_unknown_fields=True):
-    """Follow one account, or all, no more."""
-
-    account_id: str | None = None
-    id: MessageId = None
+class Unsubscribe(
+    Wanted, tag_field="op", tag="unsubscribe", kw_only=True, forbid_unknown_fields=True
+):
+    """Follow something no more; without any field but `channel`, or with none, all of that."""
 
 
 class Ping(msgspec.Struct, tag_field="op", tag="ping", forbid_unknown_fields=True):
@@ -119,10 +134,11 @@ def decode(data: bytes) -> ClientMessage:
         ) from None
     if isinstance(message.id, str) and len(message.id) > _TEXT_MAX:
         raise MalformedMessage(f"id: expected at most {_TEXT_MAX} characters")
-    if isinstance(message, Subscribe | Unsubscribe):
-        account_id = message.account_id
-        if account_id is not None and not 0 < len(account_id) <= _TEXT_MAX:
-            raise MalformedMessage(f"account_id: expected 1 to {_TEXT_MAX} characters")
+    if isinstance(message, Wanted):
+        for name in ("channel", "account_id", "venue", "symbol", "interval"):
+            text = getattr(message, name)
+            if text is not None and not 0 < len(text) <= _TEXT_MAX:
+                raise MalformedMessage(f"{name}: expected 1 to {_TEXT_MAX} characters")
     if isinstance(message, Subscribe) and message.from_seq is not None:
         if message.account_id is None:
             raise MalformedMessage("from_seq: expected together with account_id only")
@@ -131,8 +147,8 @@ def decode(data: bytes) -> ClientMessage:
     return message
 
 
-class _ServerMessage(msgspec.Struct, kw_only=True, tag_field="type"):
-    pass
+class ServerMessage(msgspec.Struct, kw_only=True, tag_field="type"):
+    """What the server says; `type` tells what it is."""
 
 
 class LimitsView(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,7 +160,7 @@ class LimitsView(msgspec.Struct, frozen=True, kw_only=True):
     subscriptions_max: int
 
 
-class Hello(_ServerMessage, tag="hello"):
+class Hello(ServerMessage, tag="hello"):
     """The first message of the server."""
 
     channel: str
@@ -154,36 +170,52 @@ class Hello(_ServerMessage, tag="hello"):
     limits: LimitsView
 
 
-class Ack(_ServerMessage, tag="ack"):
-    """A request was taken; `accounts` are those it concerned."""
+class MarketView(msgspec.Struct, frozen=True, kw_only=True):
+    """What market a message is about; `venue` null: all venues together."""
+
+    channel: str
+    venue: str | None
+    network: str
+    symbol: str
+    interval: str | None = None
+
+
+class Ack(ServerMessage, tag="ack"):
+    """A request was taken; `accounts` are those it concerned, `markets` the market channels.
+
+    `channel` is there on sockets that carry several.
+    """
 
     id: MessageId
     op: str
     accounts: list[str] | None = None
+    channel: str | msgspec.UnsetType = msgspec.UNSET
+    markets: list[MarketView] | msgspec.UnsetType = msgspec.UNSET
 
 
-class Error(_ServerMessage, tag="error"):
-    """A request was not taken; nothing changed."""
+class Error(ServerMessage, tag="error"):
+    """A request was not taken; nothing changed. `field` names what was wrong, where one was."""
 
     id: MessageId
     code: str
     message: str
+    field: str | msgspec.UnsetType = msgspec.UNSET
 
 
-class Pong(_ServerMessage, tag="pong"):
+class Pong(ServerMessage, tag="pong"):
     """The answer to `ping`."""
 
     id: MessageId
     server_time: str
 
 
-class Heartbeat(_ServerMessage, tag="heartbeat"):
+class Heartbeat(ServerMessage, tag="heartbeat"):
     """Sent at a fixed cadence; two missing mean a dead connection."""
 
     server_time: str
 
 
-class Resync(_ServerMessage, tag="resync"):
+class Resync(ServerMessage, tag="resync"):
     """Changes were left out for this account; a snapshot follows."""
 
     channel: str
@@ -191,7 +223,7 @@ class Resync(_ServerMessage, tag="resync"):
     reason: str
 
 
-class Status(_ServerMessage, tag="status"):
+class Status(ServerMessage, tag="status"):
     """How fresh an account's data is. `age_ms` counts since the venue's feed was last live."""
 
     channel: str
@@ -201,7 +233,7 @@ class Status(_ServerMessage, tag="status"):
     reason: str
 
 
-class OrdersSnapshot(_ServerMessage, tag="snapshot"):
+class OrdersSnapshot(ServerMessage, tag="snapshot"):
     """All open and the lately ended orders of an account, as of sequence `seq`.
 
     `more` tells that another message of the same snapshot follows.
@@ -215,7 +247,7 @@ class OrdersSnapshot(_ServerMessage, tag="snapshot"):
     snapshot: bool = True
 
 
-class OrderUpdate(_ServerMessage, tag="update"):
+class OrderUpdate(ServerMessage, tag="update"):
     """One change of an order: the order after it."""
 
     channel: str
@@ -226,7 +258,7 @@ class OrderUpdate(_ServerMessage, tag="update"):
     order: OrderView
 
 
-class PositionsSnapshot(_ServerMessage, tag="snapshot"):
+class PositionsSnapshot(ServerMessage, tag="snapshot"):
     """All open positions of an account, as of sequence `seq`."""
 
     channel: str
@@ -236,7 +268,7 @@ class PositionsSnapshot(_ServerMessage, tag="snapshot"):
     snapshot: bool = True
 
 
-class PositionsUpdate(_ServerMessage, tag="update"):
+class PositionsUpdate(ServerMessage, tag="update"):
     """All open positions of an account, again because something of them changed.
 
     One that is missing is closed.
@@ -249,7 +281,7 @@ class PositionsUpdate(_ServerMessage, tag="update"):
     positions: list[dict[str, str | None]]
 
 
-class AccountSnapshot(_ServerMessage, tag="snapshot"):
+class AccountSnapshot(ServerMessage, tag="snapshot"):
     """An account's money as of sequence `seq`; null before its venue was heard."""
 
     channel: str
@@ -259,7 +291,7 @@ class AccountSnapshot(_ServerMessage, tag="snapshot"):
     snapshot: bool = True
 
 
-class AccountUpdate(_ServerMessage, tag="update"):
+class AccountUpdate(ServerMessage, tag="update"):
     """An account's money after a change of it or of its positions."""
 
     channel: str
@@ -269,7 +301,7 @@ class AccountUpdate(_ServerMessage, tag="update"):
     balance: dict[str, str | None] | None
 
 
-def encode(message: _ServerMessage) -> bytes:
+def encode(message: ServerMessage) -> bytes:
     """Return a server message as it goes out."""
     return _encoder.encode(message)
 

@@ -28,7 +28,9 @@ from streaming.channels import Channel
 from streaming.connection import ClientConnection, RefusedConnection
 from streaming.conversation import Conversations
 from streaming.handshake import Doors, Refused, judge
-from streaming.hub import Hub, Topic
+from streaming.hub import BEAT_GROUPS, Hub, Topic
+from streaming.market_conversation import MarketConversation
+from streaming.market_topics import MarketTopics
 from streaming.protocol import CloseCode, Heartbeat, Limits, encode, hello
 from streaming.schema import rfc3339
 from streaming.tail import Tail
@@ -50,7 +52,10 @@ _picows_log.setLevel(logging.CRITICAL)
 
 
 class StreamServer:
-    """Serves the channels to clients. Use `start`, `run` in a task, `drain`."""
+    """Serves the channels to clients. Use `start`, `run` in a task, `drain`.
+
+    `markets` makes what follows market channels over the server's hub; without it there are none.
+    """
 
     def __init__(
         self,
@@ -61,6 +66,7 @@ class StreamServer:
         doors: Doors,
         limits: Limits | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        markets: Callable[[Hub], MarketTopics] | None = None,
     ) -> None:
         self._limits = limits or Limits()
         self._doors = doors
@@ -68,8 +74,14 @@ class StreamServer:
         self._channels = channels
         self.hub = Hub(self._limits)
         self.tail = Tail(self.hub, tuple(channels.values()))
+        self.markets = None if markets is None else markets(self.hub)
+        about_markets = (
+            None
+            if self.markets is None
+            else MarketConversation(self.hub, self.markets, self._limits)
+        )
         self._conversations = Conversations(
-            self.hub, channels, accounts, authenticator, self._limits, now
+            self.hub, channels, accounts, authenticator, self._limits, now, about_markets
         )
         self._server: asyncio.Server | None = None
         self._tasks: dict[ClientConnection, asyncio.Task[None]] = {}
@@ -106,6 +118,8 @@ class StreamServer:
             tasks.create_task(self._sweep(), name="sweep")
             tasks.create_task(self._beat(), name="beat")
             tasks.create_task(self._follow_accounts(), name="follow-accounts")
+            if self.markets is not None:
+                tasks.create_task(self.markets.run(), name="markets")
 
     def accounts_changed(self) -> None:
         """Look for accounts that came or went."""
@@ -197,9 +211,13 @@ class StreamServer:
             await asyncio.sleep(SWEEP_S)
 
     async def _beat(self) -> None:
+        """Send every client its heartbeat at the cadence, one group of clients after the other."""
+        group, due = 0, time.monotonic()
         while True:
-            await asyncio.sleep(self._limits.heartbeat_s)
-            self.hub.beat(encode(Heartbeat(server_time=rfc3339(self._now()))))
+            due += self._limits.heartbeat_s / BEAT_GROUPS
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            self.hub.beat(encode(Heartbeat(server_time=rfc3339(self._now()))), group)
+            group = (group + 1) % BEAT_GROUPS
 
     async def _follow_accounts(self) -> None:
         while True:

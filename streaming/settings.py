@@ -9,6 +9,7 @@ from pydantic import Field
 
 from process.key_settings import PrivateKeySettings
 from streaming.handshake import LOOPBACK_HOSTS
+from streaming.protocol import Limits
 
 
 class StreamingSettings(PrivateKeySettings):
@@ -38,10 +39,16 @@ class StreamingSettings(PrivateKeySettings):
         "",
         description="Further Host names the WebSockets answer to, comma-separated, without port.",
     )
-    streaming_allowed_origins: str = Field(
+    allowed_origins: str = Field(
         "",
-        description="Origins of web pages that may connect, comma-separated, such as "
-        "https://desk.example; empty: pages of the same host and port only.",
+        description="Origins of web pages that may use the API and the WebSockets, "
+        "comma-separated, such as https://desk.example; the pages need a token like anybody.",
+    )
+    streaming_sessions_max: int = Field(
+        12_000, ge=1, description="Connections that are taken at once; further ones get 503."
+    )
+    streaming_sessions_per_principal_max: int = Field(
+        50, ge=1, description="Connections of one principal; further ones are closed with 4029."
     )
     metrics_host: str = Field(
         "127.0.0.1", description="Address that answers Prometheus at /metrics, to anybody."
@@ -58,6 +65,14 @@ class StreamingSettings(PrivateKeySettings):
     log_format: Literal["json", "console"] = Field("json", description="Form of log lines.")
 
     @property
+    def limits(self) -> Limits:
+        """What clients may use."""
+        return Limits(
+            sessions_max=self.streaming_sessions_max,
+            sessions_per_principal_max=self.streaming_sessions_per_principal_max,
+        )
+
+    @property
     def hosts(self) -> frozenset[str]:
         """The Host header values that name this server, without port."""
         return LOOPBACK_HOSTS | {self.streaming_host.lower()} | _names(self.streaming_allowed_hosts)
@@ -65,7 +80,7 @@ class StreamingSettings(PrivateKeySettings):
     @property
     def origins(self) -> frozenset[str]:
         """The origins whose web pages may connect."""
-        return _names(self.streaming_allowed_origins)
+        return _names(self.allowed_origins)
 
 
 def _names(text: str) -> frozenset[str]:

@@ -26,7 +26,7 @@ LONGEST = (
     ("workflows:2/3",),
     ("workflows:3/3",),
     ("api",),
-    ("secrets", "races", "halts", "crash"),
+    ("secrets", "races", "halts", "crash", "stream_chaos"),
     ("storage", "streaming", "stack"),
     ("cli", "worker"),
     ("venues",),

@@ -1,4 +1,6 @@
-"""What a venue is to the rest of the house: two Protocols, and its abilities and proofs as data.
+"""What a venue is to the rest of the house: two Protocols, and what they speak of.
+
+What a venue can do and what proves a command there is data, in `venues.capabilities`.
 
 Importing this costs nothing; it knows no venue, no Temporal and no SQL.
 """
@@ -9,7 +11,6 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from enum import StrEnum
 from typing import Literal, Protocol, runtime_checkable
 
 from domain.accounts import (
@@ -27,74 +28,15 @@ from domain.commands import Command
 from domain.feed_credentials import FeedCredentialSource
 from domain.fills import Fill
 from domain.instruments import Instrument, OrderSide
-from domain.ledger import CommandRow, CommandSlot, NonceRule
+from domain.ledger import CommandRow, CommandSlot
 from domain.market_data import Candle, FundingRate, OrderBook, Ticker, Trade
-from domain.orders import OrderType, TimeInForce, Verdict
+from domain.orders import Verdict
 from domain.outcomes import SendResult
-
-
-class Fence(StrEnum):
-    """What makes a late arrival of a command impossible."""
-
-    ADMISSION_EXPIRY = "admission expiry"
-    NONCE_BURN = "nonce burn"
-    COMPLETION = "completion"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProofRow:
-    """One line of a proof table: which evidence proves what, and where that is documented."""
-
-    proves: str
-    evidence: str
-    source: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProofTable:
-    """What proves a command's outcome at this venue, as data.
-
-    `admission_window_s` is signed into every command; after it, plus `visibility_delay_s`, by the
-    venue's clock, silence of every look-up proves absence. `replay_protected` allows resending the
-    same bytes. `fill_key` names the fields that make a fill unique.
-    """
-
-    fences: tuple[Fence, ...]
-    admission_window_s: float | None
-    visibility_delay_s: float
-    verdict_delay_s: float
-    replay_protected: bool
-    echoes_client_order_id: bool
-    fill_key: tuple[str, ...]
-    rows: tuple[ProofRow, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Capabilities:
-    """What a venue can do.
-
-    `closes_below_minimum`: a reduce-only order that closes a whole position is taken although its
-    value is below the market's minimum.
-
-    `feed_credential`: the private feed needs a secret, which the worker makes from the trading
-    key (`FeedCredentialMinter`) and the feed takes (`CredentialedFeed`).
-
-    `joint_exits`: an entry takes its exits along in one signed request (see `venues.batches`).
-    """
-
-    order_types: frozenset[OrderType]
-    times_in_force: frozenset[TimeInForce]
-    post_only: bool
-    reduce_only: bool
-    native_modify: bool
-    cancel_by_client_order_id: bool
-    batch_limit: int
-    schedule_cancel: bool
-    margin_modes: frozenset[MarginMode]
-    nonce_rule: NonceRule
-    closes_below_minimum: bool = False
-    feed_credential: bool = False
-    joint_exits: bool = False
+from venues.capabilities import Capabilities as Capabilities
+from venues.capabilities import Fence as Fence
+from venues.capabilities import MarketChannelKind as MarketChannelKind
+from venues.capabilities import ProofRow as ProofRow
+from venues.capabilities import ProofTable as ProofTable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -385,16 +327,6 @@ class CredentialedFeed(Protocol):
     def use_credentials(self, source: FeedCredentialSource) -> None:
         """Take secrets from `source`, each time that an account is to be followed."""
         ...
-
-
-class MarketChannelKind(StrEnum):
-    """What a public channel carries."""
-
-    BOOK = "book"
-    TOP = "top"
-    TRADES = "trades"
-    TICKER = "ticker"
-    CANDLES = "candles"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

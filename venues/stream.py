@@ -135,6 +135,10 @@ class Follower(Generic[E]):
                 )
         except (OSError, picows.WSError) as error:
             return f"no connection: {type(error).__name__}: {error}"[:300]
+        if not socket.was_answered:
+            # A connection that is cut before the venue has answered is no error to picows, and
+            # its end is told to nobody: waiting for it would be for ever.
+            return "no connection: cut before the venue answered the handshake"
         self._socket = socket
         started = self._monotonic()
         try:
@@ -205,6 +209,11 @@ class _Socket(picows.WSListener, Generic[E]):
         self._parts = bytearray()
         self.reason: str | None = None
         self.gone = asyncio.Event()
+
+    @property
+    def was_answered(self) -> bool:
+        """Whether the venue has taken the connection as a socket."""
+        return self._transport is not None
 
     def on_ws_connected(self, transport: picows.WSTransport) -> None:
         self._transport = transport

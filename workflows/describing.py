@@ -97,6 +97,9 @@ def _doing(life: Lifecycle, step: Step) -> str:
 
 def _waiting(life: Lifecycle, step: Wait) -> str:
     what = "fills, a cancel or a modify" if not life.unresolved else "the next look-up"
+    newest = life.order.current
+    if life.order.joint and (newest is None or newest.is_settled):
+        what = "its bracket to place it, together with the others"
     until = f" until {step.until.isoformat()}" if step.until else ""
     return f"waiting for {what}{until}"
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import sys
 import time
-from typing import Any
+from typing import Any, cast
 
 import picows
 
@@ -22,7 +23,10 @@ _RECEIVED = b'"received_time":"'
 _SENT = b'"bid":["'
 _CONNECTING_AT_ONCE = 64
 _CONNECT_S = 30.0
-_SUBSCRIBED = b'{"type":"snapshot"'
+_NARROW_BYTES = 4_096
+_WAKE_S = 2.0
+_ACK = b'{"type":"ack"'
+_SUBSCRIBED = b'"op":"subscribe"'
 _UPDATE = b'{"type":"update"'
 _RESYNC = b'{"type":"resync"'
 
@@ -61,11 +65,12 @@ class Client(picows.WSListener):
 
     def __init__(self, count: Count, first: list[str], *, is_sampled: bool) -> None:
         super().__init__()
-        self._count = count
+        self.count = count
         self._first = first
         self._is_sampled = is_sampled
         self.subscribed = asyncio.Event()
         self.gone = False
+        self.close_code: int | None = None
         self.transport: picows.WSTransport | None = None
         if not first:
             self.subscribed.set()
@@ -79,17 +84,22 @@ class Client(picows.WSListener):
     def on_ws_disconnected(self, transport: picows.WSTransport) -> None:
         """Remember that it ended."""
         self.gone = True
+        self.subscribed.set()
 
     def on_ws_frame(self, transport: picows.WSTransport, frame: picows.WSFrame) -> None:
         """Count a message."""
+        if frame.msg_type is picows.WSMsgType.CLOSE:
+            self.close_code = cast(int, frame.get_close_code())
+            transport.disconnect(graceful=False)
+            return
         if frame.msg_type is not picows.WSMsgType.TEXT:
             return
         data = frame.get_payload_as_memoryview()
         if not self.subscribed.is_set():
-            if data[: len(_SUBSCRIBED)] == _SUBSCRIBED:
+            if data[: len(_ACK)] == _ACK and _SUBSCRIBED in bytes(data):
                 self.subscribed.set()
             return
-        count = self._count
+        count = self.count
         if data[: len(_UPDATE)] != _UPDATE:
             count.resyncs += data[: len(_RESYNC)] == _RESYNC
             return
@@ -113,6 +123,15 @@ def _sent_at(data: bytes) -> float:
     """Return the second of the day that the venue put into the best bid's quantity."""
     at = data.find(b'","', data.find(_SENT)) + 3
     return float(data[at : data.find(b'"', at)])
+
+
+def _narrow(address: Any) -> socket.socket:
+    """Return a connected socket for which the operating system keeps next to nothing."""
+    narrow = socket.socket()
+    narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _NARROW_BYTES)
+    narrow.connect((address.host, address.port))
+    narrow.setblocking(False)
+    return narrow
 
 
 def percentiles(seconds: list[float]) -> dict[str, float]:
@@ -143,6 +162,8 @@ class Crowd:
                 return await self._connect(asked)
             case "slow":
                 return await self._connect_slow(asked)
+            case "wake":
+                return await self._wake()
             case "leave":
                 return await self._leave()
             case "reset":
@@ -150,8 +171,7 @@ class Crowd:
                 return {}
             case _:
                 gone = sum(client.gone for client in self._clients)
-                slow_gone = sum(client.gone for client in self._slow)
-                return self._count.report() | {"gone": gone, "slow_gone": slow_gone}
+                return self._count.report() | {"gone": gone}
 
     async def _connect(self, asked: dict[str, Any]) -> dict[str, Any]:
         """`first`: for each client in turn, the messages that it begins with."""
@@ -165,6 +185,8 @@ class Crowd:
                 async with asyncio.timeout(_CONNECT_S):
                     await picows.ws_connect(lambda: client, asked["url"])
                     await client.subscribed.wait()
+                if client.gone:
+                    raise RuntimeError(f"expected to be let in, found {client.close_code}")
                 self._clients.append(client)
 
         began = time.monotonic()
@@ -174,15 +196,28 @@ class Crowd:
         return {"connected": len(self._clients), "wall_s": time.monotonic() - began}
 
     async def _connect_slow(self, asked: dict[str, Any]) -> dict[str, Any]:
-        """Connect clients that read nothing once they are subscribed."""
+        """Connect clients that read nothing once they are subscribed, with little room to spare."""
         for _ in range(asked["count"]):
             client = Client(Count(), asked["first"][0], is_sampled=False)
-            await picows.ws_connect(lambda client=client: client, asked["url"])
+            await picows.ws_connect(
+                lambda client=client: client, asked["url"], socket_factory=_narrow
+            )
             await client.subscribed.wait()
             assert client.transport is not None
             client.transport.underlying_transport.pause_reading()
             self._slow.append(client)
         return {"slow": len(self._slow)}
+
+    async def _wake(self) -> dict[str, Any]:
+        """Let the slow clients read what is there, and tell what became of them."""
+        for client in self._slow:
+            assert client.transport is not None
+            client.transport.underlying_transport.resume_reading()
+        await asyncio.sleep(_WAKE_S)
+        return {
+            "closed": [client.close_code for client in self._slow if client.gone],
+            "resyncs": sum(client.count.resyncs for client in self._slow),
+        }
 
     async def _leave(self) -> dict[str, Any]:
         """Disconnect everybody."""

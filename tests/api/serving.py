@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -38,10 +38,12 @@ from tests.api.condition_desk import ScriptedConditions
 from tests.api.desk import ScriptedDesk
 from tests.api.halt_desk import ScriptedHalts
 from tests.api.reconcile_desk import ScriptedReconciliations
+from tests.api.said_venues import SaidVenues
 from tests.api.setup_desk import ScriptedLeverages, ScriptedRotations
 
 TOKEN = "t0ken-of-the-tests-" + "x" * 24
 UI_ORIGIN = "http://127.0.0.1:8233"
+PAGE_ORIGIN = "https://desk.example"
 PAPER = "11111111-1111-4111-8111-111111111111"
 FOREIGN = "22222222-2222-4222-8222-222222222222"
 
@@ -117,6 +119,11 @@ class Prices:
     async def read(self, venue: str, network: Network, symbol: str) -> LatestPrice | None:
         return self.written
 
+    async def read_many(
+        self, markets: Sequence[tuple[str, Network, str]]
+    ) -> list[LatestPrice | None]:
+        return [await self.read(*market) for market in markets]
+
     async def request_price(self, venue: str, network: Network, symbol: str) -> LatestPrice:
         self.asked.append((venue, network, symbol))
         if self.error is not None:
@@ -134,6 +141,7 @@ def latest_price(**changes: Any) -> LatestPrice:
         "best_bid": Decimal(44_999),
         "best_ask": Decimal(45_001),
         "received_time": datetime.now(UTC),
+        "mark_received_time": datetime.now(UTC),
         "source": "stream",
     }
     return LatestPrice(**(values | changes))
@@ -171,6 +179,7 @@ class Api:
     reconciliations: ScriptedReconciliations
     books: Books
     prices: Prices
+    venues: SaidVenues
     sealed: Sealed
     parts: ApiParts
 
@@ -286,9 +295,9 @@ async def serving(
     closes, brackets = ScriptedCloses(storage), ScriptedBrackets(storage)
     conditions, reader = ScriptedConditions(storage), ScriptedReader(storage)
     rotations, leverages = ScriptedRotations(storage), ScriptedLeverages()
-    halt_desk = ScriptedHalts()
-    reconcile_desk = ScriptedReconciliations(storage)
+    halt_desk, reconcile_desk = ScriptedHalts(), ScriptedReconciliations(storage)
     books, prices, sealed = Books(), Prices(), Sealed()
+    said_venues = SaidVenues()
     listener = listen("127.0.0.1", port)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     authenticator = Authenticator(TOKEN)
@@ -310,19 +319,16 @@ async def serving(
         books=books,
         prices=prices,
         latest_prices=prices,
+        served_venues=said_venues,
         codec=Codec(),
         sealer=sealed,
         authenticator=authenticator,
         sessions=OperatorSessions(authenticator.derived_key("operator session"), now),
-        endpoints=Endpoints(
-            api=url,
-            streaming=streaming,
-            temporal_ui=f"{url}{UI_PATH}" if ui_upstream else temporal_ui,
-            temporal_namespace="default",
-        ),
+        endpoints=_endpoints(url, streaming, f"{url}{UI_PATH}" if ui_upstream else temporal_ui),
         venues=("hyperliquid",),
         hosts=frozenset({"127.0.0.1", "localhost"}),
         origins=frozenset({UI_ORIGIN}),
+        page_origins=frozenset({PAGE_ORIGIN}),
         now=now,
         probes=probes if probes is not None else {"storage": storage.check},
         limits=limits or Limits(poll_interval_s=0.02),
@@ -345,9 +351,16 @@ async def serving(
             reconciliations=reconcile_desk,
             books=books,
             prices=prices,
+            venues=said_venues,
             sealed=sealed,
             parts=parts,
         )
+
+
+def _endpoints(url: str, streaming: str | None, temporal_ui: str | None) -> Endpoints:
+    return Endpoints(
+        api=url, streaming=streaming, temporal_ui=temporal_ui, temporal_namespace="default"
+    )
 
 
 @asynccontextmanager

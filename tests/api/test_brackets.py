@@ -237,6 +237,22 @@ async def test_exits_in_the_entrys_own_request(api: Api) -> None:
     assert other.json()["code"] == "idempotency_mismatch"
 
 
+async def test_a_dry_run_shows_and_checks_the_exits(api: Api) -> None:
+    dry = (await api.place(**NATIVE, dry_run=True)).json()
+    assert dry["would_be_taken_as_given"] is True
+    asked = {name: dry["action"][name] for name in ("take_profit", "stop_loss", "native")}
+    assert asked == {"take_profit": "50000", "stop_loss": "2%", "native": True}
+
+    bad = {**NATIVE, "dry_run": True, "take_profit": {"price": "44000"}}
+    dry = (await api.place(**bad)).json()
+    assert dry["would_be_taken_as_given"] is False
+    assert [problem["pointer"] for problem in dry["problems"]] == ["/take_profit/price"]
+    uneven = {**NATIVE, "dry_run": True, "take_profit": {"price": "50000.05"}}
+    dry = (await api.place(**uneven)).json()
+    assert [problem["pointer"] for problem in dry["problems"]] == ["/take_profit/price"]
+    assert not api.brackets.started
+
+
 async def test_who_keeps_the_exits_is_read_from_the_orders(api: Api) -> None:
     plan = (await api.place(**NATIVE)).json()
     state = await api.storage.brackets.get(plan["order_id"])

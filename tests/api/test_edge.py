@@ -13,7 +13,7 @@ import structlog
 from api.edge import EdgeRules
 from api.serving import BoundedHttp
 from storage.opening import Storage
-from tests.api.serving import TOKEN, UI_ORIGIN, Api, serving
+from tests.api.serving import PAGE_ORIGIN, TOKEN, UI_ORIGIN, Api, serving
 
 ORDERS = "/api/v1/orders"
 
@@ -61,6 +61,28 @@ async def test_a_browser_page_gets_nothing_of_orders(api: Api, origin: str) -> N
     assert preflight.status_code == 403
     assert "access-control-allow-origin" not in preflight.headers
     assert api.desk.starts == []
+
+
+async def test_a_page_of_an_allowed_origin_uses_the_api_with_a_token(api: Api) -> None:
+    asked = {"Access-Control-Request-Method": "POST", "Origin": PAGE_ORIGIN}
+    preflight = await api.http.options(ORDERS, headers=asked)
+    assert preflight.status_code == 204
+    assert preflight.headers["access-control-allow-origin"] == PAGE_ORIGIN
+    assert "DELETE" in preflight.headers["access-control-allow-methods"]
+    assert "idempotency-key" in preflight.headers["access-control-allow-headers"]
+    answer = await api.http.get(ORDERS, headers={"Origin": PAGE_ORIGIN})
+    assert answer.status_code == 200
+    assert answer.headers["access-control-allow-origin"] == PAGE_ORIGIN
+    assert "location" in answer.headers["access-control-expose-headers"]
+    assert "access-control-allow-credentials" not in answer.headers
+    without = await api.http.get(ORDERS, headers={"Origin": PAGE_ORIGIN, "Authorization": ""})
+    assert without.status_code == 401
+    for path in ("/temporal/", "/api/v1/codec/decode"):
+        refused = await api.http.options(path, headers=asked)
+        assert refused.status_code == 403
+    plain = await api.http.get(ORDERS)
+    assert "access-control-allow-origin" not in plain.headers
+    assert plain.headers["vary"] == "Origin"
 
 
 @pytest.mark.parametrize(

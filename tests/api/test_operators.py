@@ -11,6 +11,7 @@ import pytest
 from api.authentication import COOKIE_NAME, Authenticator, OperatorSessions
 from domain.errors import Unavailable
 from storage.opening import Storage
+from streaming.paths import PATHS
 from tests.api.serving import TOKEN, UI_ORIGIN, Api, serving
 
 DECODE = "/api/v1/codec/decode"
@@ -176,6 +177,8 @@ async def test_endpoints_say_where_things_are(api: Api) -> None:
     endpoints = (await api.http.get("/api/v1/endpoints")).json()
     assert endpoints["api"] == api.url
     assert endpoints["temporal_ui"] == UI_ORIGIN
+    assert endpoints["sockets"]["markets"] == "ws://127.0.0.1:1/ws/v1/markets"
+    assert set(endpoints["sockets"]) == {path.removeprefix("/ws/v1/") for path in PATHS}
     assert endpoints["venues"] == ["hyperliquid"]
 
 
@@ -240,6 +243,8 @@ ROUTES = {
     "PUT /api/v1/risk",
     "GET /healthz",
     "GET /readyz",
+    "GET /api/v1/venues",
+    "GET /api/v1/venues/{venue}",
 }
 
 

@@ -20,7 +20,7 @@ from domain.errors import VenueUnavailable
 from domain.fills import Fill, LiquiditySide
 from domain.instruments import OrderSide
 from domain.positions import SeenSummary
-from tests.api.serving import FOREIGN, PAPER, Api, account
+from tests.api.serving import FOREIGN, PAPER, Api, account, latest_price
 
 SECOND = "44444444-4444-4444-8444-444444444444"
 
@@ -93,6 +93,23 @@ async def test_nothing_is_open_at_first(api: Api) -> None:
     assert answer.json()["positions"] == []
     assert answer.json()["total"]["gross"] == "0"
     assert answer.json()["unread"] == []
+
+
+async def test_a_newer_mark_is_shown_and_an_older_one_is_not(api: Api) -> None:
+    await say(api, PAPER, "0.5", ago_s=20)
+    now = datetime.now(UTC)
+    api.prices.written = latest_price(mark_price=Decimal(47_000), mark_received_time=now)
+    [shown] = (await api.http.get("/api/v1/positions")).json()["positions"]
+    assert (shown["mark_price"], shown["unrealized_pnl"], shown["notional"]) == (
+        "47000",
+        "1000",
+        "23500",
+    )
+    assert shown["mark_at"] == now.isoformat().replace("+00:00", "Z")
+    long_ago = now - timedelta(minutes=1)
+    api.prices.written = latest_price(mark_price=Decimal(1), mark_received_time=long_ago)
+    [shown] = (await api.http.get("/api/v1/positions")).json()["positions"]
+    assert shown["mark_price"] == "46000"
 
 
 async def test_positions_add_up_over_accounts(api: Api) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Any
 
@@ -9,7 +10,7 @@ from prometheus_client.registry import CollectorRegistry
 
 from api.metrics import RequestMeter
 from bus.connection import Bus
-from process.metrics import loop_delays, registry_of
+from process.metrics import loop_delays, loop_tasks, registry_of
 from serving.metrics import ActivityMeter
 from streaming.app import StreamingApp, StreamingParts
 from streaming.metrics import StreamingMetrics
@@ -54,6 +55,8 @@ def exposed(registry: CollectorRegistry) -> set[Row]:
 def test_the_page_lists_exactly_what_is_exposed() -> None:
     registry = registry_of([RequestMeter(), ActivityMeter(), StreamingMetrics(idle_app())])
     loop_delays(registry)
+    with asyncio.Runner() as runner:
+        loop_tasks(registry, runner.get_loop())
     rows: list[Row] = ROW.findall((ROOT / "docs" / "metrics.md").read_text(encoding="utf-8"))
     assert len(rows) == len(set(rows))
     assert set(rows) == exposed(registry)

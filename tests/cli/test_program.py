@@ -36,6 +36,8 @@ USER_LINES = [
     "monitor orders --help",
     "monitor positions --help",
     "monitor account --help",
+    "monitor market --help",
+    "market watch --help",
     "market ticker --help",
     "order resolve --help",
     "sim price --help",

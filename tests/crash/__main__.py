@@ -17,6 +17,8 @@ from tests.crash.freezing import run_freezing
 from tests.crash.late_requests import run_late_requests
 from tests.crash.matrix import COMMANDS, CellResult, Matrix, cells, show
 from tests.crash.mutants import MUTANTS
+from tests.crash.native import NativeBrackets, native_cells
+from tests.crash.native_storm import NativeStorm
 from tests.crash.rig import Rig
 from tests.crash.storm import Storm
 from tests.crash.trader import Trader
@@ -58,6 +60,12 @@ async def run_matrix(
             result = await matrix.run(cell)
             say(f"{number}/{len(chosen)} {cell}: {result.wrong or 'good'} ({result.seconds:.1f} s)")
             results.append(result)
+        if "native" in commands:
+            native = NativeBrackets(rig)
+            for cell in native_cells()[::every]:
+                results.append(await native.run(cell))
+                say(f"{cell}: {results[-1].wrong or 'good'} ({results[-1].seconds:.1f} s)")
+            results.append(await native.run_all_dead())
         extras = (
             *run_fills_first(rig, trader),
             *run_late_requests(rig, trader),
@@ -71,10 +79,14 @@ async def run_matrix(
 
 
 async def run_storm(home: Path, *, count: int, seed: int, mutant: str) -> list[str]:
-    """Run the storm."""
+    """Run the storm over orders, then over native brackets, a quarter as many."""
     async with Rig(home, mutant=mutant) as rig:
-        storm = Storm(rig, await trader_of(rig), seed=seed, say=say)
-        return await storm.run(count)
+        trader = await trader_of(rig)
+        wrong = await Storm(rig, trader, seed=seed, say=say).run(count)
+        say(f"orders: {len(wrong)} wrong; native brackets now")
+        brackets = NativeStorm(rig, trader, seed=seed, say=say)
+        await brackets.open_account()
+        return wrong + await brackets.run(count // 4)
 
 
 def main() -> int:
@@ -82,7 +94,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.crash")
     parser.add_argument("what", choices=("all", "matrix", "storm"), nargs="?", default="all")
     parser.add_argument("--every", type=int, default=1, help="run every Nth cell only")
-    parser.add_argument("--command", choices=COMMANDS, action="append", help="only this one")
+    commands = (*COMMANDS, "native")
+    parser.add_argument("--command", choices=commands, action="append", help="only this one")
     parser.add_argument("--orders", type=int, default=200)
     parser.add_argument("--seed", type=int, default=20261125)
     parser.add_argument("--mutant", choices=MUTANTS, default="", help="must be caught")
@@ -96,7 +109,7 @@ def main() -> int:
                     home / "matrix",
                     every=options.every,
                     mutant=options.mutant,
-                    commands=options.command or COMMANDS,
+                    commands=options.command or commands,
                 )
             )
             sys.stdout.write(show(results) + "\n")

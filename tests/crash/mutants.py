@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,7 +16,16 @@ from typing import Any
 from activities.resolution import ResolutionActivities
 from domain import order_fold
 from domain.accounts import TradingAccess
-from domain.ledger import CommandDraft, CommandKey, CommandRow, CommandSlot, Inserted, Reservation
+from domain.ledger import (
+    CommandDraft,
+    CommandKey,
+    CommandRow,
+    CommandSlot,
+    Inserted,
+    JointDraft,
+    JointReservation,
+    Reservation,
+)
 from domain.orders import Concern, Order, OrderReport, Revision
 from domain.outcomes import Accepted, Outcome, SendResult
 from domain.ports import IntentLedger
@@ -58,6 +67,36 @@ class AlwaysInserted:
             send_by=now + timedelta(seconds=5),
         )
         return Inserted(row=forged)
+
+    async def reserve_joint(
+        self,
+        draft: JointDraft,
+        *,
+        spell_client_order_id: Callable[[CommandKey, int], str],
+        compose: Callable[[Sequence[CommandSlot]], str],
+    ) -> JointReservation:
+        reservation = await self._ledger.reserve_joint(
+            draft, spell_client_order_id=spell_client_order_id, compose=compose
+        )
+        if reservation.inserted:
+            return reservation
+        now = datetime.now(UTC)
+        slots = [
+            CommandSlot(
+                client_order_id=row.client_order_id,
+                nonce=time.time_ns() // 1_000_000,
+                admitted_until=now + timedelta(seconds=draft.entry.admission_window_s or 10),
+            )
+            for row in reservation.rows
+        ]
+        forged = replace(
+            reservation.rows[0],
+            nonce=slots[0].nonce,
+            admitted_until=slots[0].admitted_until,
+            message=compose(slots),
+            send_by=now + timedelta(seconds=5),
+        )
+        return JointReservation(rows=(forged, *reservation.rows[1:]), inserted=True)
 
     async def decide(
         self, key: CommandKey, result: SendResult, *, concern: Concern | None = None

@@ -15,6 +15,7 @@ from tests.crash.__main__ import trader_of
 from tests.crash.fills_first import run_fills_first
 from tests.crash.late_requests import run_late_requests
 from tests.crash.matrix import COMMANDS, Matrix, cells
+from tests.crash.native import NativeBrackets, native_cells
 from tests.crash.rig import Rig
 from tests.crash.storm import Storm
 
@@ -36,8 +37,10 @@ async def test_a_slice_of_the_matrix_and_a_small_storm(tmp_path: Path) -> None:
         results += [await run for run in run_fills_first(rig, trader)]
         results += [await next(run_late_requests(rig, trader))]
         wrong += [f"{result.cell}: {result.wrong}" for result in results if result.wrong]
+        native = NativeBrackets(rig)
+        results += [await native.run(source.choice(native_cells())), await native.run_all_dead()]
         storm = Storm(rig, trader, seed=SEED, say=lambda text: None)
         wrong += await storm.run(STORM_ORDERS)
 
-    assert len(results) == len(COMMANDS) + 4
+    assert len(results) == len(COMMANDS) + 6
     assert not wrong, f"seed {SEED}:\n" + "\n".join(wrong)

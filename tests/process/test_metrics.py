@@ -69,6 +69,22 @@ async def test_an_address_that_is_not_ours_is_an_error() -> None:
             pass
 
 
+async def test_tasks_that_wait_are_counted() -> None:
+    async with serving_metrics([], "127.0.0.1", 0) as url:
+
+        async def tasks() -> float:
+            [sample] = (await scrape(url))["perp_dex_event_loop_tasks"].samples
+            return sample.value
+
+        before = await tasks()
+        waiting = [asyncio.create_task(asyncio.Event().wait()) for _ in range(100)]
+        assert await tasks() >= before + 90
+        for task in waiting:
+            task.cancel()
+        await asyncio.wait(waiting)
+        assert await tasks() < before + 90
+
+
 async def test_a_loop_that_is_held_up_shows() -> None:
     async with serving_metrics([], "127.0.0.1", 0) as url:
 

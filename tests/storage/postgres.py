@@ -52,6 +52,15 @@ class RunningPostgres:
         """Drop a database, whoever uses it."""
         self.execute(f"DROP DATABASE {name_of(url)} WITH (FORCE)")
 
+    def kill(self) -> None:
+        """Kill the server as a crash of its machine would; its clients' connections break."""
+        self._server.get_postmaster_info().process.kill()
+
+    def start_again(self) -> None:
+        """Start a killed server on its data, at its address."""
+        with self._server._lock:
+            self._server.ensure_postgres_running()
+
     def execute(self, statement: str, *, database: str = "postgres") -> list[tuple[object, ...]]:
         """Run one statement, outside any transaction; return its rows."""
         address = f"host={self.socket_directory} user=postgres dbname={database}"

@@ -18,13 +18,17 @@ from domain.brackets import (
     Leg,
     LegKind,
     OnFailure,
+    OrderNews,
     leg_order_id,
 )
+from domain.orders import OrderStatus
+from domain.positions import Protection
 from domain.timeline import EventKind, TimelineEvent
 from storage.accounts import SqlAccountStore
 from storage.brackets import SqlBracketStore
 from storage.engine import Database
 from storage.orders import SqlOrderStore
+from storage.protection import read_protections
 from tests.domain.closing_building import BTC
 from tests.storage.builders import CREATED_AT, an_order
 from tests.storage.conftest import Clock
@@ -107,3 +111,34 @@ async def test_the_orders_of_a_bracket(brackets: SqlBracketStore, orders: SqlOrd
     kept = await orders.add(order, event)
 
     assert await brackets.orders([order.order_id, "nothing"]) == (kept,)
+
+
+async def test_a_stop_that_will_fire_protects_the_position(
+    brackets: SqlBracketStore, database: Database
+) -> None:
+    state = a_state()
+    stop = replace(state.legs[0], news=_news(state.legs[0].order_id, OrderStatus.ACCEPTED))
+    part = _news(state.plan.bracket_id, OrderStatus.PARTIALLY_FILLED, "0.1")
+    whole = _news(state.plan.bracket_id, OrderStatus.FILLED, "1")
+    target = replace(stop, kind=LegKind.TAKE_PROFIT)
+
+    async def protects(**changes: Any) -> bool:
+        await brackets.keep(replace(state, **changes))
+        found = await read_protections(database, "acc")
+        assert set(found) <= {"BTC-PERP"}
+        return found.get("BTC-PERP") is Protection.VENUE
+
+    assert not await protects(), "nothing is known of it"
+    assert await protects(legs=(stop,), entry=part)
+    asleep = replace(stop, joint=True)
+    assert not await protects(legs=(asleep,), entry=part), "the rest has to fill first"
+    assert await protects(legs=(asleep,), entry=whole)
+    assert not await protects(legs=(target,), entry=whole), "a target alone protects nothing"
+    assert not await protects(legs=(replace(stop, cancel_asked=True),), entry=whole)
+    assert not await protects(legs=(stop,), entry=whole, status=BracketStatus.CANCELED)
+
+
+def _news(order_id: str, status: OrderStatus, filled: str = "0") -> OrderNews:
+    return OrderNews(
+        order_id=order_id, status=status, outcome="accepted", filled_quantity=Decimal(filled)
+    )

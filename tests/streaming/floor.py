@@ -20,6 +20,7 @@ from tests.streaming.building import order
 from tests.streaming.stage import Stage, order_id
 from venues.connector import Connector
 from venues.hyperliquid.connector import HyperliquidConnector
+from venues.hyperliquid.rate_budget import RateBudget
 from venues.simulation.server import RunningSimulator, running_simulator
 
 SYMBOL = "BTC-PERP"
@@ -35,12 +36,19 @@ class Floor:
     http: aiohttp.ClientSession
     access: dict[str, TradingAccess] = field(default_factory=dict)
     bid: Decimal = Decimal(0)
+    network: Network = Network.PAPER
+    #: What the venue gave out for each account, its owner's own key among it.
+    keys: dict[str, dict[str, str]] = field(default_factory=dict)
 
     async def open_account(self, account_id: str = "acc-1") -> Account:
         keys = await self.sim.simulator.open_account(Decimal(10_000_000), account_id)
         account = await self.stage.add_account(
-            account_id, address=keys["address"], signer=keys["agent_address"]
+            account_id,
+            address=keys["address"],
+            signer=keys["agent_address"],
+            network=self.network,
         )
+        self.keys[account_id] = keys
         credential = SecretText(keys["private_key"])
         self.access[account_id] = TradingAccess(account=account, credential=credential)
         return account
@@ -50,6 +58,7 @@ class Floor:
         number: int = 1,
         *,
         account_id: str = "acc-1",
+        side: OrderSide = OrderSide.BUY,
         price: Decimal | None = None,
         quantity: str = "1",
         time_in_force: TimeInForce = TimeInForce.GTC,
@@ -61,13 +70,14 @@ class Floor:
             order_id(number),
             account_id=account_id,
             revisions=(),
+            side=side,
             price=limit,
             quantity=Decimal(quantity),
             time_in_force=time_in_force,
         )
         command = PlaceOrder(
             symbol=SYMBOL,
-            side=OrderSide.BUY,
+            side=side,
             order_type=wanted.order_type,
             quantity=wanted.quantity,
             price=limit,
@@ -101,7 +111,7 @@ class Floor:
             key=key,
             account_id=account_id,
             venue="hyperliquid",
-            network=Network.PAPER,
+            network=self.network,
             symbol=SYMBOL,
             signer=access.account.signer,
             command=command,
@@ -157,15 +167,19 @@ class Floor:
 
 
 @asynccontextmanager
-async def open_floor(stage: Stage) -> AsyncIterator[Floor]:
+async def open_floor(stage: Stage, network: Network = Network.PAPER) -> AsyncIterator[Floor]:
     async with running_simulator() as sim, aiohttp.ClientSession() as http:
-        connector = HyperliquidConnector(Network.PAPER, sim.url)
+        # What is tested here is never the budget of the one who trades.
+        budget = RateBudget(per_minute=1_000_000)
+        connector = HyperliquidConnector(network, sim.url, budget=budget)
         await connector.start()
         try:
             instrument = await connector.instrument(SYMBOL)
             book = await connector.order_book(SYMBOL)
             assert book.mid_price is not None
             bid = instrument.price_rule.floor(book.mid_price * Decimal("0.9"))
-            yield Floor(sim=sim, stage=stage, connector=connector, http=http, bid=bid)
+            yield Floor(
+                sim=sim, stage=stage, connector=connector, http=http, bid=bid, network=network
+            )
         finally:
             await connector.close()

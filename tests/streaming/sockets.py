@@ -25,6 +25,7 @@ from streaming.protocol import Limits
 from streaming.server import StreamServer
 from streaming.tokens import FileToken
 from tests.bus.waiting import eventually
+from tests.streaming.contract import assert_documented
 from tests.streaming.stage import Stage
 
 TOKEN = "t" * 43
@@ -74,6 +75,7 @@ async def hear(client: ClientConnection, timeout_s: float = 5.0) -> dict[str, An
     async with asyncio.timeout(timeout_s):
         while True:
             message: dict[str, Any] = json.loads(await client.recv())
+            assert_documented(message)
             if message["type"] != "heartbeat":
                 return message
 

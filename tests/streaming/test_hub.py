@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.principals import Action, Principal, local_principal
-from streaming.hub import RING_MAX, Hub, Session, Topic
+from streaming.hub import BEAT_GROUPS, RING_MAX, Hub, Session, Topic
 from streaming.outbox import Outbox
 from streaming.protocol import CloseCode, Limits
 
@@ -275,7 +275,8 @@ def test_heartbeats_go_to_who_is_known_and_takes_messages() -> None:
     stranger = Client()
     hub.open("s3", "orders", stranger, 0.0)
     blocked.outbox.pause(0.0)
-    hub.beat(b"beat")
+    for group in range(BEAT_GROUPS):
+        hub.beat(b"beat", group)
     assert (client.sent, waiting.sent, stranger.sent) == ([b"beat"], [], [])
     assert not session.is_closed
 

@@ -297,7 +297,7 @@ async def test_a_follower_far_behind_is_given_the_newest(
     await board.take_summary(a_summary(clock))
     state = await board.state("acc-1")
     ((topic, sequence, message),) = await channel.read({"acc-1": 5})
-    assert (topic.account_id, sequence) == ("acc-1", state.sequence)
+    assert (topic.subject, sequence) == ("acc-1", state.sequence)
     assert json.loads(message)["positions"][0]["quantity"] == "2"
 
 

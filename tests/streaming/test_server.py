@@ -38,7 +38,7 @@ async def test_hello_says_what_a_client_has_to_know(stage: Stage) -> None:
             "auth_timeout_ms": 5000,
             "message_bytes_max": 16384,
             "messages_per_s": 20.0,
-            "subscriptions_max": 64,
+            "subscriptions_max": 256,
         },
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 
 import pytest
 
@@ -11,6 +12,7 @@ from domain.accounts import Network
 from domain.principals import LOCAL_PRINCIPAL_ID
 from streaming.budget import BudgetRule, ReadBudget
 from streaming.freshness import FreshnessBoard
+from streaming.open_files import raise_open_files
 from streaming.rate import TokenBucket
 from streaming.tokens import FileToken, Grant
 
@@ -131,3 +133,20 @@ def test_freshness_counts_since_the_feed_was_last_live() -> None:
     board.forget("a")
     board.forget("a")
     assert board.of("a").age_s is None
+
+
+def test_as_many_files_as_allowed_may_be_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = [(1_024, 20_000)]
+    monkeypatch.setattr(resource, "getrlimit", lambda which: limits[-1])
+    monkeypatch.setattr(resource, "setrlimit", lambda which, both: limits.append(both))
+    assert raise_open_files() == 20_000
+    assert limits[-1] == (20_000, 20_000)
+    assert raise_open_files() == 20_000
+    assert len(limits) == 2
+
+    def refuse(which: int, both: tuple[int, int]) -> None:
+        raise ValueError("not so many")
+
+    limits.append((1_024, -1))
+    monkeypatch.setattr(resource, "setrlimit", refuse)
+    assert raise_open_files() == 1_024

@@ -178,8 +178,8 @@ class Silent:
 
 def board_of(stage: Stage, venue: Silent) -> PositionBoard:
     connectors = Connectors(lambda name: venue)
-    feeds = MarketFeeds(own_sources(lambda name: venue, connectors))
-    return PositionBoard(stage.positions, Marks(feeds), lambda: None)
+    marks = Marks(MarketFeeds(own_sources(lambda name: venue, connectors)))
+    return PositionBoard(stage.positions, marks, lambda: None)
 
 
 def catching_up(stage: Stage, venue: Silent) -> CatchUp:

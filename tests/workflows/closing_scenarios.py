@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from decimal import Decimal
 
 from domain.brackets import BracketStatus, ExitRule
@@ -120,6 +121,51 @@ async def bracket_refused_stop(stage: Stage) -> str:
     return ids.bracket_workflow_id(desk.plan.bracket_id)
 
 
+async def native_bracket_in_parts(stage: Stage) -> str:
+    """A native bracket whose entry fills in two parts: exits of ours come and go between."""
+    desk = Desk(stage)
+    await desk.bracket(an_order(quantity=Decimal("0.1"), price=Decimal(60_000)), native=True)
+    await until(lambda: len(desk.exits()) == 2, what="exits asleep")
+    desk.exchange_fill(desk.entry(), "0.04")
+    await desk.hear()
+    await until(lambda: len(desk.exits()) == 4, what="exits of what is filled")
+    desk.exchange_fill(desk.entry(), "0.06")
+    await desk.hear()
+    await desk.until_protected("0.1")
+    desk.set_price("54000")
+    await desk.hear()
+    await desk.until_ended(BracketStatus.DONE)
+    return ids.bracket_workflow_id(desk.plan.bracket_id)
+
+
+async def native_bracket_request_lost(stage: Stage) -> str:
+    """A native bracket whose request never arrived, so that it is placed again as a whole."""
+    desk = Desk(stage)
+    stage.floor.fault(FaultKind.DROP_BEFORE_APPLY)
+    await desk.bracket(an_order(**MARKET, quantity=Decimal("0.1")), native=True)
+    await desk.until_protected("0.1")
+    await desk.brackets.end(desk.plan.bracket_id, "end", wait_s=20)
+    return ids.bracket_workflow_id(desk.plan.bracket_id)
+
+
+async def joint_entry(stage: Stage) -> str:
+    """The workflow of a native bracket's entry, begun by the API before the bracket placed it."""
+    desk = Desk(stage)
+    entry = an_order(**MARKET, quantity=Decimal("0.1"))
+    entry = replace(entry, parent_id=entry.order_id, joint=True)
+    placing = asyncio.create_task(stage.place(entry))
+
+    async def runs() -> bool:
+        return await stage.workflows.is_running(entry.order_id) is True
+
+    await until(runs, what="the entry's workflow")
+    await desk.bracket(entry, native=True)
+    await placing
+    await stage.ended(entry)
+    await desk.brackets.end(desk.plan.bracket_id, "end", wait_s=20)
+    return ids.order_workflow_id(entry.order_id)
+
+
 async def bracket_goes_on_as_new(stage: Stage) -> str:
     """The newest of several runs of a bracket whose entry fills bit by bit."""
     desk = Desk(stage)
@@ -150,6 +196,9 @@ ALL: tuple[Callable[[Stage], Awaitable[str]], ...] = (
     bracket_target,
     bracket_partial_entry,
     bracket_refused_stop,
+    native_bracket_in_parts,
+    native_bracket_request_lost,
+    joint_entry,
     bracket_goes_on_as_new,
 )
 GO_ON_AS_NEW = frozenset({"close_goes_on_as_new", "bracket_goes_on_as_new"})

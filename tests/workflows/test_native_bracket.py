@@ -17,8 +17,11 @@ from domain.errors import Conflict
 from domain.instruments import OrderSide
 from domain.ledger import CommandKey, CommandRow
 from domain.orders import Order, OrderStatus
+from domain.positions import Protection
+from storage.protection import read_protections
 from tests.activities.floor import ACCOUNT_ID, MARKET, an_order, now, until
 from tests.workflows.bracketing import Desk
+from tests.workflows.halting import open_halting
 from tests.workflows.stage import Stage
 from venues.simulation.faults import FaultKind
 from venues.simulation.records import Order as VenueRecord
@@ -49,6 +52,14 @@ class NativeDesk(Desk):
 
     def awake(self) -> list[VenueRecord]:
         return [o for o in self.exits() if o.status is VenueStatus.UNTRIGGERED]
+
+    async def position_protection(self) -> Protection:
+        """Return who closes the position when it goes wrong, as positions show it."""
+        found = await read_protections(self.floor.storage.database, ACCOUNT_ID)
+        return found.get("BTC-PERP", Protection.NONE)
+
+    async def is_protected_by_venue(self) -> bool:
+        return await self.position_protection() is Protection.VENUE
 
     async def rows(self) -> list[CommandRow]:
         """Return the rows of the first placement of entry and joint exits."""
@@ -137,10 +148,12 @@ async def test_exits_sleep_until_the_entry_has_filled_wholly(desk: NativeDesk) -
     state = await desk.until_kept_by(ProtectedBy.VENUE)
     assert {leg.trigger_price for leg in state.legs} == {Decimal(55_000), Decimal(63_000)}
     assert not desk.awake()
+    assert await desk.position_protection() is Protection.NONE, "there is none to protect"
 
     desk.exchange_fill(desk.entry(), "0.1")
     await desk.hear()
 
+    await until(desk.is_protected_by_venue, what="a position that is known to be protected")
     await desk.until_known(lambda s: s.status is BracketStatus.PROTECTING, "a filled entry")
     assert len(desk.awake()) == 2
     assert (await desk.now()).protected_by is ProtectedBy.VENUE
@@ -313,6 +326,27 @@ async def test_a_request_that_never_comes_through_expires_as_a_whole(desk: Nativ
     assert not desk.floor.at_venue()
 
 
+async def test_an_entry_that_takes_a_part_only(desk: NativeDesk) -> None:
+    """What of an immediate entry found no match is dropped: the exits of the whole go too."""
+    await desk.native(an_order(**{**BOUGHT, "quantity": Decimal(8)}, max_slippage_bps=2))
+
+    state = await desk.until_known(
+        lambda s: (
+            s.status is BracketStatus.PROTECTING
+            and all(leg.is_terminal for leg in s.legs if leg.joint)
+        ),
+        "exits of ours alone",
+    )
+
+    assert 0 < state.entered < 8
+    assert state.protected_by is ProtectedBy.WORKFLOW
+    assert state.failures == 0
+    assert [o.quantity for o in desk.exits()] == [state.entered] * 2
+    desk.set_price("54000")
+    await desk.until_ended_hearing(BracketStatus.DONE)
+    assert desk.held == 0
+
+
 async def test_a_refused_entry_refuses_all(desk: NativeDesk) -> None:
     await desk.native(an_order(**{**RESTING, "quantity": Decimal(5_000)}))
 
@@ -441,3 +475,19 @@ async def test_a_halted_account_denies_it(desk: NativeDesk) -> None:
     end = await desk.until_ended(BracketStatus.NOT_ENTERED)
     assert "a drill" in end.reason
     assert not desk.floor.at_venue()
+
+
+async def test_a_kill_switch_takes_all_of_it(
+    stage: Stage, desk: NativeDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await desk.native(an_order(**RESTING))
+    await desk.until_kept_by(ProtectedBy.VENUE)
+
+    async with open_halting(stage, monkeypatch) as halting:
+        begun = await halting.halt()
+        end = await halting.until_stage(begun)
+
+    assert end.accounts[0].still_open == ()
+    assert not [o for o in desk.floor.at_venue() if o.status.is_live]
+    await desk.until_ended(BracketStatus.NOT_ENTERED)
+    assert {order.status for order in (await desk.orders()).values()} == {OrderStatus.CANCELED}

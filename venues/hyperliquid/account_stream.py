@@ -10,7 +10,7 @@ Source: docs api/websocket/subscriptions; NOTES.md "WebSocket".
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -28,7 +28,7 @@ from venues.connector import (
 from venues.hyperliquid import translate, wire
 from venues.hyperliquid.settings import socket_url
 from venues.hyperliquid.stream_session import ACKNOWLEDGE_WITHIN_S, Session
-from venues.stream import EventQueue, Follower
+from venues.stream import Backoff, EventQueue, Follower
 from venues.stream_core import Step
 
 #: Of the venue's ten connections per IP address one is left for market data, and of the thirty new
@@ -162,8 +162,15 @@ class _Followed:
 class HyperliquidAccountFeed:
     """Implements `venues.connector.AccountFeed`."""
 
-    def __init__(self, base_url: str, *, connections: ConnectionBudget | None = None) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        connections: ConnectionBudget | None = None,
+        backoff: Callable[[], Backoff] = Backoff,
+    ) -> None:
         self._url = socket_url(base_url)
+        self._backoff = backoff
         self._connections = connections or ConnectionBudget(
             connections_max=_CONNECTIONS_MAX, opened_per_minute_max=_OPENED_PER_MINUTE_MAX
         )
@@ -195,7 +202,9 @@ class HyperliquidAccountFeed:
     def _follow(self, account: Account) -> None:
         account_id = account.account_id
         core = AccountStream(account)
-        follower = Follower(self._url, core, self._queue, self._connections)
+        follower = Follower(
+            self._url, core, self._queue, self._connections, backoff=self._backoff()
+        )
         task = asyncio.create_task(follower.run(), name=f"hyperliquid feed {account_id}")
         task.add_done_callback(self._queue.fail_with)
         self._followed[account_id] = _Followed(account.address.lower(), core, task)

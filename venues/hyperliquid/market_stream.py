@@ -30,7 +30,7 @@ from venues.hyperliquid import translate, wire
 from venues.hyperliquid.queries import INTERVALS
 from venues.hyperliquid.settings import socket_url
 from venues.hyperliquid.stream_session import Session
-from venues.stream import EventQueue, Follower
+from venues.stream import Backoff, EventQueue, Follower
 from venues.stream_core import Step
 
 _SUBSCRIPTIONS_MAX: Final = 1000
@@ -203,12 +203,15 @@ class HyperliquidMarketFeed:
         *,
         fast_books: bool = True,
         connections: ConnectionBudget | None = None,
+        backoff: Backoff | None = None,
     ) -> None:
         self._core = MarketStream(instruments, fast_books=fast_books)
         self._queue: EventQueue[MarketEvent] = EventQueue()
         # What the accounts' feed leaves of the venue's limits for one IP address.
         budget = connections or ConnectionBudget(connections_max=1, opened_per_minute_max=6)
-        self._follower = Follower(socket_url(base_url), self._core, self._queue, budget)
+        self._follower = Follower(
+            socket_url(base_url), self._core, self._queue, budget, backoff=backoff
+        )
         self._task: asyncio.Task[None] | None = None
 
     async def events(self) -> AsyncIterator[MarketEvent]:

@@ -10,7 +10,7 @@ from typing import Final
 from domain.accounts import MarginMode
 from domain.ledger import NonceRule
 from domain.orders import OrderType, TimeInForce
-from venues.connector import Capabilities, Fence, ProofRow, ProofTable
+from venues.connector import Capabilities, Fence, MarketChannelKind, ProofRow, ProofTable
 
 #: How long after its insertion the venue may still admit a command (signed as `expiresAfter`).
 ADMISSION_WINDOW_S: Final = 10.0
@@ -30,6 +30,9 @@ CAPABILITIES: Final = Capabilities(
     nonce_rule=NonceRule.TIME_MS,
     closes_below_minimum=True,
     joint_exits=True,
+    # Fast books come about every 0.54 s and contexts every second; best prices, trades and candles
+    # only when they change.
+    market_silence_max_s=((MarketChannelKind.BOOK, 5.0), (MarketChannelKind.TICKER, 10.0)),
 )
 
 PROOFS: Final = ProofTable(
@@ -72,5 +75,13 @@ PROOFS: Final = ProofTable(
             "orderStatus by cloid, open orders, history and fills are silent",
             source="docs api/exchange-endpoint (expiresAfter)",
         ),
+    ),
+    unverified=(
+        "whether a client order id of a live order is refused a second time (off in the simulator)",
+        "whether an expired command's nonce is looked at before its expiry, so an expired copy "
+        "proves nothing",
+        "whether a refusal before validation uses the nonce up, so it decides a first send only",
+        "whether an exit that waits for its entry is compared with the mark price, and whether "
+        "orderStatus knows it by cloid",
     ),
 )

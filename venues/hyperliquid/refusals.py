@@ -8,9 +8,12 @@ Sources: docs api/error-responses, trading/*; texts measured on testnet and main
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+from venues.error_table import ErrorRow, ErrorScope, OutcomeClass
 
 
 class Effect(StrEnum):
@@ -161,6 +164,53 @@ ORDER_REFUSALS: Final = (
 #: Answers below HTTP's 2xx that are documented not to reach the book.
 MALFORMED_STATUSES: Final = frozenset({400, 415, 422})
 RATE_LIMITED_STATUS: Final = 429
+#: Some of the statuses that say nothing, because all others do.
+_SILENT_STATUSES: Final = (401, 403, 408, 500, 502, 503, 504)
+
+_FIRST: Final = {
+    Effect.REJECTED: OutcomeClass.REJECTED,
+    Effect.NOT_ADMITTED: OutcomeClass.NOT_SENT,
+    Effect.NO_MATCH: OutcomeClass.ACCEPTED,
+    Effect.ADMITTED_BEFORE: OutcomeClass.UNKNOWN,
+}
+
+
+def error_table() -> tuple[ErrorRow, ...]:
+    """Return every listed refusal of a placement, with what it proves."""
+    return (
+        *_rows(ErrorScope.REQUEST, ACTION_REFUSALS),
+        *_rows(ErrorScope.ORDER, ORDER_REFUSALS),
+        *(
+            _status(status, "malformed", OutcomeClass.REJECTED)
+            for status in sorted(MALFORMED_STATUSES)
+        ),
+        _status(RATE_LIMITED_STATUS, "rate_limited", OutcomeClass.NOT_SENT, retryable=True),
+        *(_status(status, "silence", OutcomeClass.UNKNOWN) for status in _SILENT_STATUSES),
+    )
+
+
+def _rows(scope: ErrorScope, refusals: tuple[Refusal, ...]) -> Iterator[ErrorRow]:
+    for refusal in refusals:
+        first = _FIRST[refusal.effect]
+        yield ErrorRow(
+            scope=scope,
+            spelled=refusal.prefix,
+            code=refusal.code,
+            first=first,
+            again=first if refusal.consumes_nonce else OutcomeClass.UNKNOWN,
+            retryable=refusal.effect is Effect.NOT_ADMITTED and refusal.retryable,
+        )
+
+
+def _status(status: int, code: str, first: OutcomeClass, *, retryable: bool = False) -> ErrorRow:
+    return ErrorRow(
+        scope=ErrorScope.HTTP,
+        spelled=str(status),
+        code=code,
+        first=first,
+        again=OutcomeClass.UNKNOWN,
+        retryable=retryable,
+    )
 
 
 def action_refusal(text: str) -> Refusal | None:

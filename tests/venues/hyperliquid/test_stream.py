@@ -196,6 +196,28 @@ async def test_a_refused_connection_is_told_and_tried_again() -> None:
         await reader.next(FillsSeen)
 
 
+async def test_a_connection_cut_during_its_handshake_is_made_again() -> None:
+    cut = asyncio.Event()
+
+    async def door(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.transport.abort()
+        cut.set()
+
+    server = await asyncio.start_server(door, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    feed = HyperliquidAccountFeed(f"http://127.0.0.1:{port}")
+    try:
+        reader = Reader(feed.events())
+        await feed.watch([account()])
+        assert "cut before" in (await reader.until_live(False)).reason
+        cut.clear()
+        await asyncio.wait_for(cut.wait(), 10)
+    finally:
+        await feed.close()
+        server.close()
+
+
 async def test_a_close_frame_and_an_unreadable_message_are_reasons() -> None:
     async with exchange() as made, following(made) as (feed, reader):
         await feed.watch([account()])

@@ -1,0 +1,78 @@
+"""What a venue can do and what proves a command there, as it is shown to people and programs.
+
+Plain words and numbers, made from a venue's own data by whoever has the venue; who only shows it
+needs no venue. Nothing here is acted upon.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueProof:
+    """One line of a proof table: which evidence proves what, and where that is documented."""
+
+    proves: str
+    evidence: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueSheet:
+    """One venue in words.
+
+    `networks` are those it can be traded on. `fences` make a late arrival of a command impossible;
+    `admission_window_s` is signed into every command (None: it has no such expiry), and
+    `visibility_delay_s` later silence of every look-up proves absence. `replay_protected`: a copy
+    of the same bytes is executed at most once. `dead_man_effect` says what the venue's own switch
+    does to stops, None where it has no switch. `unverified`: what nobody has proven.
+    """
+
+    venue: str
+    networks: tuple[str, ...]
+    order_types: tuple[str, ...]
+    times_in_force: tuple[str, ...]
+    margin_modes: tuple[str, ...]
+    post_only: bool
+    reduce_only: bool
+    native_modify: bool
+    joint_exits: bool
+    cancel_by_client_order_id: bool
+    closes_below_minimum: bool
+    feed_credential: bool
+    batch_limit: int
+    nonce_rule: str
+    dead_man_effect: str | None
+    fences: tuple[str, ...]
+    admission_window_s: float | None
+    visibility_delay_s: float
+    verdict_delay_s: float
+    replay_protected: bool
+    echoes_client_order_id: bool
+    fill_key: tuple[str, ...]
+    proofs: tuple[VenueProof, ...]
+    unverified: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServedVenue:
+    """A venue that a worker serves: its sheet, the networks it is connected to, and as of when."""
+
+    sheet: VenueSheet
+    connected: tuple[str, ...]
+    seen_at: datetime
+
+
+class ServedVenues(Protocol):
+    """Tells which venues workers serve."""
+
+    async def read(self, venue: str) -> ServedVenue | None:
+        """Return what a worker said of a venue lately, or None when none did.
+
+        Raises:
+            Unavailable: it cannot be asked.
+        """
+        ...

@@ -1,0 +1,280 @@
+"""The stack of this room: real processes over a real PostgreSQL, and the ways to look from outside.
+
+What is asserted is what a user sees: REST, the command line, the sockets, and the exchange's own
+ledger.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import httpx2
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from tests.crash.rig import ORDER_OF_START, Rig, eventually
+from tests.crash.trader import Trader
+from tests.down.venue_door import VenueDoor
+from tests.storage.postgres import RunningPostgres
+
+QUANTITY = "0.01"
+SYMBOL = "BTC-PERP"
+OURS = ("worker", "api", "streaming")
+#: All is back within so long of the cause being mended, on a busy machine.
+BACK_WITHIN_S = 40.0
+
+
+class DownRig(Rig):
+    """A rig whose processes reach the exchange through a door."""
+
+    def __init__(self, home: Path, door: VenueDoor) -> None:
+        super().__init__(home)
+        door.target_port = self.ports.sim
+        address = {"HYPERLIQUID_PAPER_URL": f"http://127.0.0.1:{door.port}"}
+        for name in OURS:
+            spec = self._specs[name]
+            self._specs[name] = replace(spec, environment={**spec.environment, **address})
+
+    @property
+    def streaming_url(self) -> str:
+        """Where the sockets are."""
+        return f"ws://127.0.0.1:{self.ports.streaming}"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command line did."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def problem(self) -> dict[str, Any]:
+        """The problem document that a failed command printed."""
+        found: dict[str, Any] = json.loads(self.err.splitlines()[-1])
+        return found
+
+
+class Socket:
+    """One subscribed client and everything it was told."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self.connection = connection
+        self.heard: list[dict[str, Any]] = []
+        self.closed_with: int | None = None
+
+    async def listen(self) -> None:
+        """Take down what is said until the connection ends."""
+        try:
+            async for text in self.connection:
+                self.heard.append(json.loads(text))
+        except ConnectionClosed:
+            pass
+        self.closed_with = self.connection.close_code
+
+    async def until(
+        self, is_it: Callable[[dict[str, Any]], bool], what: str, *, within_s: float = 20.0
+    ) -> dict[str, Any]:
+        """Return the first message, from the first one on, of which `is_it` holds."""
+
+        async def look() -> list[dict[str, Any]]:
+            return [message for message in self.heard if is_it(message)]
+
+        return (await eventually(look, within_s=within_s, what=what))[0]
+
+    async def status(self, *, stale: bool, within_s: float = 20.0) -> dict[str, Any]:
+        """Return the status once the newest one says so."""
+
+        async def look() -> dict[str, Any]:
+            told = [message for message in self.heard if message["type"] == "status"]
+            return told[-1] if told and told[-1]["stale"] is stale else {}
+
+        return await eventually(look, within_s=within_s, what=f"a status with stale={stale}")
+
+    async def of_order(self, order_id: str, status: str, *, within_s: float = 20.0) -> None:
+        """Wait until the order was shown in a state, in a snapshot or an update."""
+
+        def shows(message: dict[str, Any]) -> bool:
+            shown = message.get("orders") or [message.get("order") or {}]
+            return any((o.get("order_id"), o.get("status")) == (order_id, status) for o in shown)
+
+        await self.until(shows, f"order {order_id} as {status}", within_s=within_s)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stack with an account, and what tests do to it."""
+
+    rig: DownRig
+    door: VenueDoor
+    trader: Trader
+    postgres: RunningPostgres
+
+    @property
+    def account(self) -> str:
+        return self.trader.account_id
+
+    # Asking
+
+    async def request(
+        self, method: str, path: str, *, key: str | None = None, wait_s: float = 2, **request: Any
+    ) -> httpx2.Response:
+        """Ask the API once, whatever it answers."""
+        headers = {"Prefer": f"wait={wait_s:g}"}
+        if key is not None:
+            headers["Idempotency-Key"] = key
+        return await self.trader._once(method, f"/api/v1{path}", headers=headers, **request)
+
+    async def place(self, key: str, *, wait_s: float = 2, **order: Any) -> httpx2.Response:
+        """Try once to place an order."""
+        body = {"account": self.account, "symbol": SYMBOL, "quantity": QUANTITY, **order}
+        return await self.request("POST", "/orders", key=key, wait_s=wait_s, json=body)
+
+    async def resting(self, price: str) -> dict[str, Any]:
+        """Place an order that rests, at a price of its own."""
+        order = await self.trader.place(
+            f"resting-{price}", symbol=SYMBOL, side="BUY", quantity=QUANTITY, price=price
+        )
+        assert order["status"] == "ACCEPTED", order
+        return order
+
+    async def bought(self, key: str) -> dict[str, Any]:
+        """Open a position by a market order."""
+        market = {"order_type": "MARKET", "time_in_force": "IOC"}
+        order = await self.trader.place(key, symbol=SYMBOL, side="BUY", quantity=QUANTITY, **market)
+        assert order["status"] == "FILLED", order
+        return order
+
+    async def cancel(self, order: dict[str, Any], *, wait_s: float = 5) -> httpx2.Response:
+        """Try once to cancel an order."""
+        path = f"/orders/{order['order_id']}"
+        return await self.request("DELETE", path, key=f"cancel-{order['order_id']}", wait_s=wait_s)
+
+    async def close(self, key: str, *, wait_s: float = 10) -> httpx2.Response:
+        """Try once to close the position."""
+        path = f"/positions/{self.account}:{SYMBOL}/close"
+        return await self.request("POST", path, key=key, wait_s=wait_s, json={"market": True})
+
+    async def cli(self, *arguments: str) -> Result:
+        """Run a command line against this stack."""
+        return await asyncio.to_thread(_command_line, arguments)
+
+    @asynccontextmanager
+    async def socket(self, channel: str = "orders", **more: Any) -> AsyncIterator[Socket]:
+        """Follow the account on a channel."""
+        token = (self.rig.home / "api-token").read_text().strip()
+        async with connect(f"{self.rig.streaming_url}/ws/v1/{channel}") as connection:
+            for message in (
+                {"op": "auth", "token": token},
+                {"op": "subscribe", **({"account_id": self.account} | more)},
+            ):
+                await connection.send(json.dumps(message))
+            socket = Socket(connection)
+            listening = asyncio.create_task(socket.listen())
+            try:
+                yield socket
+            finally:
+                listening.cancel()
+                await asyncio.wait([listening])
+
+    # The exchange's side
+
+    async def on_the_venue(self, price: str) -> list[str]:
+        """Return the states of all orders that the exchange ever took at a price."""
+        orders = (await self.rig.ledger())["orders"]
+        return [order["status"] for order in orders if Decimal(order["price"]) == Decimal(price)]
+
+    async def held(self) -> Decimal:
+        """Return what the exchange says is held."""
+        positions = (await self.rig.ledger())["positions"]
+        return sum((Decimal(row["quantity"]) for row in positions), Decimal(0))
+
+    async def until_on_the_venue(self, price: str, state: str) -> None:
+        """Wait until the exchange has exactly one order of this price, in this state."""
+
+        async def look() -> list[str]:
+            return await self.on_the_venue(price)
+
+        await eventually(
+            look,
+            within_s=BACK_WITHIN_S,
+            what=f"one order at {price}, {state}",
+            until=lambda found: found == [state],
+        )
+
+    # Afterwards
+
+    async def until_all_is_back(self) -> None:
+        """Start what does not run, wait until it works, and judge by the exchange's ledger."""
+        self.door.open()
+        await self.rig.control("DELETE", "/faults")
+        await self.rig.start(*ORDER_OF_START)
+
+        async def ready() -> int:
+            with contextlib.suppress(httpx2.TransportError):
+                async with httpx2.AsyncClient(base_url=self.rig.api_url, timeout=10) as client:
+                    return (await client.get("/readyz")).status_code
+            return 0
+
+        await eventually(
+            ready, within_s=BACK_WITHIN_S, what="a ready API", until=lambda code: code == 200
+        )
+        await eventually(
+            self.wrong,
+            within_s=BACK_WITHIN_S,
+            what="our orders, fills and positions to be the exchange's",
+            until=lambda wrong: not wrong,
+        )
+        async with self.socket() as socket:
+            await socket.status(stale=False, within_s=BACK_WITHIN_S)
+
+    async def wrong(self) -> list[str]:
+        """Compare what we show with what the exchange has; return what differs."""
+        theirs = await self.rig.ledger()
+        answer = await self.request("GET", "/orders?status=all&limit=500")
+        assert answer.status_code == 200, answer.text
+        ours = {each["client_order_id"]: each for each in answer.json()["orders"]}
+        wrong = []
+        seen = [order["client_order_id"] for order in theirs["orders"]]
+        wrong += [
+            f"{each} is there {seen.count(each)} times" for each in ours if seen.count(each) > 1
+        ]
+        for order in theirs["orders"]:
+            mine = ours.pop(order["client_order_id"], None)
+            if mine is None:
+                wrong.append(f"of ours nobody knows {order}")
+            elif _differs(mine, order):
+                wrong.append(f"we say {mine['status']} {mine['filled_quantity']}, they {order}")
+        # What never was at the exchange says so.
+        wrong += [f"not there: {o}" for o in ours.values() if o["outcome"] != "not_sent"]
+        booked = await self.request("GET", f"/positions?account={self.account}")
+        held = sum((Decimal(p["quantity"]) for p in booked.json()["positions"]), Decimal(0))
+        if abs(held) != abs(await self.held()):
+            wrong.append(f"we hold {held}, they say {await self.held()}")
+        return wrong
+
+
+def _differs(mine: dict[str, Any], theirs: dict[str, Any]) -> bool:
+    states = {"open": "ACCEPTED", "filled": "FILLED", "canceled": "CANCELED"}
+    state = states.get(theirs["status"], theirs["status"])
+    same = Decimal(mine["filled_quantity"]) == Decimal(theirs["filled_quantity"])
+    return not same or mine["status"] != state
+
+
+def _command_line(arguments: tuple[str, ...]) -> Result:
+    from cli.main import run
+
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = run([*arguments, "--json"])
+    return Result(int(code), out.getvalue(), err.getvalue())

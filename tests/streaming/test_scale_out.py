@@ -1,0 +1,195 @@
+"""Two real streaming processes on one database and one Valkey: each feed once, no fill lost."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from websockets.asyncio.client import ClientConnection, connect
+
+from bus.leases import LOOK_EVERY_S, TTL_S
+from domain.orders import TimeInForce
+from tests.bus.valkey import ValkeyProcess, running_valkey
+from tests.streaming.floor import Floor, open_floor
+from tests.streaming.sockets import ask, hear
+from tests.streaming.stage import Stage, order_id
+from tests.streaming.test_ingest import until
+from tests.streaming.test_main import Running, running
+
+#: From the death of an owner to another's, and what connecting then takes on a busy machine.
+BOUND_S = TTL_S + LOOK_EVERY_S
+CONNECTING_S = 3.0
+
+
+@dataclass
+class Group:
+    """Two processes, the first of which was there first, and so does everything."""
+
+    floor: Floor
+    valkey: ValkeyProcess
+    first: Running
+    second: Running
+    urls: tuple[str, str]
+    homes: tuple[Path, Path]
+
+    def sockets(self, *, of_users: bool) -> int:
+        """Count the sockets at the exchange that carry something private, or only markets."""
+        clients = self.floor.sim.simulator._feeds._clients  # type: ignore[attr-defined]
+        found = [any(s.user for s in client.subscriptions.values()) for client in clients]
+        return found.count(of_users)
+
+    def is_once(self) -> bool:
+        return self.sockets(of_users=True) == 1 and self.sockets(of_users=False) == 1
+
+    @asynccontextmanager
+    async def client(self, which: int, channel: str) -> AsyncIterator[ClientConnection]:
+        token = (self.homes[which] / "api-token").read_text().strip()
+        async with connect(f"{self.urls[which]}/ws/v1/{channel}") as client:
+            assert (await hear(client))["type"] == "hello"
+            assert (await ask(client, op="auth", token=token))["type"] == "ack"
+            assert (await ask(client, op="subscribe"))["type"] == "ack"
+            yield client
+
+
+@asynccontextmanager
+async def group(stage: Stage, tmp_path: Path) -> AsyncIterator[Group]:
+    async with AsyncExitStack() as stack:
+        valkey = stack.enter_context(running_valkey())
+        floor = await stack.enter_async_context(open_floor(stage))
+        await floor.open_account()
+        await floor.send(100, price=floor.bid * 2, time_in_force=TimeInForce.IOC)
+        homes = (tmp_path / "first", tmp_path / "second")
+        processes: list[Running] = []
+        urls: list[str] = []
+        for home in homes:
+            home.mkdir()
+            made = await stack.enter_async_context(
+                running(
+                    home,
+                    DATABASE_URL=f"sqlite+aiosqlite:///{tmp_path / 'perp-dex.db'}",
+                    REDIS_URL=valkey.url,
+                    HYPERLIQUID_PAPER_URL=floor.sim.url,
+                )
+            )
+            urls.append(await made.endpoint())
+            processes.append(made)
+            await until(lambda: len(floor.sim.simulator._feeds._clients) > 0)  # type: ignore[attr-defined]
+        yield Group(floor, valkey, processes[0], processes[1], (urls[0], urls[1]), homes)
+
+
+async def message(
+    client: ClientConnection, wanted: Callable[[dict[str, Any]], bool], timeout_s: float = 20
+) -> dict[str, Any]:
+    async with asyncio.timeout(timeout_s):
+        while not wanted(found := await hear(client, timeout_s)):
+            pass
+    return found
+
+
+def filled(number: int) -> Callable[[dict[str, Any]], bool]:
+    def is_it(found: dict[str, Any]) -> bool:
+        return (
+            found["type"] == "update"
+            and found["order"]["order_id"] == order_id(number)
+            and found["order"]["status"] == "FILLED"
+        )
+
+    return is_it
+
+
+def is_stale(stale: bool) -> Callable[[dict[str, Any]], bool]:
+    return lambda found: found["type"] == "status" and found["stale"] is stale
+
+
+def has_position(found: dict[str, Any]) -> bool:
+    return found["type"] in ("snapshot", "update") and bool(found["positions"])
+
+
+async def test_each_feed_once_and_the_owners_death_loses_nothing(
+    stage: Stage, tmp_path: Path
+) -> None:
+    async with group(stage, tmp_path) as made:
+        floor = made.floor
+        async with (
+            made.client(0, "positions") as first_positions,
+            made.client(1, "positions") as positions,
+            made.client(1, "orders") as orders,
+        ):
+            # Who does not follow the account knows all the same that its data is fresh.
+            await message(orders, is_stale(False))
+            await message(first_positions, has_position)
+            await message(positions, has_position)
+            await until(made.is_once)
+            await marks_move(floor, positions, "91000")
+
+            await floor.send(1)
+            await floor.fill(1)
+            await message(orders, filled(1))
+
+            await floor.send(2)
+            made.first.process.kill()
+            await made.first.process.wait()
+            died_at = time.monotonic()
+            await floor.fill(2)
+            await message(orders, filled(2))
+            told_s = time.monotonic() - died_at
+            await until(made.is_once)
+            once_s = time.monotonic() - died_at
+            print(f"after the owner's death: fill told {told_s:.2f} s, all feeds {once_s:.2f} s")
+            assert once_s < BOUND_S + CONNECTING_S
+            await marks_move(floor, positions, "92000")
+            await floor.send(3)
+            await floor.fill(3)
+            await message(orders, filled(3))
+        await all_is_booked(floor, stage, 100, 1, 2, 3)
+
+
+async def marks_move(floor: Floor, positions: ClientConnection, price: str) -> None:
+    """Have the exchange's price move, and see it at a socket."""
+    await floor.control("/price", {"symbol": "BTC", "price": price})
+    await message(positions, lambda found: f'"{price}' in json.dumps(found))
+
+
+async def all_is_booked(floor: Floor, stage: Stage, *numbers: int) -> None:
+    booked = [fill for number in numbers for fill in await stage.orders.fills(order_id(number))]
+    assert len(booked) == len(await floor.fills_at_venue())
+
+
+async def test_frozen_owners_and_a_dead_valkey_lose_nothing(stage: Stage, tmp_path: Path) -> None:
+    async with group(stage, tmp_path) as made:
+        floor = made.floor
+        async with made.client(0, "orders") as first, made.client(1, "orders") as second:
+            await message(second, is_stale(False))
+            await floor.send(1)
+            os.kill(made.first.process.pid, signal.SIGSTOP)
+            frozen_at = time.monotonic()
+            await floor.fill(1)
+            await message(second, filled(1))
+            assert time.monotonic() - frozen_at < BOUND_S + CONNECTING_S
+            # The frozen one's socket is still open at the exchange.
+            assert made.sockets(of_users=True) == 2
+            os.kill(made.first.process.pid, signal.SIGCONT)
+            await until(lambda: made.sockets(of_users=True) == 1)
+            await message(first, filled(1))
+            for number in (2, 3, 4, 5):
+                match number:
+                    case 3:
+                        made.valkey.kill()
+                    case 4:
+                        await until(lambda: made.sockets(of_users=True) == 2)
+                    case 5:
+                        made.valkey.start()
+                        await until(lambda: made.sockets(of_users=True) == 1)
+                await floor.send(number)
+                await floor.fill(number)
+                await message(first, filled(number))
+                await message(second, filled(number))
+        await all_is_booked(floor, stage, 100, 1, 2, 3, 4, 5)

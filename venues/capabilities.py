@@ -1,0 +1,101 @@
+"""What a venue can do and what proves a command's outcome there, as data.
+
+Each venue's folder fills these in; workers act by them, documents and the API show them. Importing
+this costs nothing; it knows no venue.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from domain.accounts import MarginMode, Network
+from domain.ledger import NonceRule
+from domain.orders import OrderType, TimeInForce
+
+
+class Fence(StrEnum):
+    """What makes a late arrival of a command impossible."""
+
+    ADMISSION_EXPIRY = "admission expiry"
+    NONCE_BURN = "nonce burn"
+    COMPLETION = "completion"
+
+
+class MarketChannelKind(StrEnum):
+    """What a public channel carries."""
+
+    BOOK = "book"
+    TOP = "top"
+    TRADES = "trades"
+    TICKER = "ticker"
+    CANDLES = "candles"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProofRow:
+    """One line of a proof table: which evidence proves what, and where that is documented."""
+
+    proves: str
+    evidence: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProofTable:
+    """What proves a command's outcome at this venue, as data.
+
+    `admission_window_s` is signed into every command; after it, plus `visibility_delay_s`, by the
+    venue's clock, silence of every look-up proves absence. `replay_protected` allows resending the
+    same bytes. `fill_key` names the fields that make a fill unique. `unverified` lists what nobody
+    has proven of the venue, in words: nothing of the house relies on it.
+    """
+
+    fences: tuple[Fence, ...]
+    admission_window_s: float | None
+    visibility_delay_s: float
+    verdict_delay_s: float
+    replay_protected: bool
+    echoes_client_order_id: bool
+    fill_key: tuple[str, ...]
+    rows: tuple[ProofRow, ...]
+    unverified: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What a venue can do.
+
+    `closes_below_minimum`: a reduce-only order that closes a whole position is taken although its
+    value is below the market's minimum.
+
+    `feed_credential`: the private feed needs a secret, which the worker makes from the trading
+    key (`FeedCredentialMinter`) and the feed takes (`CredentialedFeed`).
+
+    `market_silence_max_s`: for public channels that the venue sends regularly, the silence on a
+    live connection, in seconds, that means something is wrong.
+
+    `joint_exits`: an entry takes its exits along in one signed request (see `venues.batches`).
+
+    `schedule_cancel` is the venue's dead man's switch; `schedule_cancel_takes_stops`: when it goes
+    off it cancels the stops and targets of open positions as well.
+
+    `networks`: where the venue can be traded, the simulated exchange (paper) included.
+    """
+
+    order_types: frozenset[OrderType]
+    times_in_force: frozenset[TimeInForce]
+    post_only: bool
+    reduce_only: bool
+    native_modify: bool
+    cancel_by_client_order_id: bool
+    batch_limit: int
+    schedule_cancel: bool
+    margin_modes: frozenset[MarginMode]
+    nonce_rule: NonceRule
+    closes_below_minimum: bool = False
+    feed_credential: bool = False
+    market_silence_max_s: tuple[tuple[MarketChannelKind, float], ...] = ()
+    joint_exits: bool = False
+    schedule_cancel_takes_stops: bool = True
+    networks: frozenset[Network] = frozenset(Network)
