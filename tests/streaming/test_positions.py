@@ -20,11 +20,11 @@ from domain.market_data import Ticker
 from storage.opening import Storage
 from streaming.account_channels import PositionsChannel
 from streaming.connectors import Connectors
+from streaming.fallback_source import own_sources
 from streaming.freshness import FreshnessBoard
 from streaming.market_feeds import STREAM, MarketFeeds
 from streaming.marks import Mark, MarketKey, Marks
 from streaming.positions import SAVE_EVERY_S, PositionBoard
-from streaming.venue_source import own_sources
 from tests.domain.test_positions import said
 from tests.storage.builders import a_fill
 from tests.streaming.floor import Floor
