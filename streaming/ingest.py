@@ -149,9 +149,10 @@ class Ingest:
         if follower is None:
             return
         self._tasks.pop(place).cancel()
+        # Given away is not lost.
+        self._meters.of(*place, ACCOUNTS).keep(())
         for account_id in follower.accounts:
             self._catch_up.unfollow(account_id)
-            self._meters.of(*place, ACCOUNTS).went(account_id, live=False)
             self._board.set(account_id, live=False, reason="another process follows its feed")
 
     def _new_follower(self, place: _Place) -> Follower | None:

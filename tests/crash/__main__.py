@@ -18,6 +18,7 @@ from tests.crash.late_requests import run_late_requests
 from tests.crash.matrix import COMMANDS, CellResult, Matrix, cells, show
 from tests.crash.mutants import MUTANTS
 from tests.crash.native import NativeBrackets, native_cells
+from tests.crash.native_storm import NativeStorm
 from tests.crash.rig import Rig
 from tests.crash.storm import Storm
 from tests.crash.trader import Trader
@@ -78,10 +79,14 @@ async def run_matrix(
 
 
 async def run_storm(home: Path, *, count: int, seed: int, mutant: str) -> list[str]:
-    """Run the storm."""
+    """Run the storm over orders, then over native brackets, a quarter as many."""
     async with Rig(home, mutant=mutant) as rig:
-        storm = Storm(rig, await trader_of(rig), seed=seed, say=say)
-        return await storm.run(count)
+        trader = await trader_of(rig)
+        wrong = await Storm(rig, trader, seed=seed, say=say).run(count)
+        say(f"orders: {len(wrong)} wrong; native brackets now")
+        brackets = NativeStorm(rig, trader, seed=seed, say=say)
+        await brackets.open_account()
+        return wrong + await brackets.run(count // 4)
 
 
 def main() -> int:

@@ -50,7 +50,9 @@ class Intent:
 
 
 class Storm:
-    """One seeded run."""
+    """One seeded run of lives of these `kinds`."""
+
+    kinds: tuple[str, ...] = ("rest", "cancel", "ioc", "market", "fill", "modify")
 
     def __init__(self, rig: Rig, trader: Trader, *, seed: int, say: Callable[[str], None]) -> None:
         self._rig = rig
@@ -63,9 +65,8 @@ class Storm:
     async def run(self, count: int) -> list[str]:
         """Trade `count` intents through the storm; return everything that is wrong at the end."""
         source = random.Random(self._seed)
-        kinds = ("rest", "cancel", "ioc", "market", "fill", "modify")
         intents = [
-            Intent(index=i, kind=source.choice(kinds), quantity=BASE_QUANTITY + LOT * (i + 1))
+            Intent(index=i, kind=source.choice(self.kinds), quantity=BASE_QUANTITY + LOT * (i + 1))
             for i in range(count)
         ]
         nemesis = asyncio.create_task(self._nemesis(random.Random(self._seed + 1)))

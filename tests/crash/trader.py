@@ -96,6 +96,21 @@ class Trader:
         assert response.status_code == 200, (response.status_code, response.text)
         return dict(response.json())
 
+    async def brackets(self) -> list[dict[str, Any]]:
+        """Return the brackets that have not ended."""
+        response = await self._insist("GET", "/api/v1/brackets?status=open&limit=500")
+        assert response.status_code == 200, (response.status_code, response.text)
+        return list(response.json()["brackets"])
+
+    async def end_bracket(self, bracket_id: str, key: str, *, within_s: float = 60.0) -> None:
+        """Ask for a bracket's end until it has ended: a 202 says not even that we were heard."""
+        path, headers = f"/api/v1/brackets/{bracket_id}", {"Idempotency-Key": key}
+        deadline = time.monotonic() + within_s
+        while not (await self.bracket(bracket_id))["is_terminal"]:
+            response = await self._insist("DELETE", path, headers=headers, within_s=within_s)
+            assert response.status_code in (200, 202, 409), (response.status_code, response.text)
+            assert time.monotonic() < deadline, f"no end within {within_s} s: {bracket_id}"
+
     async def until(self, order_id: str, good: Any, *, within_s: float) -> dict[str, Any]:
         """Return the order once `good` holds of it."""
         deadline = time.monotonic() + within_s
