@@ -25,7 +25,7 @@ from venues.connector import AccountEvent, AccountSeen, FeedState, FillsSeen, Or
 from venues.pacifica import translate, wire
 from venues.pacifica.stream_session import ACKNOWLEDGE_WITHIN_S, Session
 from venues.pacifica.translate import is_perpetual, symbol_of
-from venues.stream import EventQueue, Follower
+from venues.stream import Backoff, EventQueue, Follower
 from venues.stream_core import Step
 
 #: Of the venue's hundred connections per IP address a tenth is left for market data and others.
@@ -243,8 +243,10 @@ class PacificaAccountFeed:
         *,
         settings: ReadSettings | None = None,
         connections: ConnectionBudget | None = None,
+        backoff: Callable[[], Backoff] = Backoff,
     ) -> None:
         self._url = url
+        self._backoff = backoff
         self._settings = settings
         self._connections = connections or ConnectionBudget(
             connections_max=_CONNECTIONS_MAX, opened_per_minute_max=_OPENED_PER_MINUTE_MAX
@@ -276,7 +278,9 @@ class PacificaAccountFeed:
 
     def _follow(self, account: Account) -> None:
         core = AccountStream(account)
-        follower = Follower(self._url, core, self._queue, self._connections)
+        follower = Follower(
+            self._url, core, self._queue, self._connections, backoff=self._backoff()
+        )
         task = asyncio.create_task(
             self._run(account, core, follower), name=f"pacifica feed {account.account_id}"
         )
