@@ -17,6 +17,7 @@ import structlog
 
 from bus.connection import Bus
 from bus.nudges import NudgePublisher
+from bus.served_venues import ServedVenuesOnBus
 from domain.accounts import Network
 from domain.errors import PerpDexError, VenueUnavailable
 from process.death import protect_memory
@@ -31,10 +32,12 @@ from sealing.keys import LiveKeyPairs, Recipient
 from serving.chores import again, chores
 from serving.emergency import emergency_main
 from serving.key_upkeep import KeyUpkeep
+from serving.metrics import VenueMeter
 from serving.queues import core_worker, reconcile_sweep, venue_worker
 from serving.reserve import Reserve
 from serving.settings import EXIT_CONFIGURATION, Parts, WorkerSettings
-from storage.opening import open_storage
+from serving.venue_news import SAY_EVERY_S, say_venues
+from storage.opening import Storage, open_storage
 from venues.started import Connectors
 from workflows.client import connect
 from workflows.reconciliation_client import SWEEP_EVERY_S
@@ -69,7 +72,7 @@ async def run(settings: WorkerSettings, parts: Parts | None = None) -> None:
         reserve = Reserve.beside(storage, storage.access(pairs), home, parts.checkpoints)
         await reserve.start()
         stack.push_async_callback(reserve.stop)
-        bus = Bus(settings.redis_url, ca_file=settings.redis_ca_file)
+        bus = await _bus(settings, storage)
         stack.push_async_callback(bus.close)
         nudges = await stack.enter_async_context(NudgePublisher(bus))
         storage.on_change(nudges.nudge)
@@ -106,11 +109,25 @@ async def run(settings: WorkerSettings, parts: Parts | None = None) -> None:
         again_and_again = (
             *chores(settings, client, storage, connectors, reserve.access),
             again("reconcile", SWEEP_EVERY_S, reconciles.run),
+            again("venues", SAY_EVERY_S, lambda: say_venues(connectors, ServedVenuesOnBus(bus))),
             *reserve.chores(),
             *upkeep.chores(client),
         )
-        metrics = serving_metrics([parts.meter], settings.metrics_host, settings.metrics_port)
+        metrics = _serving_metrics(settings, parts, connectors)
         await _until_stopped(stop, heartbeat, again_and_again, metrics)
+
+
+def _serving_metrics(
+    settings: WorkerSettings, parts: Parts, connectors: Connectors
+) -> AbstractAsyncContextManager[str]:
+    meters = [parts.meter, VenueMeter(connectors.circuits)]
+    return serving_metrics(meters, settings.metrics_host, settings.metrics_port)
+
+
+async def _bus(settings: WorkerSettings, storage: Storage) -> Bus:
+    """Return the bus of the installation that the database belongs to."""
+    group = await storage.installation()
+    return Bus(settings.redis_url, ca_file=settings.redis_ca_file, group=group)
 
 
 async def _until_stopped(

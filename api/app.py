@@ -28,6 +28,7 @@ from api import (
     risk,
     temporal_ui,
     trading_setup,
+    venues,
 )
 from api.context import ApiParts, Context
 from api.edge import OPEN_PATHS, Edge, EdgeRules
@@ -88,6 +89,7 @@ def create_app(parts: ApiParts) -> FastAPI:
         health,
         reference,
         trading_setup,
+        venues,
     ):
         app.include_router(module.router)
     app.include_router(operator.codec_router)

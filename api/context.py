@@ -53,6 +53,7 @@ from domain.position_store import PositionStore
 from domain.principals import Action, Principal, authorize
 from domain.reconciliation_store import ReconciliationGate, ReconciliationStore
 from domain.risk_store import RiskStore
+from domain.venue_sheets import ServedVenues
 
 IN_USE: Final = (AccountState.ACTIVE, AccountState.PENDING)
 WAIT_S: Final = 5.0
@@ -137,6 +138,7 @@ class ApiParts:
     books: BookSource
     prices: PriceSource
     latest_prices: LatestPriceSource
+    served_venues: ServedVenues
     codec: PayloadCodec
     sealer: Sealer
     authenticator: Authenticator

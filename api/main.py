@@ -27,6 +27,7 @@ from api.temporal_ui import ui_client
 from bus.connection import Bus
 from bus.latest_prices import LatestPrices
 from bus.market_requests import MarketRequests
+from bus.served_venues import ServedVenuesOnBus
 from domain.errors import PerpDexError, Unavailable
 from process.death import protect_memory
 from process.heartbeat import Heartbeat
@@ -122,7 +123,8 @@ async def compose(
     authenticator = Authenticator(ensure_api_token(home / "api-token"))
     storage = await open_storage(settings.database_url, home)
     stack.push_async_callback(storage.close)
-    bus = Bus(settings.redis_url, ca_file=settings.redis_ca_file)
+    group = await storage.installation()
+    bus = Bus(settings.redis_url, ca_file=settings.redis_ca_file, group=group)
     stack.push_async_callback(bus.close)
     client = await connect(
         settings.temporal_address, settings.temporal_namespace, keys, refused=_payload_refused
@@ -132,8 +134,6 @@ async def compose(
     ui = None if settings.temporal_ui_upstream is None else ui_client(settings.temporal_ui_upstream)
     if ui is not None:
         stack.push_async_callback(ui.aclose)
-    # Served here, the interface has this API's own origin and its port needs none.
-    origins = frozenset({settings.temporal_ui_url} - {None}) if ui is None else frozenset()
     return ApiParts(
         orders=storage.orders,
         accounts=storage.accounts,
@@ -165,6 +165,7 @@ async def compose(
         books=requests,
         prices=requests,
         latest_prices=LatestPrices(bus),
+        served_venues=ServedVenuesOnBus(bus),
         codec=CodecService(keys),
         sealer=WorkerSealer(secrets),
         authenticator=authenticator,
@@ -172,12 +173,19 @@ async def compose(
         endpoints=_endpoints(settings, listener),
         venues=settings.venues,
         hosts=settings.hosts,
-        origins=frozenset(str(origin) for origin in origins),
+        origins=_origins(settings),
         page_origins=settings.page_origins,
         now=_now,
         probes={"storage": _storage_probe(storage), "temporal": _temporal_probe(desk)},
         temporal_ui=ui,
     )
+
+
+def _origins(settings: ApiSettings) -> frozenset[str]:
+    """Return the origins of Temporal's interface; served here it has this API's own."""
+    if settings.temporal_ui_upstream is not None or settings.temporal_ui_url is None:
+        return frozenset()
+    return frozenset({settings.temporal_ui_url})
 
 
 def _payload_refused(reason: str) -> None:

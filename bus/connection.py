@@ -34,6 +34,7 @@ CONNECT_TIMEOUT_S: Final = 1.0
 CONNECTIONS_MAX: Final = 128
 BACKOFF_FIRST_S: Final = 0.1
 BACKOFF_MAX_S: Final = 5.0
+PREFIX: Final = "perp-dex:"
 #: A refusal of the same kind is logged again only after so long without one.
 REFUSALS_APART_S: Final = 60.0
 
@@ -48,6 +49,7 @@ T = TypeVar("T")
 class Bus:
     """One Valkey server as seen by this process.
 
+    `group` tells installations apart that share one server: what has one database is a group.
     Connecting is lazy: making a `Bus` never fails because Valkey is down. With `ca_file` the
     server's certificate has to be signed by one in there, else by one of the machine's.
 
@@ -60,15 +62,24 @@ class Bus:
         url: str,
         *,
         ca_file: Path | None = None,
+        group: str = "",
         call_timeout_s: float = CALL_TIMEOUT_S,
         connections_max: int = CONNECTIONS_MAX,
     ) -> None:
+        self._prefix = f"{PREFIX}{group}:" if group else PREFIX
         self.call_timeout_s = call_timeout_s
         self.place = _without_credentials(url)
         self._redis = _client(url, ca_file, call_timeout_s, connections_max)
         self._trouble: str | None = None
         self._up: bool | None = None
         self._refused_at: dict[str, float] = {}
+
+    def key(self, name: str) -> str:
+        """Return the name of a key or channel in this group's part of the server.
+
+        `name` begins with `perp-dex:`; the channels of all numbered databases are one.
+        """
+        return self._prefix + name.removeprefix(PREFIX)
 
     @property
     def redis(self) -> Redis:

@@ -37,12 +37,12 @@ async def say_freshness(
 ) -> None:
     """Write the state of a place's accounts. Raises `Unavailable`."""
     data = _encoder.encode(dict(accounts))
-    await bus.call(lambda redis: redis.set(_key(venue, network), data, ex=LASTS_S))
+    await bus.call(lambda redis: redis.set(_key(bus, venue, network), data, ex=LASTS_S))
 
 
 async def said_freshness(bus: Bus, venue: str, network: Network) -> dict[str, AccountFreshness]:
     """Return what the owner said lately, nothing if it said nothing. Raises `Unavailable`."""
-    data = await bus.call(lambda redis: redis.get(_key(venue, network)))
+    data = await bus.call(lambda redis: redis.get(_key(bus, venue, network)))
     if data is None:
         return {}
     try:
@@ -52,5 +52,5 @@ async def said_freshness(bus: Bus, venue: str, network: Network) -> dict[str, Ac
         return {}
 
 
-def _key(venue: str, network: Network) -> str:
-    return f"{KEY}{venue}:{network.value}"
+def _key(bus: Bus, venue: str, network: Network) -> str:
+    return bus.key(f"{KEY}{venue}:{network.value}")

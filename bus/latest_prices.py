@@ -68,7 +68,7 @@ class LatestPriceWriter:
             self._wake.clear()
             batch, self._waiting = self._waiting, {}
             try:
-                await self._bus.call(lambda redis, b=batch: _write(redis, b.values()))  # type: ignore[misc]
+                await self._bus.call(lambda redis, b=batch: _write(redis, self._bus, b.values()))  # type: ignore[misc]
             except Unavailable:
                 # A price a minute old is worth nothing: what comes next is written instead.
                 self.passed_over += len(batch)
@@ -97,7 +97,7 @@ class LatestPrices:
         """Return the newest price of each market, as `read` does, by one question."""
         if not markets:
             return []
-        keys = [_key(*market) for market in markets]
+        keys = [_key(self._bus, *market) for market in markets]
         try:
             found = await self._bus.call(lambda redis: redis.mget(keys))
         except Unavailable:
@@ -118,13 +118,13 @@ class LatestPrices:
         return None if ahead_s > AHEAD_MAX_S else price
 
 
-async def _write(redis: Redis, prices: Iterable[LatestPrice]) -> None:
+async def _write(redis: Redis, bus: Bus, prices: Iterable[LatestPrice]) -> None:
     async with redis.pipeline(transaction=False) as together:
         for price in prices:
-            key = _key(price.venue, price.network, price.symbol)
+            key = _key(bus, price.venue, price.network, price.symbol)
             together.set(key, _encoder.encode(price), ex=EXPIRES_S)
         await together.execute()
 
 
-def _key(venue: str, network: Network, symbol: str) -> str:
-    return f"{KEY}{venue}:{network.value}:{symbol}"
+def _key(bus: Bus, venue: str, network: Network, symbol: str) -> str:
+    return bus.key(f"{KEY}{venue}:{network.value}:{symbol}")

@@ -57,7 +57,7 @@ class Lease:
         self.name = name
         self._bus = bus
         self._on_change = on_change
-        self._key = KEY + name
+        self._key = bus.key(KEY + name)
         self._token = os.urandom(12).hex()
         self._ttl_s = TTL_S if ttl_s is None else ttl_s
         self._look_every_s = LOOK_EVERY_S if look_every_s is None else look_every_s

@@ -98,9 +98,9 @@ class RelayChannels:
     def __init__(self, bus: Bus, venue: str, network: Network) -> None:
         self.bus = bus
         place = f"{venue}:{network.value}"
-        self.events = EVENTS + place
-        self.asks = ASKS + place
-        self._wishes = WISHES + place
+        self.events = bus.key(EVENTS + place)
+        self.asks = bus.key(ASKS + place)
+        self._wishes = bus.key(WISHES + place)
 
     async def say(self, batch: Batch) -> None:
         """Say a batch to whoever listens. Raises `Unavailable`."""

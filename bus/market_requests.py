@@ -150,8 +150,9 @@ class MarketRequests:
             self._waiting -= 1
 
     async def _ask(self, request: BookRequest | PriceRequest) -> MarketReply:
-        await self._bus.call(lambda redis: _push_request(redis, _encoder.encode(request)))
-        key = REPLY_KEY + request.request_id
+        requests = self._bus.key(REQUESTS_KEY)
+        await self._bus.call(lambda redis: _push_request(redis, requests, _encoder.encode(request)))
+        key = self._bus.key(REPLY_KEY + request.request_id)
         while True:
             taken = await self._bus.call(lambda redis: redis.blpop([key], timeout=_TAKE_TIMEOUT_S))
             if taken is not None:
@@ -169,13 +170,14 @@ class MarketAnswers:
     async def run(self) -> None:
         """Answer until cancelled; with Valkey away, wait for it."""
         failures = 0
+        requests = self._bus.key(REQUESTS_KEY)
         places = asyncio.Semaphore(ANSWERING_MAX)
         async with asyncio.TaskGroup() as tasks:
             while True:
                 await places.acquire()
                 try:
                     taken = await self._bus.call(
-                        lambda redis: redis.blpop([REQUESTS_KEY], timeout=_TAKE_TIMEOUT_S)
+                        lambda redis: redis.blpop([requests], timeout=_TAKE_TIMEOUT_S)
                     )
                 except Unavailable:
                     places.release()
@@ -204,7 +206,7 @@ class MarketAnswers:
             # No answer later than anybody waits, whatever the request claims.
             async with asyncio.timeout(min(remaining_s, _EXPIRY_S)):
                 reply = await self._reply_to(request)
-                key = REPLY_KEY + request.request_id
+                key = self._bus.key(REPLY_KEY + request.request_id)
                 await self._bus.call(lambda redis: _push_reply(redis, key, _encoder.encode(reply)))
         except (TimeoutError, Unavailable):
             # The asking side says so to its caller; the bus logs its own state.
@@ -229,12 +231,12 @@ class MarketAnswers:
             return MarketReply(code=Unavailable.code, message="the streaming process failed")
 
 
-async def _push_request(redis: Redis, data: bytes) -> None:
+async def _push_request(redis: Redis, key: str, data: bytes) -> None:
     async with redis.pipeline(transaction=True) as together:
-        together.rpush(REQUESTS_KEY, data)
+        together.rpush(key, data)
         # With nobody taking requests the list stays short and is gone after a while.
-        together.ltrim(REQUESTS_KEY, -REQUESTS_MAX, -1)
-        together.expire(REQUESTS_KEY, _EXPIRY_S)
+        together.ltrim(key, -REQUESTS_MAX, -1)
+        together.expire(key, _EXPIRY_S)
         await together.execute()
 
 

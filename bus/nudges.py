@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -67,6 +68,7 @@ class NudgePublisher:
 
     def __init__(self, bus: Bus, *, sender: bytes | None = None) -> None:
         self._bus = bus
+        self._stream = bus.key(STREAM)
         self._sender = sender or new_sender()
         self._waiting: dict[Nudge, None] = {}
         self._wake = asyncio.Event()
@@ -119,7 +121,14 @@ class NudgePublisher:
     async def _publish(self, batch: list[Nudge]) -> None:
         for start in range(0, len(batch), READ_MAX):
             messages = [_encoder.encode(nudge) for nudge in batch[start : start + READ_MAX]]
-            await self._bus.call(lambda redis, m=messages: _append(redis, m, self._sender))  # type: ignore[misc]
+            await self._bus.call(partial(self._append, messages))
+
+    async def _append(self, messages: list[bytes], redis: Redis) -> None:
+        async with redis.pipeline(transaction=False) as together:
+            for message in messages:
+                fields: dict[Any, Any] = {_NUDGE: message, _SENDER: self._sender}
+                together.xadd(self._stream, fields, maxlen=KEPT, approximate=True)
+            await together.execute()
 
 
 class NudgeSubscriber:
@@ -135,6 +144,7 @@ class NudgeSubscriber:
     ) -> None:
         self._bus = bus
         self._on_nudge = on_nudge
+        self._stream = bus.key(STREAM)
         self._sender = sender
         self._last: bytes | None = None
 
@@ -156,14 +166,18 @@ class NudgeSubscriber:
         if last is None:
             # An entry of one's own is where to begin: as long as it, or a later one that was read,
             # is still there, nothing in between was lost.
-            self._last = await self._bus.call(_append_mark)
+            self._last = await self._bus.call(lambda redis: _append_mark(redis, self._stream))
             for kind in NudgeKind:
                 self._on_nudge(Nudge(kind=kind))
             return
         # Shorter than what a call may take, else waiting in vain would look like a silent Valkey.
         block_ms = max(1, int(min(_BLOCK_S, self._bus.call_timeout_s / 2) * 1000))
-        entries = await self._bus.call(lambda redis: _entries_after(redis, last, block_ms))
-        is_there = await self._bus.call(lambda redis: redis.xrange(STREAM, last, last, count=1))
+        entries = await self._bus.call(
+            lambda redis: _entries_after(redis, self._stream, last, block_ms)
+        )
+        is_there = await self._bus.call(
+            lambda redis: redis.xrange(self._stream, last, last, count=1)
+        )
         for entry_id, fields in entries:
             self._last = entry_id
             self._hear(fields)
@@ -182,23 +196,15 @@ class NudgeSubscriber:
         self._on_nudge(nudge)
 
 
-async def _append(redis: Redis, messages: Iterable[bytes], sender: bytes) -> None:
-    async with redis.pipeline(transaction=False) as together:
-        for message in messages:
-            fields: dict[Any, Any] = {_NUDGE: message, _SENDER: sender}
-            together.xadd(STREAM, fields, maxlen=KEPT, approximate=True)
-        await together.execute()
-
-
-async def _append_mark(redis: Redis) -> bytes:
+async def _append_mark(redis: Redis, stream: str) -> bytes:
     fields: dict[Any, Any] = {_MARK: b""}
-    return as_bytes(await redis.xadd(STREAM, fields, maxlen=KEPT, approximate=True))
+    return as_bytes(await redis.xadd(stream, fields, maxlen=KEPT, approximate=True))
 
 
 async def _entries_after(
-    redis: Redis, last: bytes, block_ms: int
+    redis: Redis, stream: str, last: bytes, block_ms: int
 ) -> list[tuple[bytes, dict[bytes, bytes]]]:
-    answer: Any = await redis.xread({STREAM: last}, count=READ_MAX, block=block_ms)
+    answer: Any = await redis.xread({stream: last}, count=READ_MAX, block=block_ms)
     if not answer:
         return []
     return [(entry_id, fields) for _, entries in answer for entry_id, fields in entries]

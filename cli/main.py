@@ -29,6 +29,7 @@ from cli import (
     sim,
     stack_commands,
     trade,
+    venues,
 )
 from cli.exit_codes import ExitCode, explained
 from cli.failures import report
@@ -77,6 +78,7 @@ def build() -> typer.Typer:
         ("trade", trade.app),
         ("position", positions.app),
         ("market", markets.app),
+        ("venue", venues.app),
         ("monitor", monitor.app),
         ("order", operators.app),
         ("risk", risk.app),

@@ -41,6 +41,7 @@ from perp_dex_client.reconciliation import ReconciliationsApi
 from perp_dex_client.risk import RiskApi
 from perp_dex_client.trading_setup import TradingSetupApi
 from perp_dex_client.transport import Transport
+from perp_dex_client.venues import VenuesApi
 
 WaitFor = Literal["decided", "fill", "terminal"]
 T = TypeVar("T")
@@ -77,6 +78,8 @@ class PerpDexClient:
         self.risk = RiskApi(self._transport)
         #: Comparisons of accounts with their venues.
         self.reconciliations = ReconciliationsApi(self._transport)
+        #: What venues can do, and what proves a command there.
+        self.venues = VenuesApi(self._transport)
 
     async def __aenter__(self) -> Self:
         await self._transport.__aenter__()

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
+
+from sqlalchemy import func, select
 
 from domain.fills import Fill
 from domain.ledger import (
@@ -48,6 +51,7 @@ from storage.reconciliations import SqlReconciliations
 from storage.risk import SqlRiskStore
 from storage.sealing_keys import SqlSealingKeys
 from storage.signer_nonces import SqlSignerNonces
+from storage.tables import principals
 from storage.url import default_url
 
 Listener = Callable[[str], None]
@@ -199,6 +203,18 @@ class Storage:
             Unavailable: it does not answer.
         """
         await self.database.check_revision()
+
+    async def installation(self) -> str:
+        """Return a name of this database that no other has: of when its schema was made.
+
+        Every process on one database gets the same; a copy of a database has its name.
+
+        Raises:
+            Unavailable: it does not answer.
+        """
+        found = await self.database.fetch_one(select(func.min(principals.c.created_at).label("at")))
+        made_at = "" if found is None or found.at is None else found.at.isoformat()
+        return sha256(made_at.encode()).hexdigest()[:12]
 
     def access(self, keys: KeyFinder) -> SealedTradingAccess:
         """Return what opens sealed trading credentials with a worker's private keys."""

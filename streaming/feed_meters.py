@@ -108,6 +108,9 @@ class FeedMeters:
         """
         last: dict[tuple[str, Network, bool, str], float] = {}
         for (venue, network, source), meter in self.meters.items():
+            if source == ACCOUNTS and not meter.live:
+                # Nothing is to be heard of it here; that it is not live is told otherwise.
+                continue
             for channel, measured in meter.channels.items():
                 key = (venue, network, source == ACCOUNTS, channel)
                 if measured.last_at is not None:

@@ -108,7 +108,7 @@ class Ingest:
             for place in {*places, *self._followers}:
                 if self._share is None or self._share.acts(place):
                     await self._follow(place, places.get(place, {}), tasks)
-                else:
+                elif self._share.is_anothers(place):
                     self._leave(place)
         except Unavailable as error:
             if not self._storage_away:
@@ -149,9 +149,10 @@ class Ingest:
         if follower is None:
             return
         self._tasks.pop(place).cancel()
+        # Given away is not lost.
+        self._meters.of(*place, ACCOUNTS).keep(())
         for account_id in follower.accounts:
             self._catch_up.unfollow(account_id)
-            self._meters.of(*place, ACCOUNTS).went(account_id, live=False)
             self._board.set(account_id, live=False, reason="another process follows its feed")
 
     def _new_follower(self, place: _Place) -> Follower | None:

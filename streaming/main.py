@@ -101,7 +101,8 @@ async def compose(settings: StreamingSettings, stack: AsyncExitStack) -> Streami
     await upkeep.check()
     keeping = asyncio.create_task(_keep_keys(upkeep))
     stack.callback(keeping.cancel)
-    bus = Bus(settings.redis_url, ca_file=settings.redis_ca_file)
+    group = await storage.installation()
+    bus = Bus(settings.redis_url, ca_file=settings.redis_ca_file, group=group)
     stack.push_async_callback(bus.close)
     sink = await connect_sink(
         settings.temporal_address,

@@ -38,6 +38,7 @@ from tests.api.condition_desk import ScriptedConditions
 from tests.api.desk import ScriptedDesk
 from tests.api.halt_desk import ScriptedHalts
 from tests.api.reconcile_desk import ScriptedReconciliations
+from tests.api.said_venues import SaidVenues
 from tests.api.setup_desk import ScriptedLeverages, ScriptedRotations
 
 TOKEN = "t0ken-of-the-tests-" + "x" * 24
@@ -178,6 +179,7 @@ class Api:
     reconciliations: ScriptedReconciliations
     books: Books
     prices: Prices
+    venues: SaidVenues
     sealed: Sealed
     parts: ApiParts
 
@@ -295,6 +297,7 @@ async def serving(
     rotations, leverages = ScriptedRotations(storage), ScriptedLeverages()
     halt_desk, reconcile_desk = ScriptedHalts(), ScriptedReconciliations(storage)
     books, prices, sealed = Books(), Prices(), Sealed()
+    said_venues = SaidVenues()
     listener = listen("127.0.0.1", port)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     authenticator = Authenticator(TOKEN)
@@ -316,6 +319,7 @@ async def serving(
         books=books,
         prices=prices,
         latest_prices=prices,
+        served_venues=said_venues,
         codec=Codec(),
         sealer=sealed,
         authenticator=authenticator,
@@ -347,6 +351,7 @@ async def serving(
             reconciliations=reconcile_desk,
             books=books,
             prices=prices,
+            venues=said_venues,
             sealed=sealed,
             parts=parts,
         )

@@ -243,6 +243,8 @@ ROUTES = {
     "PUT /api/v1/risk",
     "GET /healthz",
     "GET /readyz",
+    "GET /api/v1/venues",
+    "GET /api/v1/venues/{venue}",
 }
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from bus.connection import Bus
+from bus.lease_rules import Role
+from bus.leases import Lease
 from bus.market_requests import MarketAnswers, MarketRequests
 from bus.nudges import Nudge, NudgeKind, NudgePublisher, NudgeSubscriber
 from domain.accounts import Network
@@ -225,6 +227,28 @@ def test_an_authority_needs_tls_and_a_file(tmp_path: Path) -> None:
         Bus("redis://127.0.0.1:6379/0", ca_file=tmp_path)
     with pytest.raises(InvalidInput, match=r"REDIS_CA_FILE.*no file at"):
         Bus("rediss://127.0.0.1:6379/0", ca_file=tmp_path / "nothing.pem")
+
+
+async def test_installations_on_one_server_hear_nothing_of_each_other(
+    valkey_process: ValkeyProcess,
+) -> None:
+    first, second = Bus(valkey_process.url, group="one"), Bus(valkey_process.url, group="two")
+    lease, anothers = Lease(first, "thing"), Lease(second, "thing")
+    await lease.look()
+    await anothers.look()
+    assert (lease.role, anothers.role) == (Role.OWNER, Role.OWNER)
+    async with working(first) as one, NudgePublisher(second) as publisher:
+        publisher.nudge("of the second")
+        await all_is_well(one, "of the first")
+        with pytest.raises(Unavailable, match="streaming process"):
+            await MarketRequests(second, deadline_s=0.2).request_book(
+                "hyperliquid", Network.PAPER, "BTC-PERP"
+            )
+        assert all(nudge.account_id != "of the second" for nudge in one.heard)
+    keys = await first.redis.keys("*")
+    assert {key.split(b":")[1] for key in keys} == {b"one", b"two"}
+    await first.close()
+    await second.close()
 
 
 @pytest.mark.parametrize("what", ["call", "answers", "publisher"])

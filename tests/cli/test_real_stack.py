@@ -192,6 +192,31 @@ def test_what_is_followed_survives_the_death_of_the_streaming_process(stack: Sta
     stack.json("trade", "cancel", placed["order_id"], "--wait")
 
 
+@pytest.mark.parametrize(
+    ("process", "sample"),
+    [
+        ("api", 'perp_dex_api_requests_total{method="POST",route="/api/v1/orders",status="201"}'),
+        ("worker", 'perp_dex_activities_total{activity="place_order",outcome="done"}'),
+        (
+            "streaming",
+            'perp_dex_feed_live{network="paper",source="accounts",venue="hyperliquid"} 1.0',
+        ),
+    ],
+)
+def test_each_process_tells_prometheus(stack: Stack, process: str, sample: str) -> None:
+    import httpx2
+
+    port = stack.json("status")["ports"][f"{process}_metrics"]
+    deadline = time.monotonic() + 30
+    while sample not in (text := httpx2.get(f"http://127.0.0.1:{port}/metrics").text):
+        assert time.monotonic() < deadline, text
+        time.sleep(0.2)
+    assert "perp_dex_event_loop_delay_seconds_count" in text
+    for account in stack.json("account", "list")["accounts"]:
+        assert account["account_id"] not in text
+        assert account["address"] not in text
+
+
 def test_the_operators_address_opens_once(stack: Stack) -> None:
     import httpx2
 
@@ -226,8 +251,8 @@ def test_a_condition_closes_though_its_watchers_die(stack: Stack) -> None:
         attached.kill()
         attached.communicate()
 
+    processes = stack.json("status")["processes"]
     for name in ("streaming", "worker", "temporal"):
-        processes = stack.json("status")["processes"]
         [pid] = [each["pid"] for each in processes if each["name"] == name]
         os.kill(pid, signal.SIGKILL)
     [threshold] = condition["thresholds"]

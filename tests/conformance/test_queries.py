@@ -65,6 +65,8 @@ SILENT: Final[Mapping[str, WireReply | Broken]] = {
     "lost": Broken.LOST,
     "its answer lost": Broken.ANSWER_LOST,
     "500": WireReply(status=500, body=b"null"),
+    "500 with a list": WireReply(status=500, body=b"[]"),
+    "500 with an object": WireReply(status=500, body=b"{}"),
     "a page in place of an answer": WireReply(
         status=502, body=b"<html>Bad Gateway</html>", content_type="text/html"
     ),

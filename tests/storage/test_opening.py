@@ -34,6 +34,7 @@ async def test_storage_opens_in_the_home_directory_or_at_an_address(
     with pytest.raises(WrongRevision, match="found none"):
         await open_storage("", tmp_path / "home")
     await asyncio.to_thread(upgrade, f"sqlite+aiosqlite:///{tmp_path / 'home' / 'perp-dex.db'}")
+    names: list[str] = []
     for storage in (
         await open_storage("", tmp_path / "home"),
         await open_storage(database_url, tmp_path),
@@ -41,7 +42,12 @@ async def test_storage_opens_in_the_home_directory_or_at_an_address(
         await storage.check()
         assert await storage.accounts.all_active() == ()
         assert storage.access(PrivateKey.generate()) is not None
+        names.append(await storage.installation())
         await storage.close()
+    again = await open_storage(database_url, tmp_path)
+    assert await again.installation() == names[1], "whoever opens it"
+    assert names[0] != names[1]
+    await again.close()
 
 
 @pytest.fixture

@@ -196,7 +196,7 @@ class _Connection:
             return frame
         if fate is Fate.STALL:
             await asyncio.sleep(weather.stall_s * source.uniform(0.2, 1.0))
-            if self.muted:
+            if self.muted or target.is_closing():
                 return None
         for data in _written(frame, fate, source):
             target.write(data)

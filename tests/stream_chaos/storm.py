@@ -22,9 +22,10 @@ from tests.streaming.stage import order_id
 #: Actions a second at the venue in the storm, and at the one beside it.
 VENUE_PER_S: Final = 8.0
 OTHER_PER_S: Final = 2.0
-#: All has to be well again so long after the storm; with the product's own patience later, since
-#: the venue allows few new connections a minute.
-CALM_WITHIN_S: Final = 20.0
+#: All has to be well again so long after the storm, and so by what a new connection leads to, not
+#: by the safety net of every half minute; with the product's own patience later, since the venue
+#: allows few new connections a minute.
+CALM_WITHIN_S: Final = 12.0
 CALM_WITHIN_PATIENT_S: Final = 150.0
 #: A fill at the venue beside the storm reaches its client within this, whatever happens here.
 UNTOUCHED_WITHIN_S: Final = 5.0

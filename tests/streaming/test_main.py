@@ -87,7 +87,7 @@ async def running(home: Path, **environment: str) -> AsyncIterator[Running]:
         await process.wait()
 
 
-async def test_the_whole_process(stage: Stage, tmp_path: Path) -> None:
+async def test_the_whole_process(stage: Stage, storage: Storage, tmp_path: Path) -> None:
     with running_valkey() as valkey:
         async with open_floor(stage) as floor:
             await floor.open_account()
@@ -95,7 +95,7 @@ async def test_the_whole_process(stage: Stage, tmp_path: Path) -> None:
             async with running(tmp_path, **environment) as run:
                 url = await run.endpoint()
                 await a_client_sees_orders_live(stage, floor, url, tmp_path)
-                await the_bus_answers_and_nudges(stage, floor, valkey)
+                await the_bus_answers_and_nudges(valkey, await storage.installation())
                 await metrics_tell_of_it_and_of_nobody(run)
                 run.process.send_signal(signal.SIGTERM)
                 assert await asyncio.wait_for(run.process.wait(), 15) == 0, run.log.read_text()
@@ -143,8 +143,8 @@ async def metrics_tell_of_it_and_of_nobody(run: Running) -> None:
         assert named not in text
 
 
-async def the_bus_answers_and_nudges(stage: Stage, floor: Floor, valkey: ValkeyProcess) -> None:
-    bus = Bus(valkey.url)
+async def the_bus_answers_and_nudges(valkey: ValkeyProcess, group: str) -> None:
+    bus = Bus(valkey.url, group=group)
     async with NudgePublisher(bus) as publisher:
         publisher.nudge("acc-1")
         publisher.nudge("acc-1", NudgeKind.ACCOUNT)
@@ -158,7 +158,9 @@ async def the_bus_answers_and_nudges(stage: Stage, floor: Floor, valkey: ValkeyP
     await bus.close()
 
 
-async def test_valkey_killed_costs_books_and_nothing_else(stage: Stage, tmp_path: Path) -> None:
+async def test_valkey_killed_costs_books_and_nothing_else(
+    stage: Stage, storage: Storage, tmp_path: Path
+) -> None:
     with running_valkey() as valkey:
         async with open_floor(stage) as floor:
             await floor.open_account()
@@ -170,7 +172,7 @@ async def test_valkey_killed_costs_books_and_nothing_else(stage: Stage, tmp_path
                 await floor.fill(1)
                 await until(filled_is(floor, 1, "1"))
                 valkey.start()
-                bus = Bus(valkey.url)
+                bus = Bus(valkey.url, group=await storage.installation())
                 requests = MarketRequests(bus, deadline_s=20)
                 assert await requests.request_book("hyperliquid", Network.PAPER, "BTC-PERP", 1)
                 await bus.close()

@@ -10,7 +10,7 @@ import pytest
 from domain.accounts import Network
 from process.metrics import registry_of
 from storage.opening import Storage
-from streaming.feed_meters import FeedMeter, FeedMeters
+from streaming.feed_meters import ACCOUNTS, FeedMeter, FeedMeters
 from streaming.hub import Hub
 from streaming.market_feeds import Place
 from streaming.metrics import StreamingMetrics
@@ -140,6 +140,14 @@ def test_lateness_is_measured_where_the_venue_says_when() -> None:
         ("somewhere", Network.MAINNET, False, "ticker"): 0.5,
         ("somewhere", Network.MAINNET, False, "book"): 3.0,
     }
+    accounts = meters.of("somewhere", Network.MAINNET, ACCOUNTS)
+    accounts.heard("orders")
+    of_accounts = ("somewhere", Network.MAINNET, True, "orders")
+    assert of_accounts not in meters.silences(), "another process follows them, perhaps"
+    accounts.went("a", live=True)
+    assert meters.silences()[of_accounts] == 0
+    accounts.keep(())
+    assert (of_accounts in meters.silences(), accounts.losses) == (False, 0)
     assert meter.channels["ticker"].lag.count == 0
     assert dict(meter.channels["book"].lag.up_to())["0.05"] == 1
     assert meter.channels["book"].lag.total == pytest.approx(0.03)

@@ -123,7 +123,9 @@ async def another_process_is_heard_and_answered(
     await bus.close()
 
 
-async def test_the_process_speaks_tls_with_a_password(stage: Stage, tmp_path: Path) -> None:
+async def test_the_process_speaks_tls_with_a_password(
+    stage: Stage, storage: Storage, tmp_path: Path
+) -> None:
     certificates = make_certificates(tmp_path)
     with running_valkey(password=PASSWORD) as valkey:
         async with open_floor(stage) as floor, tls_before(valkey.port, certificates) as port:
@@ -135,7 +137,11 @@ async def test_the_process_speaks_tls_with_a_password(stage: Stage, tmp_path: Pa
             }
             async with running(tmp_path, **environment) as run:
                 url = await run.endpoint()
-                bus = Bus(environment["REDIS_URL"], ca_file=certificates.authority)
+                bus = Bus(
+                    environment["REDIS_URL"],
+                    ca_file=certificates.authority,
+                    group=await storage.installation(),
+                )
                 requests = MarketRequests(bus, deadline_s=20)
                 await a_book_comes(requests)
                 valkey.kill()

@@ -44,12 +44,6 @@ def test_naming_and_describing_a_venue_loads_neither_http_nor_signing(statement:
     assert shown.stdout.strip() == "[]"
 
 
-def test_paper_needs_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("HYPERLIQUID_PAPER_URL", raising=False)
-    with pytest.raises(InvalidInput, match="HYPERLIQUID_PAPER_URL"):
-        registry.load("hyperliquid").connect(Network.PAPER)
-
-
 async def test_connect_and_feed_take_their_address_from_the_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -290,7 +290,7 @@ class ControlPort:
 
     async def _ledger(self, request: web.Request) -> web.Response:
         account = request.query.get("account")
-        wanted = account.lower() if account else None
+        wanted = self._address(account) if account else None
         return _json(ledger(self._exchange.tables, self._simulator.order_status, wanted))
 
     async def _list_accounts(self, request: web.Request) -> web.Response:
@@ -309,7 +309,7 @@ class ControlPort:
 
     async def _deposit(self, request: web.Request) -> web.Response:
         body = await _body(request)
-        address, amount = str(body.get("address")).lower(), _decimal(body, "amount")
+        address, amount = self._address(str(body.get("address"))), _decimal(body, "amount")
         account = self._exchange.tables.accounts.get(address)
         if account is None:
             raise operations.CannotDo(f"address: expected an account; found none at {address!r}")
@@ -350,6 +350,10 @@ class ControlPort:
         except msgspec.ValidationError as error:
             raise BadInput(f"switches: {error}") from error
         return await self._read_switches(request)
+
+    def _address(self, text: str) -> str:
+        """Return an address as the exchange has it: hexadecimal ones in any case, others as is."""
+        return text if text in self._exchange.tables.accounts else text.lower()
 
     def _symbol(self, body: Json) -> str:
         wanted = body.get("symbol")

@@ -18,7 +18,7 @@ from venues.simulation.control import ControlPort
 from venues.simulation.exchange import Exchange, open_exchange
 from venues.simulation.faults import FaultPlan
 from venues.simulation.switches import Switches
-from venues.simulation.venue import VenueSimulator, load_simulator
+from venues.simulation.venue import VenueSimulator, load_simulator, markets_of
 
 #: How long a stop waits for requests that are being answered, in seconds.
 _SHUTDOWN_S = 1.0
@@ -63,7 +63,11 @@ async def running_simulator(
     chosen = options or SimulatorOptions(**changes)  # type: ignore[arg-type]
     build = load_simulator(chosen.venue)
     exchange = open_exchange(
-        chosen.home, clock=chosen.clock, seed=chosen.seed, switches=chosen.switches
+        chosen.home,
+        clock=chosen.clock,
+        seed=chosen.seed,
+        switches=chosen.switches,
+        instruments=markets_of(chosen.venue),
     )
     faults = FaultPlan()
     try:

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from venues.simulation.exchange import Exchange
 from venues.simulation.faults import FaultPlan
+from venues.simulation.instruments import Instrument, default_instruments
 from venues.simulation.records import Order
 
 
@@ -54,7 +55,10 @@ class BuildsSimulator(Protocol):
 
 
 #: Venues that have a simulator, and the module that holds it.
-SIMULATORS: Final[dict[str, str]] = {"hyperliquid": "venues.hyperliquid.simulator"}
+SIMULATORS: Final[dict[str, str]] = {
+    "hyperliquid": "venues.hyperliquid.simulator",
+    "pacifica": "venues.pacifica.simulator",
+}
 
 
 class NoSimulator(ValueError):
@@ -63,8 +67,17 @@ class NoSimulator(ValueError):
 
 def load_simulator(venue: str) -> BuildsSimulator:
     """Import a venue's simulator. Raises `NoSimulator` for a venue that has none."""
+    return cast(BuildsSimulator, _module(venue).simulator)
+
+
+def markets_of(venue: str) -> tuple[Instrument, ...]:
+    """Return a venue's markets: its own, or those of a fresh exchange. Raises `NoSimulator`."""
+    own: tuple[Instrument, ...] | None = getattr(_module(venue), "INSTRUMENTS", None)
+    return default_instruments() if own is None else own
+
+
+def _module(venue: str) -> Any:
     module_name = SIMULATORS.get(venue)
     if module_name is None:
         raise NoSimulator(f"venue: expected one of {', '.join(SIMULATORS)}; found {venue!r}")
-    module: Any = importlib.import_module(module_name)
-    return cast(BuildsSimulator, module.simulator)
+    return importlib.import_module(module_name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -10,10 +9,10 @@ from decimal import Decimal
 
 import pytest
 
-from domain.commands import BurnNonce, CancelOrder
+from domain.commands import BurnNonce
 from domain.orders import Verdict
 from domain.outcomes import Accepted, NotSent, Rejected, Unknown
-from tests.venues.hyperliquid.desk import RESTING, TAKING, Desk, desk, outcome_report
+from tests.venues.hyperliquid.desk import RESTING, TAKING, Desk, desk
 from venues.simulation.faults import FaultKind
 from venues.simulation.records import Reason
 
@@ -59,26 +58,6 @@ AMBIGUOUS = [
 
 
 @pytest.mark.parametrize(("kind", "applied"), AMBIGUOUS)
-async def test_ambiguous_answers_are_unknown_and_a_resend_never_makes_a_second_order(
-    desk: Desk, kind: FaultKind, applied: bool
-) -> None:
-    desk.venue.faults.add(kind, action="order")
-    row, outcome = await desk.send(RESTING)
-    assert isinstance(outcome, Unknown), outcome
-    assert len(desk.at_venue(row)) == int(applied)
-    for _ in range(3):
-        again = (await desk.connector.resend(row, desk.access)).outcome
-        if applied:
-            assert isinstance(again, Unknown)
-            assert "duplicate nonce" in again.reason
-        else:
-            # The first resend is admitted, the others are its duplicates.
-            assert isinstance(again, Accepted | Unknown)
-        assert len(desk.at_venue(row)) == 1
-    assert (await desk.find(row)).verdict is Verdict.ACCEPTED
-
-
-@pytest.mark.parametrize(("kind", "applied"), AMBIGUOUS)
 async def test_a_burnt_nonce_tells_what_became_of_an_ambiguous_order(
     desk: Desk, kind: FaultKind, applied: bool
 ) -> None:
@@ -96,23 +75,6 @@ async def test_a_burnt_nonce_tells_what_became_of_an_ambiguous_order(
         assert desk.at_venue(row) == []
 
 
-async def test_late_answer_is_unknown_within_the_command_timeout(desk: Desk) -> None:
-    desk.venue.faults.add(FaultKind.DELAY_ANSWER, action="order", delay_ms=4000)
-    async with asyncio.timeout(3.5):
-        row, outcome = await desk.send(RESTING)
-    assert isinstance(outcome, Unknown)
-    assert "within 2 s" in outcome.reason
-    assert (await desk.find(row)).verdict is Verdict.ACCEPTED
-
-
-async def test_rate_limit_is_not_sent(desk: Desk) -> None:
-    desk.venue.faults.add(FaultKind.RATE_LIMIT, action="order")
-    row, outcome = await desk.send(RESTING)
-    assert isinstance(outcome, NotSent)
-    assert outcome.retryable
-    assert desk.at_venue(row) == []
-
-
 async def test_upgrade_gate(desk: Desk) -> None:
     desk.venue.faults.add(FaultKind.UPGRADE_GATE, count=None)
     _, outcome = await desk.send(RESTING)
@@ -120,16 +82,6 @@ async def test_upgrade_gate(desk: Desk) -> None:
     assert outcome.code == "post_only_period"
     _, post_only = await desk.send(replace(RESTING, post_only=True))
     assert isinstance(post_only, Accepted)
-
-
-async def test_ambiguous_cancel(desk: Desk) -> None:
-    row, _ = await desk.send(RESTING)
-    desk.venue.faults.add(FaultKind.DROP_AFTER_APPLY, action="cancel")
-    cancel = CancelOrder(symbol="BTC-PERP", client_order_id=row.client_order_id)
-    cancel_row, outcome = await desk.send(cancel)
-    assert isinstance(outcome, Unknown)
-    assert isinstance((await desk.connector.resend(cancel_row, desk.access)).outcome, Unknown)
-    assert (await desk.find(row)).verdict is Verdict.CANCELED
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -168,13 +120,3 @@ async def test_outcomes_never_contradict_the_exchanges_own_ledger(desk: Desk, se
             assert burnt == Accepted() or orders
             assert len(desk.at_venue(row)) == len(orders)
     assert seen == {"accepted", "rejected", "not_sent", "unknown"}
-
-
-async def test_many_at_once_each_get_their_own_answer(desk: Desk) -> None:
-    rows = [await desk.reserve(RESTING) for _ in range(30)]
-    results = await asyncio.gather(*(desk.connector.send(row, desk.access) for row in rows))
-    ids = [outcome_report(result.outcome).venue_order_id for result in results]
-    assert len(set(ids)) == 30
-    for row, oid in zip(rows, ids, strict=True):
-        (order,) = desk.at_venue(row)
-        assert str(order.venue_order_id) == oid

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from domain.accounts import MarginMode, PositionSide, SecretText, TradingAccess
+from domain.accounts import PositionSide, SecretText, TradingAccess
 from domain.commands import CancelOrder, CommandKind
 from domain.instruments import OrderSide
 from domain.orders import OrderType, Verdict
 from domain.outcomes import Accepted, Rejected
 from tests.venues.hyperliquid.building import place
-from tests.venues.hyperliquid.desk import RESTING, TAKING, Desk, desk, outcome_report
+from tests.venues.hyperliquid.desk import RESTING, Desk, desk, outcome_report
 from venues.batches import BatchMember
 from venues.hyperliquid.actions import Grouping
 from venues.simulation.ownership import open_account
@@ -30,37 +29,6 @@ async def test_keys(desk: Desk) -> None:
     assert refused.refusal is not None
     stranger = TradingAccess(account=desk.account, credential=SecretText("0x" + "11" * 32))
     assert "unknown on paper" in ((await desk.connector.check_signer(stranger)).refusal or "")
-
-
-async def test_place_rest_look_up_cancel(desk: Desk) -> None:
-    row, outcome = await desk.send(RESTING)
-    report = outcome_report(outcome)
-    assert report.verdict is Verdict.ACCEPTED
-    order = await desk.find(row)
-    assert order.venue_order_id == report.venue_order_id
-    assert (order.verdict, order.filled_quantity) == (Verdict.ACCEPTED, Decimal(0))
-    (listed,) = await desk.connector.open_orders(desk.account)
-    assert listed.client_order_id == row.client_order_id
-    by_oid = CancelOrder(
-        symbol="BTC-PERP",
-        client_order_id=row.client_order_id,
-        venue_order_id=order.venue_order_id,
-    )
-    _, canceled = await desk.send(by_oid)
-    assert outcome_report(canceled).verdict is Verdict.CANCELED
-    assert (await desk.find(row)).verdict is Verdict.CANCELED
-    _, again = await desk.send(replace(by_oid, venue_order_id=None))
-    assert isinstance(again, Rejected)
-    assert again.code == "no_such_order"
-    history = await desk.connector.order_history(desk.account)
-    assert history[0].client_order_id == row.client_order_id
-    assert await desk.connector.open_orders(desk.account) == ()
-
-
-async def test_cancel_by_client_order_id(desk: Desk) -> None:
-    row, _ = await desk.send(RESTING)
-    cancel = CancelOrder(symbol="BTC-PERP", client_order_id=row.client_order_id)
-    assert isinstance((await desk.send(cancel))[1], Accepted)
 
 
 async def test_market_order_fills_and_a_close_is_cut_to_the_position(desk: Desk) -> None:
@@ -95,15 +63,6 @@ async def test_market_order_fills_and_a_close_is_cut_to_the_position(desk: Desk)
     assert nothing_left.code == "reduce_only_would_increase"
 
 
-async def test_immediate_order_without_match_is_canceled_in_answer_and_look_up(desk: Desk) -> None:
-    row, outcome = await desk.send(replace(TAKING, price=Decimal(60000)))
-    report = outcome_report(outcome)
-    assert (report.verdict, report.filled_quantity) == (Verdict.CANCELED, Decimal(0))
-    assert report.reason.startswith("Order could not immediately match")
-    found = await desk.find(row)
-    assert (found.verdict, found.filled_quantity) == (Verdict.CANCELED, Decimal(0))
-
-
 async def test_refusals(desk: Desk) -> None:
     cases: list[tuple[dict[str, Any], str]] = [
         ({"post_only": True, "price": Decimal(70000)}, "post_only_would_cross"),
@@ -125,20 +84,6 @@ async def test_refusals(desk: Desk) -> None:
         assert outcome.report is not None
         assert outcome.report.verdict is Verdict.REJECTED
         assert all(not order.status.is_live for order in desk.at_venue(row))
-
-
-async def test_triggers_rest_with_their_price_shown(desk: Desk) -> None:
-    row, found = await desk.accepted(
-        replace(
-            RESTING,
-            order_type=OrderType.STOP_MARKET,
-            side=OrderSide.SELL,
-            trigger_price=Decimal(55000),
-            price=Decimal(50000),
-        )
-    )
-    assert (found.verdict, found.trigger_price) == (Verdict.ACCEPTED, Decimal(55000))
-    assert found.client_order_id == row.client_order_id
 
 
 async def test_a_position_bound_exit_waits_and_goes_with_its_position(desk: Desk) -> None:
@@ -215,43 +160,3 @@ async def test_sub_account_trades_through_its_masters_agent(desk: Desk) -> None:
     row, _ = await desk.accepted(RESTING)
     (order,) = desk.at_venue(row)
     assert order.account == address
-
-
-async def test_leverage_and_scheduled_cancel(desk: Desk) -> None:
-    slot = desk.slot()
-    assert slot.nonce is not None
-    result = await desk.connector.set_leverage(
-        desk.access, "BTC-PERP", 7, MarginMode.ISOLATED, slot.nonce
-    )
-    assert result.outcome == Accepted()
-    await desk.send(TAKING)
-    (position,) = (await desk.connector.account_summary(desk.account)).positions
-    assert (position.leverage, position.margin_mode) == (Decimal(7), MarginMode.ISOLATED)
-    at = datetime.now(UTC) + timedelta(minutes=5)
-    for when in (at, None):
-        nonce = desk.slot().nonce
-        assert nonce is not None
-        result = await desk.connector.schedule_cancel(desk.access, when, nonce)
-        assert result.outcome == Accepted()
-
-
-async def test_market_data_and_rates(desk: Desk) -> None:
-    connector = desk.connector
-    await desk.send(TAKING)
-    book = await connector.order_book("BTC-PERP", depth=5)
-    assert len(book.bids) == len(book.asks) == 5
-    assert book.bids[0].price < book.asks[0].price
-    tickers = {ticker.symbol: ticker for ticker in await connector.tickers()}
-    assert tickers["BTC-PERP"].mark_price is not None
-    assert "MATIC-PERP" not in tickers
-    (trade, *_) = await connector.recent_trades("BTC-PERP")
-    assert trade.aggressor_side is OrderSide.BUY
-    end = datetime.now(UTC)
-    candles = await connector.candles("BTC-PERP", "1m", start=end - timedelta(hours=1), end=end)
-    assert all(candle.low <= candle.close <= candle.high for candle in candles)
-    await connector.funding_rates("BTC-PERP", since=end - timedelta(hours=3))
-    await connector.funding_payments(desk.account, since=end - timedelta(hours=3))
-    rates = await connector.fee_rates(desk.account)
-    assert Decimal(0) < rates.taker < Decimal("0.01")
-    offset = abs(await connector.venue_time(desk.account) - datetime.now(UTC))
-    assert offset < timedelta(seconds=2)

@@ -1,0 +1,54 @@
+"""`perp-dex venue`: what exchanges can do and what proves a command there, for all to see."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+from cli.exit_codes import ExitCode
+from domain.errors import Unavailable
+from tests.api.serving import Api
+from tests.cli.conftest import Terminal
+
+
+async def test_venues_are_listed(api: Api, desk: Terminal) -> None:
+    shown = await desk("venue", "list")
+    assert shown.code == ExitCode.DONE
+    assert "hyperliquid" in shown.out and "nonce burn, admission expiry" in shown.out
+    (found,) = json.loads((await desk("venue", "list", "--json")).out)["venues"]
+    assert (found["venue"], found["served"]) == ("hyperliquid", True)
+
+
+async def test_a_venue_is_shown_whole(api: Api, desk: Terminal) -> None:
+    shown = await desk("venue", "info", "hyperliquid")
+    assert shown.code == ExitCode.DONE
+    for said in (
+        "mainnet, testnet, paper",
+        "TAKE_PROFIT_LIMIT",
+        "cancel and place",
+        "stops and targets that protect positions",
+        "executed once",
+        "noop with the command's nonce",
+        "not verified",
+    ):
+        assert said in shown.out, said
+    found = json.loads((await desk("venue", "info", "hyperliquid", "--json")).out)
+    assert found["proofs"]["fill_key"] == ["venue_order_id", "trade_id", "event_time"]
+
+
+async def test_what_nobody_serves_is_said_to_be_so(api: Api, desk: Terminal) -> None:
+    served = api.venues.said["hyperliquid"]
+    api.venues.said["hyperliquid"] = replace(served, opening_refused=("paper",))
+    shown = await desk("venue", "info", "hyperliquid")
+    assert "new risk refused    paper" in shown.out
+    api.venues.said.clear()
+    shown = await desk("venue", "info", "hyperliquid")
+    assert shown.code == ExitCode.DONE
+    assert "no worker has told of hyperliquid" in shown.err
+    assert "–" in (await desk("venue", "list")).out
+
+
+async def test_unknown_and_unreachable(api: Api, desk: Terminal) -> None:
+    assert (await desk("venue", "info", "ftx")).code == ExitCode.NOT_FOUND
+    api.venues.error = Unavailable("Valkey does not answer")
+    assert (await desk("venue", "list")).code == ExitCode.UNREACHABLE

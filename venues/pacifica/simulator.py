@@ -1,0 +1,247 @@
+"""The simulated Pacifica: its routes over an exchange of ours, wire-faithful and local.
+
+It imports nothing of the connector: it reads, verifies and writes with code of its own, so that a
+mistake of ours does not cancel out. `simulator(...)` is what `venues.simulation` calls.
+
+Routes below `/api/v1`: signed requests by POST, questions by GET; `GET /ws`. Not there: TWAP,
+sub-accounts, transfers and withdrawals, API config keys, lists of allowed addresses.
+`SIM_PACIFICA_CREDITS` is how many credits a minute an address is told to have.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from decimal import Decimal
+from typing import Final
+
+from aiohttp import web
+
+from venues.pacifica import simulator_exchange as answers
+from venues.pacifica.simulator_bodies import OPERATIONS
+from venues.pacifica.simulator_business import bind_agent
+from venues.pacifica.simulator_credits import Credits, cost_of
+from venues.pacifica.simulator_exchange import ConnectionDropped, Reply, SignedRequests
+from venues.pacifica.simulator_feeds import EventCounter, Feeds
+from venues.pacifica.simulator_queries import BadQuery, NothingThere, Queries
+from venues.pacifica.simulator_signature import fresh_key
+from venues.pacifica.simulator_socket import SocketClient
+from venues.pacifica.simulator_views import status_word
+from venues.simulation.exchange import Exchange, ExchangeStopped
+from venues.simulation.faults import FaultKind, FaultPlan
+from venues.simulation.instruments import Instrument
+from venues.simulation.journal import JournalFailed
+from venues.simulation.operations import pass_time
+from venues.simulation.ownership import open_account
+from venues.simulation.records import Order
+
+CREDITS_VARIABLE: Final = "SIM_PACIFICA_CREDITS"
+#: What a middle fee tier has a minute; an address without a key has 100.
+_CREDITS: Final = 6_000
+_PREFIX: Final = "/api/v1"
+_TICK_S: Final = 0.1
+_BODY_MAX: Final = 1 << 20
+_log = logging.getLogger(__name__)
+
+
+def _market(symbol: str, price: str, *, tick: int, lot: int, leverage: int) -> Instrument:
+    """Describe a market whose tick is the same at every price; both sizes in decimals."""
+    return Instrument(
+        symbol=symbol,
+        size_decimals=lot,
+        price_decimals=tick,
+        significant_figures=30,
+        max_leverage=leverage,
+        start_price=Decimal(price),
+    )
+
+
+INSTRUMENTS: Final = (
+    _market("BTC", "65000", tick=0, lot=5, leverage=50),
+    _market("ETH", "2500", tick=1, lot=4, leverage=50),
+    _market("SOL", "150", tick=2, lot=2, leverage=20),
+    _market("HYPE", "40", tick=3, lot=2, leverage=10),
+    _market("kBONK", "0.02", tick=6, lot=0, leverage=10),
+)
+
+
+class PacificaSimulator:
+    """The venue's wire over one exchange."""
+
+    def __init__(self, exchange: Exchange, faults: FaultPlan, *, credits: int = _CREDITS) -> None:
+        self._exchange = exchange
+        self._faults = faults
+        self._credits = Credits(exchange, credits)
+        self._requests = SignedRequests(exchange, faults, self._credits)
+        counter = EventCounter(exchange)
+        self._feeds = Feeds(exchange, faults, counter)
+        self._queries = Queries(exchange, counter)
+        self.application = web.Application(
+            client_max_size=_BODY_MAX, middlewares=[self._maintenance]
+        )
+        router = self.application.router
+        for path in (*OPERATIONS, "/orders/batch"):
+            router.add_post(_PREFIX + path, self._serve_request)
+        for path in self._queries.paths:
+            router.add_get(_PREFIX + path, self._serve_query)
+        router.add_get("/ws", self._serve_socket)
+        self.application.cleanup_ctx.append(self._clockwork)
+        self.application.on_shutdown.append(self._on_shutdown)
+
+    # For the server that runs this.
+
+    def venue_symbol(self, symbol: str) -> str:
+        """Return the venue's name for our symbol (`BTC-PERP`) or its own (`BTC`)."""
+        return symbol.removesuffix("-PERP")
+
+    def order_reference(self, text: str) -> int | str:
+        """Return an order id for digits, a client id for a UUID. Raises `ValueError` otherwise."""
+        return int(text) if text.isdigit() else str(uuid.UUID(text))
+
+    def order_status(self, order: Order) -> str:
+        """Return the venue's word for the order's state."""
+        return status_word(order)
+
+    async def open_account(self, balance: Decimal, name: str) -> dict[str, str]:
+        """Fund a fresh account and bind a fresh agent to it; return all keys."""
+        (address, main_key), (agent_address, agent_key) = fresh_key(), fresh_key()
+        exchange = self._exchange
+        with exchange.action("open_account") as receipt:
+            open_account(exchange.tables, address, balance, name=name)
+            bind_agent(exchange.tables, address, agent_address)
+        await exchange.durable(receipt)
+        return {
+            "address": address,
+            "agent_address": agent_address,
+            "private_key": agent_key,
+            "master_private_key": main_key,
+        }
+
+    async def close_sockets(self) -> None:
+        """Cut every socket."""
+        self._feeds.kill_all()
+
+    # Routes.
+
+    @web.middleware
+    async def _maintenance(
+        self,
+        request: web.Request,
+        handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
+    ) -> web.StreamResponse:
+        if self._faults.take(FaultKind.MAINTENANCE):
+            return web.Response(status=503, text="Service Unavailable")
+        return await handler(request)
+
+    async def _serve_request(self, request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        remote = request.remote or ""
+        try:
+            reply = await self._requests.submit(request.path.removeprefix(_PREFIX), body, remote)
+        except ConnectionDropped:
+            return _cut(request)
+        return self._response(reply, remote)
+
+    async def _serve_query(self, request: web.Request) -> web.StreamResponse:
+        path, remote = request.path.removeprefix(_PREFIX), request.remote or ""
+        if request.body_exists:
+            # The content network in front refuses a GET with a body.
+            return web.Response(status=403, text="Forbidden")
+        if not self._credits.take(remote, cost_of(path)):
+            return self._response(answers.error(429, "Rate limit exceeded"), remote)
+        fault = await self._query_fault(request, path)
+        if fault is not None:
+            return fault
+        try:
+            answer = self._queries.paths[path](request.query)
+        except BadQuery as error:
+            return self._response(answers.error(400, str(error)), remote)
+        except NothingThere as error:
+            return self._response(answers.error(404, str(error)), remote)
+        body = answers.envelope(answer.data, **answer.more)
+        if self._faults.take(FaultKind.GARBLE, ("info", path), is_query=True):
+            body = body[: len(body) // 2]
+        return self._response(Reply(status=200, body=body), remote)
+
+    async def _query_fault(self, request: web.Request, path: str) -> web.StreamResponse | None:
+        """Apply faults that name this path (or `info`); dropped before or after is the same."""
+        faults, names = self._faults, ("info", path)
+        for kind in (FaultKind.DELAY, FaultKind.DELAY_ANSWER):
+            delay = faults.take(kind, names, is_query=True)
+            if delay is not None:
+                await asyncio.sleep(delay.delay_ms / 1_000)
+        remote = request.remote or ""
+        if faults.take(FaultKind.RATE_LIMIT, names, is_query=True):
+            return self._response(answers.error(429, "Rate limit exceeded"), remote)
+        for kind in (FaultKind.ERROR_BEFORE_APPLY, FaultKind.ERROR_AFTER_APPLY):
+            if faults.take(kind, names, is_query=True):
+                return self._response(answers.error(500, "Internal server error"), remote)
+        for kind in (FaultKind.DROP_BEFORE_APPLY, FaultKind.DROP_AFTER_APPLY):
+            if faults.take(kind, names, is_query=True):
+                return _cut(request)
+        return None
+
+    async def _serve_socket(self, request: web.Request) -> web.StreamResponse:
+        client = SocketClient(
+            request,
+            exchange=self._exchange,
+            faults=self._faults,
+            feeds=self._feeds,
+            requests=self._requests,
+            credits=self._credits,
+        )
+        return await client.serve()
+
+    def _response(self, reply: Reply, remote: str) -> web.Response:
+        return web.Response(
+            status=reply.status,
+            body=reply.body,
+            content_type=reply.content_type,
+            headers=self._credits.headers(remote),
+        )
+
+    # Time.
+
+    async def _clockwork(self, application: web.Application) -> AsyncIterator[None]:
+        del application
+        task = asyncio.create_task(self._tick(), name="simulator clock")
+        yield
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    async def _tick(self) -> None:
+        while self._exchange.failure is None:
+            try:
+                pass_time(self._exchange)
+            except (ExchangeStopped, JournalFailed) as error:
+                _log.error("the simulated exchange stands still: %s", error)
+                return
+            self._feeds.pass_time()
+            await asyncio.sleep(_TICK_S)
+
+    async def _on_shutdown(self, application: web.Application) -> None:
+        del application
+        self._feeds.kill_all()
+
+
+def simulator(
+    exchange: Exchange, faults: FaultPlan, environment: Mapping[str, str]
+) -> PacificaSimulator:
+    """Build the venue's wire over an exchange.
+
+    Raises `ValueError` for a number of credits that is none.
+    """
+    told = environment.get(CREDITS_VARIABLE) or str(_CREDITS)
+    if not told.isdigit() or not 1 <= int(told) <= 1_000_000:
+        raise ValueError(f"{CREDITS_VARIABLE}: expected 1 to 1000000; found {told!r}")
+    return PacificaSimulator(exchange, faults, credits=int(told))
+
+
+def _cut(request: web.Request) -> web.Response:
+    """Cut the connection; what is returned is never written."""
+    transport = request.transport
+    if transport is not None:
+        transport.abort()
+    return web.Response(status=500)
