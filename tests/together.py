@@ -26,9 +26,12 @@ LONGEST = (
     ("workflows:2/3",),
     ("workflows:3/3",),
     ("api",),
-    ("secrets", "races", "halts", "crash", "stream_chaos"),
-    ("storage", "streaming", "stack"),
+    ("streaming",),
+    ("secrets", "races", "halts", "crash"),
     ("cli", "worker"),
+    ("stream_chaos", "stack"),
+    ("storage",),
+    ("conformance",),
     ("venues",),
 )
 #: What waits for servers that are stopped and come back: side by side, after all others.

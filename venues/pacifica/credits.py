@@ -21,7 +21,8 @@ CREDITS_PER_MINUTE: Final = 100.0
 _TOLD_PER_CREDIT: Final = 10
 _LEFT: Final = re.compile(r'"credits";\s*r=(\d{1,9})(?:;\s*t=(\d{1,6}))?')
 _POLICY: Final = re.compile(r'"credits";\s*q=(\d{1,9});\s*w=(\d{1,6})')
-#: After a refusal without a word on how long, nothing but cancels is sent for this long.
+#: After a refusal nothing but cancels is sent for so long at most; how many credits came back in
+#: the meantime is known from the headers anyway.
 _BACK_OFF_S: Final = 5.0
 
 ORDER_COST: Final = 1.0
@@ -120,7 +121,7 @@ class CreditBudget:
 
     def refused(self, now: float, told: Told) -> None:
         """Remember that the venue refused for want of credits: only cancels for a while."""
-        wait = told.reset_s if told.reset_s is not None else _BACK_OFF_S
+        wait = _BACK_OFF_S if told.reset_s is None else min(told.reset_s, _BACK_OFF_S)
         self._closed_until = max(self._closed_until, now + wait)
 
     def _refill(self, now: float) -> None:

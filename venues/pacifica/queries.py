@@ -25,9 +25,10 @@ from domain.instruments import Instrument
 from domain.market_data import Candle, FundingRate, OrderBook, Ticker, Trade
 from venues.connector import OrderLookup, VenueOrder
 from venues.pacifica import translate, wire
+from venues.pacifica.credits import CreditBudget
 from venues.pacifica.rest import NothingThere, Rest
-from venues.pacifica.translate import at_ms, is_perpetual, name_of, to_ms
-from venues.transport import Clock
+from venues.pacifica.translate import INTERVALS, at_ms, is_perpetual, name_of, to_ms
+from venues.transport import Clock, Transport, utc_now
 
 _PAGE: Final = 1000
 _PAGES_MAX: Final = 100
@@ -36,9 +37,6 @@ _LOOK_BACK: Final = 200
 _FILLS_WINDOW: Final = timedelta(days=29)
 _WINDOWS_MAX: Final = 40
 _BOOK_DEPTH_MAX: Final = 10
-INTERVALS: Final = (
-    "1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "8h", "12h", "1d",
-)  # fmt: skip
 
 R = TypeVar("R")
 W = TypeVar("W")
@@ -297,6 +295,21 @@ class Queries:
         raise VenueUnavailable(
             f"expected {path} to end within {_PAGES_MAX} pages of {_PAGE}; ask for a later time"
         )
+
+
+async def read_leverage(base_url: str, account: Account) -> Mapping[str, LeverageSetting]:
+    """Return an account's leverage settings by symbol, over a session of its own.
+
+    Raises:
+        VenueUnavailable, VenueRefused: the venue did not say.
+    """
+    rest = Rest(Transport(base_url), CreditBudget())
+    await rest.start()
+    try:
+        queries = Queries(rest, utc_now)
+        return await queries.leverage_settings(account, await queries.instruments())
+    finally:
+        await rest.close()
 
 
 def _orders(rows: list[wire.OrderRow]) -> tuple[VenueOrder, ...]:

@@ -33,6 +33,10 @@ VENUE: Final = "pacifica"
 #: Funding is paid every hour (docs trading-on-pacifica/funding-rates).
 FUNDING_INTERVAL_S: Final = 3600
 FEE_CURRENCY: Final = "USDC"
+#: Candles' lengths.
+INTERVALS: Final = (
+    "1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "8h", "12h", "1d",
+)  # fmt: skip
 _SUFFIX: Final = "-PERP"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)

@@ -296,6 +296,37 @@ class PositionRow(Wire, frozen=True):
     liquidation_price: Decimal | None = None
 
 
+class AccountFrame(Wire, frozen=True):
+    """An account's money in the channel `account_info`."""
+
+    ae: Decimal
+    available: Decimal = msgspec.field(name="as")
+    mu: Decimal
+    cm: Decimal
+    t: int
+
+
+class PositionFrame(Wire, frozen=True):
+    """A position in the channel `account_positions`; the frame holds all there are."""
+
+    s: str
+    d: str
+    a: Decimal
+    p: Decimal
+    m: Decimal
+    i: bool
+    t: int
+    l: Decimal | None = None  # noqa: E741
+
+
+class LeverageFrame(Wire, frozen=True):
+    """A changed leverage in the channel `account_leverage`."""
+
+    u: str
+    s: str
+    l: int | str  # noqa: E741 - the documented example has a string
+
+
 class SettingRow(Wire, frozen=True):
     """An account's leverage and margin mode in one market that is not on its defaults."""
 

@@ -55,7 +55,9 @@ def test_never_more_than_a_minute_has() -> None:
     assert budget.wait_s(61, Purpose.CANCEL, 100.0) == pytest.approx(1.0)
 
 
-@pytest.mark.parametrize(("told", "wait"), [(Told(reset_s=23.0), 23.0), (Told(), 5.0)])
+@pytest.mark.parametrize(
+    ("told", "wait"), [(Told(reset_s=2.0), 2.0), (Told(reset_s=23.0), 5.0), (Told(), 5.0)]
+)
 def test_after_a_refusal_only_cancels_go(told: Told, wait: float) -> None:
     budget = CreditBudget(per_minute=6000)
     budget.refused(10.0, told)
