@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.principals import Action, Principal, local_principal
-from streaming.hub import BEAT_GROUPS, RING_MAX, Hub, Session, Topic
+from streaming.hub import BEAT_GROUPS, CLOSED_AT_ONCE, RING_MAX, Hub, Session, Topic
 from streaming.outbox import Outbox
 from streaming.protocol import CloseCode, Limits
 
@@ -211,6 +211,18 @@ def test_who_does_not_say_who_it_is_in_time_is_closed() -> None:
     assert client.closed is None
     hub.sweep(5.0)
     assert client.closed == (CloseCode.UNAUTHENTICATED, "expected auth in time")
+
+
+def test_a_crowd_that_says_nothing_is_closed_some_at_a_time() -> None:
+    hub = Hub(LIMITS)
+    for number in range(2 * CLOSED_AT_ONCE + 1):
+        hub.open(f"s{number}", "orders", Client(), 0.0)
+    assert hub.sweep(4.9) is False
+    turns = 1
+    while hub.sweep(5.0):
+        turns += 1
+        assert len(hub.sessions) == 2 * CLOSED_AT_ONCE + 1 - (turns - 1) * CLOSED_AT_ONCE
+    assert (turns, hub.sessions) == (3, ())
 
 
 def test_connections_per_principal_are_bounded() -> None:
