@@ -29,7 +29,8 @@ LONGEST = (
     ("secrets", "races", "halts", "crash", "stream_chaos"),
     ("storage", "streaming", "stack"),
     ("cli", "worker"),
-    ("conformance",),
+    ("conformance:1/2",),
+    ("conformance:2/2",),
     ("venues",),
 )
 #: What waits for servers that are stopped and come back: side by side, after all others.
