@@ -32,6 +32,7 @@ from sealing.keys import LiveKeyPairs, Recipient
 from serving.chores import again, chores
 from serving.emergency import emergency_main
 from serving.key_upkeep import KeyUpkeep
+from serving.metrics import VenueMeter
 from serving.queues import core_worker, reconcile_sweep, venue_worker
 from serving.reserve import Reserve
 from serving.settings import EXIT_CONFIGURATION, Parts, WorkerSettings
@@ -112,8 +113,15 @@ async def run(settings: WorkerSettings, parts: Parts | None = None) -> None:
             *reserve.chores(),
             *upkeep.chores(client),
         )
-        metrics = serving_metrics([parts.meter], settings.metrics_host, settings.metrics_port)
+        metrics = _serving_metrics(settings, parts, connectors)
         await _until_stopped(stop, heartbeat, again_and_again, metrics)
+
+
+def _serving_metrics(
+    settings: WorkerSettings, parts: Parts, connectors: Connectors
+) -> AbstractAsyncContextManager[str]:
+    meters = [parts.meter, VenueMeter(connectors.circuits)]
+    return serving_metrics(meters, settings.metrics_host, settings.metrics_port)
 
 
 async def _bus(settings: WorkerSettings, storage: Storage) -> Bus:

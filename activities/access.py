@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Protocol
 
 from domain.accounts import Network
+from domain.outcomes import Outcome
 from domain.ports import IntentLedger, OrderStore, TradingAccessSource
 from venues.connector import Connector
 
@@ -32,6 +33,17 @@ class ConnectorSource(Protocol):
 
         Fences depend on the clock: past 500 ms of offset to the venue nothing new is risked.
         """
+        ...
+
+    def opening_refusal(self, venue: str, network: Network) -> str | None:
+        """Return why new exposure is refused at a venue that gives no verdicts, or None.
+
+        To be asked once for each command that would go: None may make it the trial.
+        """
+        ...
+
+    def note_outcome(self, venue: str, network: Network, outcome: Outcome) -> None:
+        """Be told what became of a command that was sent."""
         ...
 
 

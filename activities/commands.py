@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from activities.access import Checkpoints
 from activities.contracts import CommandResult
-from domain.accounts import TradingAccess
+from domain.accounts import Network, TradingAccess
 from domain.errors import CorruptState, Unavailable
 from domain.ledger import CommandKey, CommandRow, Found, Reservation
 from domain.orders import Concern, Order
@@ -26,11 +26,15 @@ Refine = Callable[[CommandRow, SendResult], Awaitable[SendResult]]
 
 @dataclass(frozen=True, slots=True)
 class CommandCarrier:
-    """Sends what the ledger lets it send, and writes down what came of it."""
+    """Sends what the ledger lets it send, and writes down what came of it.
+
+    `noted` is told the outcome of each command that was sent, as it came.
+    """
 
     ledger: IntentLedger
     orders: OrderStore
     checkpoints: Checkpoints
+    noted: Callable[[str, Network, Outcome], None] | None = None
 
     async def carry_out(
         self,
@@ -51,6 +55,7 @@ class CommandCarrier:
             return await self.found(row)
         self.checkpoints.reached(f"{row.key.command}.ledger_committed")
         result = await connector.send(row, access)
+        self.note(row, result.outcome)
         self.checkpoints.reached(f"{row.key.command}.answer_read")
         if refine is not None and is_definite(result.outcome):
             result = await refine(row, result)
@@ -58,6 +63,11 @@ class CommandCarrier:
         self.checkpoints.reached(f"{row.key.command}.outcome_committed")
         definite = is_definite(result.outcome)
         return CommandResult(order=order, definite=definite, answer=describe(result.outcome))
+
+    def note(self, row: CommandRow, outcome: Outcome) -> None:
+        """Tell what became of a command that was sent."""
+        if self.noted is not None:
+            self.noted(row.venue, row.network, outcome)
 
     async def found(self, row: CommandRow) -> CommandResult:
         """Return what is known of a command that is in the ledger already; send nothing."""

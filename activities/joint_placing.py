@@ -51,7 +51,9 @@ class JointActivities:
         self._access = parts.access
         self._connectors = parts.connectors
         self._checkpoints = parts.checkpoints
-        self._carrier = CommandCarrier(parts.ledger, parts.orders, parts.checkpoints)
+        self._carrier = CommandCarrier(
+            parts.ledger, parts.orders, parts.checkpoints, parts.connectors.note_outcome
+        )
         self._now = parts.now
         self._marks = MarkPrices(parts.now)
 
@@ -162,6 +164,8 @@ class JointActivities:
             for row in rows
         ]
         result = await prepared.placer.send_batch(rows[0], prepared.access, members)
+        # One request, one answer: what became of its first order tells whether there was one.
+        self._carrier.note(rows[0], result.outcomes[0])
         self._checkpoints.reached("joint.answer_read")
         orders: list[Order] = []
         for row, outcome in zip(rows, result.outcomes, strict=True):

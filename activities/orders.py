@@ -62,7 +62,9 @@ class OrderActivities:
         self._orders = parts.orders
         self._access = parts.access
         self._connectors = parts.connectors
-        self._carrier = CommandCarrier(parts.ledger, parts.orders, parts.checkpoints)
+        self._carrier = CommandCarrier(
+            parts.ledger, parts.orders, parts.checkpoints, parts.connectors.note_outcome
+        )
         self._emergency = emergency
         self._now = parts.now
         self._marks = MarkPrices(parts.now)

@@ -1,4 +1,4 @@
-"""A placement as a command to the venue: its bound where it has no price, and our clock's refusal.
+"""A placement as a command to the venue: its bound where it has no price, and what forbids it now.
 
 Knows no ledger and no Temporal.
 """
@@ -27,13 +27,16 @@ async def placement(
     """Return the command that places `quantity` of `order`, at `price` or within its slippage.
 
     Raises:
-        RiskRefused: our clock is too far from the venue's to risk anything new.
+        RiskRefused: our clock is too far from the venue's to risk anything new, or the venue has
+            stopped giving verdicts.
         InvalidInput: no such market, or no such slippage.
         VenueUnavailable, VenueRefused: the present price cannot be had.
     """
-    refusal = connectors.clock_refusal(order.venue, network)
-    if refusal is not None and not order.reduce_only:
-        raise RiskRefused(refusal)
+    if not order.reduce_only:
+        refusal = connectors.clock_refusal(order.venue, network)
+        refusal = refusal or connectors.opening_refusal(order.venue, network)
+        if refusal is not None:
+            raise RiskRefused(refusal)
     if price is None and order.trigger_price is not None:
         # Bounded from where it triggers: the present price may be far from there.
         instrument = await connector.instrument(order.symbol)

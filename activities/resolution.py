@@ -52,7 +52,9 @@ class ResolutionActivities:
         self._ledger = parts.ledger
         self._access = parts.access
         self._connectors = parts.connectors
-        self._carrier = CommandCarrier(parts.ledger, parts.orders, parts.checkpoints)
+        self._carrier = CommandCarrier(
+            parts.ledger, parts.orders, parts.checkpoints, parts.connectors.note_outcome
+        )
         self._now = parts.now
 
     @activity.defn(name="resolve_command")
@@ -130,6 +132,7 @@ class ResolutionActivities:
         if not isinstance(reservation, Inserted):
             return None
         result = await connector.send(reservation.row, access)
+        self._carrier.note(reservation.row, result.outcome)
         return await self._note_noop(reservation.row.key, result)
 
     def _is_under_way(self, noop: CommandRow) -> bool:

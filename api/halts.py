@@ -78,7 +78,10 @@ async def halt_trading(body: HaltBody, context: Ctx, caller: Caller) -> JSONResp
     """
     # Whoever may close may stop.
     action = Action.ADMIN if Action.ADMIN in caller.actions else Action.CLOSE
-    scopes = await _scopes(context, caller, action, body)
+    try:
+        scopes = await _scopes(context, caller, action, body)
+    except Unavailable as error:
+        raise _not_halted(error) from None
     states = [await _begin(context, _asked(context, caller, scope, body)) for scope in scopes]
     started = [await _start(context, caller, state, body.reason) for state in states]
     note = None if all(started) else _NOT_STARTED
@@ -92,12 +95,17 @@ async def _begin(context: Context, asked: KillSwitch) -> KillSwitch:
     try:
         return await context.parts.kill_switches.begin(asked)
     except Unavailable as error:
-        raise ProblemError(
-            unavailable(
-                f"{error}; nothing is halted. On the worker's machine "
-                "`python -m worker emergency cancel-all` needs neither the database nor Temporal"
-            )
-        ) from None
+        raise _not_halted(error) from None
+
+
+def _not_halted(error: Unavailable) -> ProblemError:
+    """Return what is said when the database takes no halt, with what stops trading all the same."""
+    return ProblemError(
+        unavailable(
+            f"{error}; nothing is halted. On the worker's machine "
+            "`python -m worker emergency cancel-all` needs neither the database nor Temporal"
+        )
+    )
 
 
 async def _start(context: Context, caller: Principal, state: KillSwitch, reason: str) -> bool:

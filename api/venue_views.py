@@ -47,11 +47,16 @@ class ProofsView(View):
 
 
 class VenueView(View):
-    """A venue that is offered. While no worker serves it, nothing else is known of it here."""
+    """A venue that is offered. While no worker serves it, nothing else is known of it here.
+
+    `opening_refused` are the networks where the worker sends nothing that raises exposure, because
+    commands got no verdict; cancels and reduce-only orders go as ever.
+    """
 
     venue: str
     served: bool
     connected: list[str]
+    opening_refused: list[str]
     seen_at: str | None
     capabilities: CapabilitiesView | None
     proofs: ProofsView | None
@@ -69,6 +74,7 @@ def venue_view(venue: str, served: ServedVenue | None) -> VenueView:
         venue=venue,
         served=served is not None,
         connected=[] if served is None else list(served.connected),
+        opening_refused=[] if served is None else list(served.opening_refused),
         seen_at=None if served is None else moment(served.seen_at),
         capabilities=None if served is None else _capabilities(served.sheet),
         proofs=None if served is None else _proofs(served.sheet),

@@ -35,7 +35,7 @@ class ServedVenuesOnBus:
         Raises:
             Unavailable: Valkey does not answer; say it again.
         """
-        key, said = KEY + served.sheet.venue, _encoder.encode(served)
+        key, said = self._bus.key(KEY + served.sheet.venue), _encoder.encode(served)
         await self._bus.call(lambda redis: redis.set(key, said, ex=EXPIRES_S))
 
     async def read(self, venue: str) -> ServedVenue | None:
@@ -44,7 +44,8 @@ class ServedVenuesOnBus:
         Raises:
             Unavailable: Valkey does not answer.
         """
-        found = await self._bus.call(lambda redis: redis.get(KEY + venue))
+        key = self._bus.key(KEY + venue)
+        found = await self._bus.call(lambda redis: redis.get(key))
         if found is None:
             return None
         try:

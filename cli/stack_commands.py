@@ -65,13 +65,12 @@ def down(as_json: Json = False) -> int:
 
 
 def status(as_json: Json = False) -> int:
-    """Show every process and address. Exit code 10 when the stack is not ready."""
+    """Show every process and address. Exit code 10 while one of them is not ready."""
     from stack import lifecycle
-    from stack.state import Phase
 
     found = lifecycle.status()
     _print_status(found, as_json=as_json)
-    return ExitCode.DONE if found.phase is Phase.READY else ExitCode.UNREACHABLE
+    return ExitCode.DONE if found.is_whole else ExitCode.UNREACHABLE
 
 
 def logs(

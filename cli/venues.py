@@ -25,12 +25,21 @@ def list_venues(as_json: Json = False) -> int:
         print_json({"venues": found})
         return ExitCode.DONE
     print_table(
-        ("venue", "served", "connected", "networks", "fences", "dead man's switch"),
+        (
+            "venue",
+            "served",
+            "connected",
+            "new risk refused",
+            "networks",
+            "fences",
+            "dead man's switch",
+        ),
         [
             (
                 venue.venue,
                 venue.served,
                 ", ".join(venue.connected),
+                ", ".join(venue.opening_refused) or "no",
                 ", ".join(venue.capabilities.networks) if venue.capabilities else None,
                 ", ".join(venue.proofs.fences) if venue.proofs else None,
                 None
@@ -66,6 +75,7 @@ def _print(found: Venue) -> None:
             ("venue", found.venue),
             ("served by a worker", found.served),
             ("connected", ", ".join(found.connected) or None),
+            ("new risk refused", ", ".join(found.opening_refused) or "no"),
             ("as of", found.seen_at),
         )
     )

@@ -35,13 +35,17 @@ class Trust(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarkReading:
-    """A mark price with what it is compared with, as it was received at `at`."""
+    """A mark price with what it is compared with, as it was received at `at`.
+
+    `source` says which way it came, where that matters to whoever reads it.
+    """
 
     price: Decimal
     at: datetime
     index_price: Decimal | None = None
     bid: Decimal | None = None
     ask: Decimal | None = None
+    source: str = ""
 
     @property
     def is_crossed(self) -> bool:

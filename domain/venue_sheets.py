@@ -59,11 +59,16 @@ class VenueSheet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServedVenue:
-    """A venue that a worker serves: its sheet, the networks it is connected to, and as of when."""
+    """A venue that a worker serves: its sheet, the networks it is connected to, and as of when.
+
+    `opening_refused` are those where it sends nothing that raises exposure, for want of verdicts;
+    cancels and reduce-only orders go there as ever. Of several workers the last to speak counts.
+    """
 
     sheet: VenueSheet
     connected: tuple[str, ...]
     seen_at: datetime
+    opening_refused: tuple[str, ...] = ()
 
 
 class ServedVenues(Protocol):

@@ -55,11 +55,15 @@ class VenueProofs(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Venue(msgspec.Struct, frozen=True, kw_only=True):
-    """A venue that is offered; while no worker serves it, capabilities and proofs are None."""
+    """A venue that is offered; while no worker serves it, capabilities and proofs are None.
+
+    `opening_refused` are the networks where the worker sends nothing that raises exposure now.
+    """
 
     venue: str
     served: bool
     connected: tuple[str, ...] = ()
+    opening_refused: tuple[str, ...] = ()
     seen_at: datetime | None = None
     capabilities: VenueCapabilities | None = None
     proofs: VenueProofs | None = None

@@ -1,6 +1,6 @@
-"""What the worker tells Prometheus: its activities, counted as they end.
+"""What the worker tells Prometheus: its activities, counted as they end, and its venues' circuits.
 
-An interceptor of the workers; labels are the names of activities and how they ended.
+Labels are the names of activities and how they ended, venues, networks and outcomes.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from temporalio import activity
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
 from domain.distributions import Distribution
+from venues.circuits import Circuits
 
 
 class ActivityMeter(Interceptor, Collector):
@@ -72,6 +73,39 @@ class ActivityMeter(Interceptor, Collector):
         for name, distribution in self._took.items():
             took.add_metric((name,), distribution.up_to(), distribution.total)
         yield from (under_way, ended, took)
+
+
+class VenueMeter(Collector):
+    """Tells what became of commands, and where a circuit is open."""
+
+    def __init__(self, circuits: Circuits) -> None:
+        self._circuits = circuits
+
+    def collect(self) -> Iterable[Metric]:
+        """Return everything as it is now."""
+        place = ("venue", "network")
+        commands = CounterMetricFamily(
+            "perp_dex_venue_commands",
+            "Signed commands sent, by what became of them at first.",
+            labels=(*place, "outcome"),
+        )
+        for (venue, network, outcome), count in self._circuits.outcomes.items():
+            commands.add_metric((venue, network.value, outcome), count)
+        is_open = GaugeMetricFamily(
+            "perp_dex_venue_circuit_open",
+            "Whether what raises exposure is refused for want of verdicts.",
+            labels=place,
+        )
+        for (venue, network), opens_in_s in self._circuits.opens_in_s().items():
+            is_open.add_metric((venue, network.value), float(opens_in_s is not None))
+        refused = CounterMetricFamily(
+            "perp_dex_venue_circuit_refusals",
+            "Orders refused because a circuit was open.",
+            labels=place,
+        )
+        for (venue, network), count in self._circuits.refused.items():
+            refused.add_metric((venue, network.value), count)
+        yield from (commands, is_open, refused)
 
 
 class _Measured(ActivityInboundInterceptor):

@@ -10,7 +10,7 @@ from venues import registry
 from venues.sheets import sheet_of
 from venues.started import Connectors
 
-SAY_EVERY_S = 15.0
+SAY_EVERY_S = 5.0
 
 
 class VenueNews(Protocol):
@@ -35,5 +35,13 @@ async def say_venues(connectors: Connectors, news: VenueNews) -> None:
             sheet=sheet_of(spec.venue, spec.capabilities, spec.proofs),
             connected=tuple(networks),
             seen_at=now(),
+            opening_refused=_refused(connectors, venue),
         )
         await news.say(served)
+
+
+def _refused(connectors: Connectors, venue: str) -> tuple[str, ...]:
+    """Return the networks of a venue whose circuit is open."""
+    waits = connectors.circuits.opens_in_s().items()
+    are_open = {place for place, wait_s in waits if wait_s is not None}
+    return tuple(sorted(network.value for name, network in are_open if name == venue))

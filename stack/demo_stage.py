@@ -54,7 +54,7 @@ class DemoStage:
 
     def show_where(self) -> None:
         """Say where to look further, and how to stop."""
-        status = self.json("status")
+        status = self._status()
         self.console.rule("all ended, or rests, exactly once")
         self.console.print(f"Web UI of these workflows: {status['temporal_ui_url']}")
         self.console.print(f"  readable text there:     PERP_DEX_HOME={self._home} perp-dex ui")
@@ -64,7 +64,7 @@ class DemoStage:
 
     def kill(self, name: str) -> None:
         """Kill a process of the stack with -9; the supervisor starts it again."""
-        pid = next(p["pid"] for p in self.json("status")["processes"] if p["name"] == name)
+        pid = next(p["pid"] for p in self._status()["processes"] if p["name"] == name)
         self.say(f"kill -9 {name} (pid {pid})")
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -74,10 +74,14 @@ class DemoStage:
         """Wait until every process is ready again."""
 
         def look() -> bool:
-            states = {p["state"] for p in self.json("status")["processes"]}
+            states = {p["state"] for p in self._status()["processes"]}
             return states <= {"ready", "external"}
 
         self.poll(look, "every process to be ready again")
+
+    def _status(self) -> Json:
+        # 10 is what it says while a process is being started again.
+        return self.json("status", expected=(0, 10))
 
     # Showing
 

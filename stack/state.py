@@ -92,6 +92,12 @@ class StackStatus:
     #: Why it failed to start, for people.
     failure: str | None = None
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether everything runs and works: not while a process is being started again."""
+        working = (ProcessState.READY, ProcessState.EXTERNAL)
+        return self.phase is Phase.READY and all(one.state in working for one in self.processes)
+
     def to_json(self) -> dict[str, object]:
         """Give the contract of `perp-dex status --json`."""
         return {

@@ -49,6 +49,10 @@ class AccountShare:
         """Tell whether this process is to follow the accounts of a place."""
         return self.role(place).acts
 
+    def is_anothers(self, place: _Place) -> bool:
+        """Tell whether another process is known to follow them: a pause alone is no reason."""
+        return self.role(place) is Role.OTHER
+
     def role(self, place: _Place) -> Role:
         """Return what this process is to a place."""
         lease = self._leases.get(place)

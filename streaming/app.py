@@ -36,6 +36,7 @@ from streaming.channels import ORDERS, Channel, OrdersChannel
 from streaming.conditions import ConditionSink, ConditionWatch
 from streaming.connectors import Connectors, LoadVenue
 from streaming.duties import Duty
+from streaming.fallback_source import own_sources
 from streaming.feed_meters import FeedMeters, MarketMeter
 from streaming.freshness import FreshnessBoard
 from streaming.group_source import GroupSources
@@ -52,7 +53,6 @@ from streaming.prices import Prices
 from streaming.protocol import Limits
 from streaming.server import StreamServer
 from streaming.tokens import Authenticator
-from streaming.venue_source import own_sources
 from venues import registry
 
 RESTART_FIRST_S: Final = 0.5
@@ -97,7 +97,8 @@ class StreamingApp:
         self.restarts: Counter[str] = Counter()
         self.connectors = Connectors(parts.load)
         self.board = FreshnessBoard(time.monotonic, self._freshness_changed)
-        own = parts.sources or own_sources(parts.load, self.connectors)
+        self.budget = ReadBudget(parts.budget)
+        own = parts.sources or own_sources(parts.load, self.connectors, self.budget)
         self.sources = GroupSources(parts.bus, own)
         self.feeds = MarketFeeds(self.sources.make)
         self.market_board = MarketBoard(self.feeds, lambda venue: silences_of(parts.load(venue)))
@@ -110,7 +111,7 @@ class StreamingApp:
             self.positions,
             parts.positions,
             self.connectors,
-            ReadBudget(parts.budget),
+            self.budget,
             cadence=parts.cadence,
         )
         self.share = AccountShare(parts.bus, self.board, self._roles_changed)
@@ -131,7 +132,7 @@ class StreamingApp:
         self.watching = Duty(
             Lease(parts.bus, "conditions"), self.conditions.run, self.conditions.stop
         )
-        self.books = Books(self.connectors)
+        self.books = Books(self.connectors, board=self.market_board)
         self.server = StreamServer(
             channels=self._channels(parts.orders),
             accounts=parts.accounts,

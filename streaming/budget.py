@@ -41,6 +41,13 @@ class ReadBudget:
         """Take `cost` and return when it may be used; who asks first goes first."""
         await asyncio.sleep(self._bucket(venue, network).reserve(cost, self._clock()))
 
+    def spare(self, venue: str, network: Network, cost: float) -> bool:
+        """Take `cost` only if half of what may be used at once is left for others afterwards."""
+        bucket, now = self._bucket(venue, network), self._clock()
+        if bucket.held(now) - cost < bucket.burst / 2:
+            return False
+        return bucket.take(cost, now)
+
     def _bucket(self, venue: str, network: Network) -> TokenBucket:
         key = (venue, network)
         if key not in self._buckets:

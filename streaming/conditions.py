@@ -31,7 +31,6 @@ KEEP_EXTREMES_S: Final = 1.0
 #: A crossing that still holds is told again after so long: the guard may not have believed it.
 TELL_AGAIN_S: Final = 10.0
 TOGETHER_MAX: Final = 16
-SOURCE: Final = "stream"
 _PAUSE_FIRST_S: Final = 0.2
 _PAUSE_MAX_S: Final = 5.0
 
@@ -201,7 +200,12 @@ class ConditionWatch:
         watching = self._by_market.get(key)
         if not watching:
             return
-        reading = MarkReading(price=mark.price, at=mark.received_time, index_price=mark.index_price)
+        reading = MarkReading(
+            price=mark.price,
+            at=mark.received_time,
+            index_price=mark.index_price,
+            source=mark.source,
+        )
         judge = self._judges.get(key, Judge())
         self._judges[key], trust = judge.judged(reading, self._now())
         if trust is not Trust.GOOD:
@@ -229,7 +233,7 @@ class ConditionWatch:
             reading.price,
             extreme=known.extreme,
             at=reading.at,
-            source=SOURCE,
+            source=reading.source,
         )
         if crossing is None:
             known.told_at = None

@@ -55,6 +55,7 @@ class Duty:
             await asyncio.wait([leasing])
 
     async def _no_more(self) -> None:
+        """Wait until another is known to have it: a pause alone is no reason to stop."""
         role = self._lease.role
-        while role.acts:
+        while role is not Role.OTHER:
             role = await self._lease.changed_from(role)

@@ -8,6 +8,7 @@ process's own source; losing the lease or the relay costs a moment of stale pric
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import time
@@ -155,9 +156,19 @@ class GroupSource:
         return role
 
     async def _as_long_as(self, *, acts: bool) -> None:
-        role = self._lease.role
-        while role.acts == acts and role is not Role.UNDECIDED:
-            role = await self._lease.changed_from(role)
+        """Wait until this process is known to be the other thing, or has left.
+
+        An owner that was paused goes on until Valkey has said whose the place is now; what it hears
+        meanwhile it keeps to itself.
+        """
+        until = Role.OTHER if acts else Role.OWNER
+        while self._leasing is not None:
+            role = self._lease.role
+            if role is until or (not acts and role.acts):
+                return
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(BEAT_S):
+                    await self._lease.changed_from(role)
 
     # As owner, or alone
 

@@ -108,7 +108,7 @@ class Ingest:
             for place in {*places, *self._followers}:
                 if self._share is None or self._share.acts(place):
                     await self._follow(place, places.get(place, {}), tasks)
-                else:
+                elif self._share.is_anothers(place):
                     self._leave(place)
         except Unavailable as error:
             if not self._storage_away:

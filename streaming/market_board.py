@@ -151,13 +151,18 @@ class MarketBoard:
             latest = of_place[channel] = Latest(
                 source=source, event_time=None, received_time=self._now(), heard_at=0, generation=0
             )
-        elif is_late(latest, event) and self._is_of_now(place, latest):
+        overtaken = is_late(latest, event) and self._is_of_now(place, latest)
+        if overtaken and source == latest.source:
             return
-        if not _fill(latest, event, self._now):
-            return
+        if not overtaken:
+            _fill(latest, event, self._now)
+        # By another way the first word may be a little older than the last one by the former. The
+        # newer one stays, but it is this way now that says when it is not true any more.
         latest.source = source
         latest.heard_at = self._clock()
         latest.generation = self._generations.get((place, source), 0)
+        if overtaken:
+            return
         key = ChannelKey(place, channel)
         for listener in self._listeners:
             listener(key, latest)
@@ -210,8 +215,8 @@ def is_late(latest: Latest, event: MarketEvent) -> bool:
     return 0 < behind_s <= LATE_MAX_S
 
 
-def _fill(latest: Latest, event: MarketEvent, now: Callable[[], datetime]) -> bool:
-    """Write an event into `latest`; False if it says nothing new."""
+def _fill(latest: Latest, event: MarketEvent, now: Callable[[], datetime]) -> None:
+    """Write an event into `latest`."""
     match event:
         case BookSeen():
             latest.book = event.book
@@ -221,17 +226,16 @@ def _fill(latest: Latest, event: MarketEvent, now: Callable[[], datetime]) -> bo
             latest.ticker = event.ticker
             latest.received_time = event.ticker.received_time
         case TradesSeen():
-            return _fill_trades(latest, event)
+            _fill_trades(latest, event)
         case CandleSeen():
             latest.candles[event.candle.open_time] = event.candle
             while len(latest.candles) > CANDLES_KEPT:
                 latest.candles.popitem(last=False)
             latest.new_candle = event.candle
             latest.received_time = now()
-    return True
 
 
-def _fill_trades(latest: Latest, event: TradesSeen) -> bool:
+def _fill_trades(latest: Latest, event: TradesSeen) -> None:
     """Keep the trades that were not there yet: a backlog repeats what was seen before a gap."""
     new = tuple(trade for trade in event.trades if trade.trade_id not in latest.trade_ids)
     for trade in new:
@@ -241,7 +245,6 @@ def _fill_trades(latest: Latest, event: TradesSeen) -> bool:
     while len(latest.trade_ids) > TRADE_IDS_KEPT:
         latest.trade_ids.popitem(last=False)
     latest.new_trades, latest.is_backlog = new, event.is_backlog
-    return True
 
 
 def silences_of(spec: VenueSpec) -> Silences:

@@ -9,68 +9,43 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import time
 from collections import Counter
 from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import Final, NamedTuple, Protocol
+from typing import Final
 
-from domain.accounts import Network
 from domain.errors import InvalidInput, PerpDexError, VenueUnavailable
+from streaming.kept_source import KeptSource
+from streaming.market_sources import (
+    POLL,
+    RESTART_FIRST_S,
+    STREAM,
+    STREAM_2,
+    Deliver,
+    MarketSource,
+    Place,
+    SourceFactory,
+    pause_s,
+)
 from venues.connector import FeedState, MarketChannel, MarketEvent
 
-STREAM: Final = "stream"
-STREAM_2: Final = "stream-2"
-POLL: Final = "poll"
-RESTART_FIRST_S: Final = 0.5
-RESTART_MAX_S: Final = 30.0
+__all__ = [
+    "POLL",
+    "STREAM",
+    "STREAM_2",
+    "Deliver",
+    "MarketFeeds",
+    "MarketSource",
+    "Place",
+    "SourceFactory",
+]
+
 #: A connection that nobody needs is kept so long: whoever comes back at once finds it open.
 LINGER_S: Final = 30.0
 #: What was refused is asked for again so often: a market may have been listed meanwhile.
 REFUSED_AGAIN_S: Final = 60.0
 
 _log = logging.getLogger(__name__)
-
-
-class Place(NamedTuple):
-    """A venue on one network."""
-
-    venue: str
-    network: Network
-
-
-class Deliver(Protocol):
-    """Takes an event of a place; `source` says which way it came. Quick, and never raises."""
-
-    def __call__(self, place: Place, event: MarketEvent, source: str) -> None:
-        """Take one event."""
-        ...
-
-
-class MarketSource(Protocol):
-    """What delivers one place's events, to the function it was made with."""
-
-    async def follow(self, channels: frozenset[MarketChannel]) -> None:
-        """Set the channels to deliver.
-
-        Raises:
-            InvalidInput: no such venue, network, market or interval, or more than can be carried;
-                nothing is changed. Never for a part of what is carried already, nor for none.
-            Unavailable: it cannot be asked now; ask again.
-        """
-        ...
-
-    async def run(self) -> None:
-        """Deliver until cancelled; a return or an exception is a failure, and it is run anew."""
-        ...
-
-    async def close(self) -> None:
-        """Release connections; `follow` and `run` may begin anew."""
-        ...
-
-
-SourceFactory = Callable[[Place, Deliver], MarketSource]
 
 
 class MarketFeeds:
@@ -116,6 +91,7 @@ class MarketFeeds:
         """
         followed = self._of(place)
         followed.add(channel)
+        followed.joining[channel] += 1
         try:
             await followed.settle()
             refusal = followed.refused.get(channel)
@@ -124,6 +100,8 @@ class MarketFeeds:
         except BaseException:
             self.release(place, channel)
             raise
+        finally:
+            followed.joining -= Counter({channel: 1})
 
     def release(self, place: Place, channel: MarketChannel) -> None:
         """Take one wish back."""
@@ -167,8 +145,7 @@ class MarketFeeds:
     def _of(self, place: Place) -> _Followed:
         followed = self._places.get(place)
         if followed is None:
-            source = self._make(place, self._take)
-            followed = _Followed(place, source, self._take, self._linger_s, self._clock)
+            followed = _Followed(place, self._make, self._take, self._linger_s, self._clock)
             self._places[place] = followed
             self._changed.set()
         return followed
@@ -178,7 +155,6 @@ class MarketFeeds:
             live = self._live.setdefault(place, set())
             if event.live:
                 live.add(source)
-                self._places[place].came_up()
             else:
                 live.discard(source)
         for listener in self._listeners:
@@ -191,22 +167,22 @@ class _Followed:
     def __init__(
         self,
         place: Place,
-        source: MarketSource,
+        make: SourceFactory,
         deliver: Deliver,
         linger_s: float,
         clock: Callable[[], float],
     ) -> None:
         self.wanted: Counter[MarketChannel] = Counter()
         self.refused: dict[MarketChannel, InvalidInput] = {}
+        #: Wishes of those who wait to hear whether they are refused.
+        self.joining: Counter[MarketChannel] = Counter()
         self._place = place
-        self._source = source
-        self._deliver = deliver
+        self._source = KeptSource(place, make, deliver, STREAM, self._carried_is_refused)
         self._linger_s = linger_s
         self._clock = clock
         self._carried: frozenset[MarketChannel] = frozenset()
         self._lock = asyncio.Lock()
         self._changed = asyncio.Event()
-        self._failures = 0
         self._away: VenueUnavailable | None = None
         self._away_times = 0
         self._away_until = float("-inf")
@@ -225,9 +201,10 @@ class _Followed:
             self.refused.clear()
             self._changed.set()
 
-    def came_up(self) -> None:
-        """Hear that the source works."""
-        self._failures = 0
+    def _carried_is_refused(self) -> None:
+        """Find out what still is carried."""
+        self._carried = frozenset()
+        self._changed.set()
 
     async def settle(self) -> None:
         """Have the source carry what is wanted, but for what it refuses (`refused`).
@@ -275,7 +252,7 @@ class _Followed:
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._settle_forever())
-            tasks.create_task(self._deliver_forever())
+            tasks.create_task(self._source.run())
 
     async def close(self) -> None:
         async with self._lock:
@@ -306,8 +283,9 @@ class _Followed:
 
     def _tell_refused(self) -> None:
         """Log once what is wanted and refused; who only asked has been told already."""
-        news = self.refused.keys() - self._told
-        self._told = set(self.refused)
+        refused = {c for c in self.refused if self.wanted[c] > self.joining[c]}
+        news = refused - self._told
+        self._told = refused
         if news:
             symbols = sorted({channel.symbol for channel in news})
             _log.warning(
@@ -315,35 +293,6 @@ class _Followed:
                 self.refused[next(iter(news))],
                 extra={"venue": self._place.venue, "symbols": symbols},
             )
-
-    async def _deliver_forever(self) -> None:
-        while True:
-            try:
-                await self._source.run()
-                reason = "it ended"
-            except PerpDexError as error:
-                reason = str(error)
-                if isinstance(error, InvalidInput):
-                    # What was carried is not any more: find out what still is.
-                    self._carried = frozenset()
-                    self._changed.set()
-                if self._failures == 0:
-                    _log.warning("a market feed failed: %s", error)
-            except Exception:  # noqa: BLE001 - whatever a feed does, it is followed anew
-                reason = "it failed"
-                _log.exception("a market feed failed, following it anew")
-            at = datetime.now(UTC)
-            state = FeedState(account_id=None, live=False, reason=reason, at=at)
-            self._deliver(self._place, state, STREAM)
-            if self.wanted:
-                self._failures += 1
-                await asyncio.sleep(pause_s(self._failures))
-
-
-def pause_s(failures: int) -> float:
-    """Return how long to wait after so many failures in a row (at least one), with jitter."""
-    bound = min(RESTART_FIRST_S * 2 ** min(failures - 1, 16), RESTART_MAX_S)
-    return random.uniform(bound / 2, bound)
 
 
 def _in_order(channel: MarketChannel) -> tuple[str, str, str]:

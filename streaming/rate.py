@@ -12,6 +12,16 @@ class TokenBucket:
         self._held = burst
         self._at = now
 
+    @property
+    def burst(self) -> float:
+        """What is allowed at once."""
+        return self._burst
+
+    def held(self, now: float) -> float:
+        """Return what could be taken now; below zero where more was reserved."""
+        self._refill(now)
+        return self._held
+
     def take(self, cost: float, now: float) -> bool:
         """Take `cost` if it is there; nothing is taken otherwise."""
         self._refill(now)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from bus.market_relay import RelayedChannel, RelayedEvent
+from streaming import market_board
 from venues.connector import (
     BookSeen,
     CandleSeen,
@@ -32,22 +33,10 @@ def channel_in(relayed: RelayedChannel) -> MarketChannel | None:
 
 
 def channel_of(event: MarketEvent) -> MarketChannel | None:
-    """Return the channel an event came over; None for the state of a connection."""
-    match event:
-        case BookSeen():
-            kind = MarketChannelKind.TOP if event.is_top else MarketChannelKind.BOOK
-            return MarketChannel(kind=kind, symbol=event.book.symbol)
-        case TradesSeen() if event.trades:
-            return MarketChannel(kind=MarketChannelKind.TRADES, symbol=event.trades[0].symbol)
-        case TickerSeen():
-            return MarketChannel(kind=MarketChannelKind.TICKER, symbol=event.ticker.symbol)
-        case CandleSeen():
-            return MarketChannel(
-                kind=MarketChannelKind.CANDLES,
-                symbol=event.candle.symbol,
-                interval=event.candle.interval,
-            )
-    return None
+    """Return the channel an event came over; None for one that came over none."""
+    if isinstance(event, FeedState) or (isinstance(event, TradesSeen) and not event.trades):
+        return None
+    return market_board.channel_of(event)
 
 
 def relayed_event(event: MarketEvent, source: str) -> RelayedEvent:

@@ -7,34 +7,35 @@ Knows no wishes and no socket of ours.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-from domain.errors import InvalidInput
+from domain.accounts import Network
+from domain.errors import InvalidInput, VenueUnavailable
 from domain.instruments import Instrument
-from streaming.connectors import Connectors, LoadVenue
-from streaming.market_feeds import STREAM, Deliver, MarketSource, Place, SourceFactory
+from streaming.connectors import Connectors
+from streaming.market_sources import STREAM, Deliver, Place
 from venues.connector import MarketChannel, MarketFeed
 
-
-def own_sources(load: LoadVenue, connectors: Connectors) -> SourceFactory:
-    """Return what makes a source of this process's own for a place."""
-
-    def make(place: Place, deliver: Deliver) -> MarketSource:
-        return VenueSource(place, load, connectors, deliver)
-
-    return make
+#: Makes a feed of a place over its markets; None where there is no such feed.
+MakeFeed = Callable[[Network, tuple[Instrument, ...]], MarketFeed | None]
 
 
 class VenueSource:
-    """Implements `MarketSource` over the venue's `MarketFeed`."""
+    """Implements `MarketSource` over a `MarketFeed`; `label` says in each event that it came so."""
 
     def __init__(
-        self, place: Place, load: LoadVenue, connectors: Connectors, deliver: Deliver
+        self,
+        place: Place,
+        make: MakeFeed,
+        connectors: Connectors,
+        deliver: Deliver,
+        label: str = STREAM,
     ) -> None:
         self._place = place
-        self._load = load
+        self._make = make
         self._connectors = connectors
         self._deliver = deliver
+        self._label = label
         self._channels: frozenset[MarketChannel] = frozenset()
         self._known: frozenset[str] = frozenset()
         self._feed: MarketFeed | None = None
@@ -68,7 +69,7 @@ class VenueSource:
             await self._opened.wait()
         try:
             async for event in feed.events():
-                self._deliver(self._place, event, STREAM)
+                self._deliver(self._place, event, self._label)
         finally:
             if self._feed is feed:
                 self._feed = None
@@ -78,6 +79,13 @@ class VenueSource:
         """Close the feed."""
         async with self._lock:
             self._channels = frozenset()
+            feed, self._feed = self._feed, None
+            if feed is not None:
+                await feed.close()
+
+    async def renew(self) -> None:
+        """Give the present connection up; `run` ends, and the next one opens another."""
+        async with self._lock:
             feed, self._feed = self._feed, None
             if feed is not None:
                 await feed.close()
@@ -117,7 +125,10 @@ class VenueSource:
 
     def _made(self, instruments: tuple[Instrument, ...]) -> MarketFeed:
         self._known = _symbols(instruments)
-        return self._load(self._place.venue).market_feed(self._place.network, instruments)
+        feed = self._make(self._place.network, instruments)
+        if feed is None:
+            raise VenueUnavailable(f"{self._place.venue} has no such feed")
+        return feed
 
 
 def _symbols(instruments: Iterable[Instrument]) -> frozenset[str]:

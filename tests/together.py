@@ -26,13 +26,16 @@ LONGEST = (
     ("workflows:2/3",),
     ("workflows:3/3",),
     ("api",),
-    ("secrets", "races", "halts", "crash", "stream_chaos"),
-    ("storage", "streaming", "stack"),
+    ("streaming",),
+    ("secrets", "races", "halts", "crash"),
     ("cli", "worker"),
+    ("stream_chaos", "stack"),
+    ("storage",),
+    ("conformance",),
     ("venues",),
 )
-#: What waits for servers that are stopped and come back: it runs by itself, after all others.
-ALONE = ("recovery",)
+#: What waits for servers that are stopped and come back: side by side, after all others.
+LAST = (("recovery",), ("down",))
 SELECT = ("-m", "not system")
 SUMMARY = re.compile(r"^=+ (.*\b(?:passed|failed|error|errors)\b.*) in [\d.]+s.*$", re.M)
 LOOK_EVERY_S = 0.5
@@ -74,9 +77,9 @@ def main(paths: list[str]) -> int:
     if paths and paths != ["tests"]:
         return subprocess.run([sys.executable, "-m", "pytest", *SELECT, *paths]).returncode
     rooms = sorted(path.parent.name for path in HERE.glob("*/__init__.py"))
-    named = {room.partition(":")[0] for part in (*LONGEST, ALONE) for room in part}
+    named = {room.partition(":")[0] for part in (*LONGEST, *LAST) for room in part}
     waiting = [*LONGEST, tuple(room for room in rooms if room not in named)]
-    parts = _run(waiting) + _run([ALONE])
+    parts = _run(waiting) + _run(LAST)
     sys.stdout.write("".join(part.result() for part in parts))
     return max(part.process.returncode != 0 for part in parts)
 

@@ -396,6 +396,17 @@ class MarketFeed(Protocol):
         ...
 
 
+@runtime_checkable
+class SecondFeed(Protocol):
+    """What a venue's entry can have besides: another way to its public data."""
+
+    def second_market_feed(
+        self, network: Network, instruments: Iterable[Instrument]
+    ) -> MarketFeed | None:
+        """Return a public feed by another connection point of the venue; None: there is none."""
+        ...
+
+
 class VenueSpec(Protocol):
     """A venue's entry: how to build its parts from the environment's settings."""
 

@@ -1,4 +1,4 @@
-"""The started connectors of one process, and our clock's offset to each of their venues.
+"""The started connectors of one process, our clock's offset to each of their venues, and circuits.
 
 Made when first needed and kept until the process ends. Knows no venue by name.
 """
@@ -13,7 +13,9 @@ from datetime import UTC, datetime, timedelta
 
 from domain.accounts import Account, Network
 from domain.errors import InvalidInput
+from domain.outcomes import Outcome
 from venues import registry
+from venues.circuits import Circuits
 from venues.connector import Connector
 
 CLOCK_OFFSET_BOUND = timedelta(milliseconds=500)
@@ -55,6 +57,7 @@ class Connectors:
     """Started connectors, one per venue and network, of the venues that this process serves."""
 
     venues: frozenset[str]
+    circuits: Circuits = field(default_factory=Circuits)
     _started: dict[tuple[str, Network], Connector] = field(default_factory=dict)
     _offsets: dict[tuple[str, Network], ClockOffset] = field(default_factory=dict)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -91,6 +94,14 @@ class Connectors:
             f"our clock is {measured.offset.total_seconds():+.3f} s from {venue}'s, more than "
             f"{CLOCK_OFFSET_BOUND.total_seconds():g} s; set the clock, then try again"
         )
+
+    def opening_refusal(self, venue: str, network: Network) -> str | None:
+        """Return why a venue that gives no verdicts forbids new exposure now, or None."""
+        return self.circuits.opening_refusal(venue, network)
+
+    def note_outcome(self, venue: str, network: Network, outcome: Outcome) -> None:
+        """Learn from a command's outcome whether the venue gives verdicts."""
+        self.circuits.note_outcome(venue, network, outcome)
 
     def started(self) -> tuple[Connector, ...]:
         """Return all started connectors."""

@@ -21,7 +21,13 @@ from domain.brackets import BracketPlan, BracketState
 from workflows import bracket_describing, ids, policies
 from workflows.bracket import BracketWorkflow
 from workflows.bracket_contracts import BracketReply, BracketStart, EndRequest
-from workflows.reaching import QUERY_TIMEOUT, SIGNAL_TIMEOUT, refusal_of, unreached
+from workflows.reaching import (
+    QUERY_TIMEOUT,
+    SIGNAL_TIMEOUT,
+    cancel_lastingly,
+    refusal_of,
+    unreached,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,18 +82,22 @@ class BracketWorkflows:
     async def end(self, bracket_id: str, request_id: str, *, wait_s: float) -> BracketAnswer:
         """Cancel a bracket's entry and exits; what was entered stays open.
 
+        Not decided, the request is kept all the same, also where no worker has heard it.
+
         Raises:
             Conflict: it has ended.
             NotFound: no workflow of that bracket.
             Unavailable: Temporal does not answer; whether the request arrived is unknown.
         """
-        call = self._handle(bracket_id).execute_update(
+        handle = self._handle(bracket_id)
+        call = handle.execute_update(
             "end", EndRequest(request_id=request_id), id=request_id, result_type=BracketReply
         )
         try:
             async with asyncio.timeout(wait_s):
                 reply = await call
         except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
+            await cancel_lastingly(handle)
             return BracketAnswer(state=None, decided=False)
         except WorkflowUpdateFailedError as error:
             raise refusal_of(error) from None

@@ -49,6 +49,7 @@ from workflows.payloads import KeySource, data_converter
 from workflows.reaching import (
     QUERY_TIMEOUT,
     SIGNAL_TIMEOUT,
+    cancel_lastingly,
     never_left,
     refusal_of,
     serialization_context,
@@ -193,13 +194,15 @@ class OrderWorkflows:
     async def cancel(self, order_id: str, request_id: str, *, wait_s: float) -> RequestAnswer:
         """Cancel an order; `decided` when its end is known.
 
+        Not decided, the request is kept all the same, also where no worker has heard it.
+
         Raises:
             Conflict: the order has ended (code `order_ended`) or its workflow closed.
             NotFound: no workflow of that order.
             Unavailable: Temporal does not answer; whether the request arrived is unknown.
         """
         handle = self._handle(order_id)
-        return await self._request(
+        answer = await self._request(
             handle.execute_update(
                 "cancel",
                 CancelRequest(request_id=request_id),
@@ -208,6 +211,9 @@ class OrderWorkflows:
             ),
             wait_s,
         )
+        if not answer.decided:
+            await cancel_lastingly(handle)
+        return answer
 
     async def modify(
         self,

@@ -6,8 +6,9 @@ Never a rejection: NotFound, a closed workflow, or no answer. Knows no workflow 
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
-from temporalio.client import WorkflowUpdateFailedError
+from temporalio.client import WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.converter import WorkflowSerializationContext
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
@@ -44,6 +45,23 @@ def unreached(error: RPCError | RuntimeError) -> Exception:
             return Conflict("the order's workflow has closed", code="workflow_closed")
         return NotFound("no workflow manages this order")
     return Unavailable(f"Temporal does not answer: {error.message}")
+
+
+async def cancel_lastingly(handle: WorkflowHandle[Any, Any]) -> None:
+    """Have a workflow canceled by a request that outlives us, the server and every worker.
+
+    An update that no worker has accepted yet is forgotten with whoever asked for it; so it was
+    never promised. This is kept. Of a workflow that has ended it means nothing.
+
+    Raises:
+        Unavailable: Temporal does not answer; whether the request arrived is unknown.
+    """
+    try:
+        await handle.cancel(rpc_timeout=SIGNAL_TIMEOUT)
+    except (RPCError, RuntimeError) as error:
+        reason = unreached(error)
+        if isinstance(reason, Unavailable):
+            raise reason from None
 
 
 def never_left(error: RPCError) -> bool:

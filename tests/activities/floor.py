@@ -40,6 +40,7 @@ from domain.identifiers import order_id_for
 from domain.instruments import OrderSide
 from domain.ledger import CommandKey, CommandRow
 from domain.orders import Concern, Order, OrderType, TimeInForce
+from domain.outcomes import Outcome
 from domain.ports import IntentLedger
 from sealing.box import BoxLabel, CredentialPart, seal
 from sealing.keys import PrivateKey
@@ -349,6 +350,12 @@ class Altered:
         return self
 
     def clock_refusal(self, _venue: str, _network: Network) -> str | None:
+        return None
+
+    def opening_refusal(self, _venue: str, _network: Network) -> str | None:
+        return None
+
+    def note_outcome(self, _venue: str, _network: Network, _outcome: Outcome) -> None:
         return None
 
 

@@ -31,6 +31,7 @@ async def test_a_venue_that_nobody_serves_is_offered_all_the_same(api: Api) -> N
         "venue": "hyperliquid",
         "served": False,
         "connected": [],
+        "opening_refused": [],
         "seen_at": None,
         "capabilities": None,
         "proofs": None,

@@ -11,11 +11,12 @@ from prometheus_client.registry import CollectorRegistry
 from api.metrics import RequestMeter
 from bus.connection import Bus
 from process.metrics import loop_delays, loop_tasks, registry_of
-from serving.metrics import ActivityMeter
+from serving.metrics import ActivityMeter, VenueMeter
 from streaming.app import StreamingApp, StreamingParts
 from streaming.metrics import StreamingMetrics
 from tests.architecture.tree import ROOT
 from venues import registry as venue_registry
+from venues.circuits import Circuits
 
 ROW = re.compile(r"^\| `(perp_dex_[a-z_]+)` \| (\w+) \| ([a-z_, –]+) \| \S.* \|$", re.M)
 Row = tuple[str, str, str]
@@ -53,7 +54,9 @@ def exposed(registry: CollectorRegistry) -> set[Row]:
 
 
 def test_the_page_lists_exactly_what_is_exposed() -> None:
-    registry = registry_of([RequestMeter(), ActivityMeter(), StreamingMetrics(idle_app())])
+    registry = registry_of(
+        [RequestMeter(), ActivityMeter(), VenueMeter(Circuits()), StreamingMetrics(idle_app())]
+    )
     loop_delays(registry)
     with asyncio.Runner() as runner:
         loop_tasks(registry, runner.get_loop())
@@ -63,7 +66,9 @@ def test_the_page_lists_exactly_what_is_exposed() -> None:
 
 
 def test_names_carry_their_units_and_no_label_can_grow() -> None:
-    registry = registry_of([RequestMeter(), ActivityMeter(), StreamingMetrics(idle_app())])
+    registry = registry_of(
+        [RequestMeter(), ActivityMeter(), VenueMeter(Circuits()), StreamingMetrics(idle_app())]
+    )
     for name, kind, labels in exposed(registry):
         assert kind != "histogram" or name.endswith("_seconds"), name
         assert not {"account", "account_id", "symbol", "order_id"} & set(labels.split(", ")), name

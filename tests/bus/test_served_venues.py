@@ -54,6 +54,15 @@ async def test_another_venues_sheet_under_a_name_is_not_shown(bus: Bus) -> None:
     assert await ServedVenuesOnBus(bus).read("lighter") is None
 
 
+async def test_two_installations_on_one_server_keep_theirs_apart(
+    bus: Bus, valkey_process: ValkeyProcess
+) -> None:
+    other = Bus(valkey_process.url, group="another")
+    await ServedVenuesOnBus(bus).say(SERVED)
+    assert await ServedVenuesOnBus(other).read("hyperliquid") is None
+    await other.close()
+
+
 async def test_without_valkey_both_say_so(bus: Bus, valkey_process: ValkeyProcess) -> None:
     valkey_process.kill()
     venues = ServedVenuesOnBus(bus)

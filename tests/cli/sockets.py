@@ -10,6 +10,7 @@ from storage.opening import Storage
 from streaming.account_channels import AccountChannel, PositionsChannel
 from streaming.channels import Channel, OrdersChannel
 from streaming.connectors import Connectors
+from streaming.fallback_source import own_sources
 from streaming.freshness import FreshnessBoard
 from streaming.handshake import Doors
 from streaming.market_feeds import MarketFeeds
@@ -17,7 +18,6 @@ from streaming.marks import Marks
 from streaming.positions import PositionBoard
 from streaming.server import StreamServer
 from streaming.tokens import FileToken
-from streaming.venue_source import own_sources
 from tests.api.serving import PAPER, TOKEN
 from tests.api.test_positions import summary
 from venues import registry

@@ -251,8 +251,8 @@ def test_a_condition_closes_though_its_watchers_die(stack: Stack) -> None:
         attached.kill()
         attached.communicate()
 
+    processes = stack.json("status")["processes"]
     for name in ("streaming", "worker", "temporal"):
-        processes = stack.json("status")["processes"]
         [pid] = [each["pid"] for each in processes if each["name"] == name]
         os.kill(pid, signal.SIGKILL)
     [threshold] = condition["thresholds"]

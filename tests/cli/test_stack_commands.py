@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,28 @@ def test_status_of_a_running_stack(
     assert result.code == ExitCode.DONE
     assert "ready" in result.out
     assert "it \\x1b fell" in result.out
+
+
+@pytest.mark.parametrize(
+    ("state", "code"),
+    [
+        (ProcessState.RESTARTING, ExitCode.UNREACHABLE),
+        (ProcessState.FAILED, ExitCode.UNREACHABLE),
+        (ProcessState.EXTERNAL, ExitCode.DONE),
+    ],
+)
+def test_status_tells_by_its_code_whether_all_works(
+    terminal: Terminal,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    state: ProcessState,
+    code: ExitCode,
+) -> None:
+    one = ProcessStatus(name="valkey", pid=None, state=state, endpoint=None)
+    found = status_of(tmp_path)
+    found = replace(found, processes=(*found.processes, one))
+    monkeypatch.setattr(lifecycle, "status", lambda: found)
+    assert terminal.run("status").code == code
 
 
 async def test_the_running_stack_is_where_the_api_is(

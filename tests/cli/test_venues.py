@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from cli.exit_codes import ExitCode
 from domain.errors import Unavailable
@@ -36,6 +37,10 @@ async def test_a_venue_is_shown_whole(api: Api, desk: Terminal) -> None:
 
 
 async def test_what_nobody_serves_is_said_to_be_so(api: Api, desk: Terminal) -> None:
+    served = api.venues.said["hyperliquid"]
+    api.venues.said["hyperliquid"] = replace(served, opening_refused=("paper",))
+    shown = await desk("venue", "info", "hyperliquid")
+    assert "new risk refused    paper" in shown.out
     api.venues.said.clear()
     shown = await desk("venue", "info", "hyperliquid")
     assert shown.code == ExitCode.DONE

@@ -14,7 +14,7 @@ from tests.down.venue_door import venue_door
 from tests.storage.postgres import start_postgres
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="package", loop_scope="package")
 async def whole(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
     """A stack with a funded account."""
     home: Path = tmp_path_factory.mktemp("down") / "home"
@@ -26,10 +26,12 @@ async def whole(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage
             environment.setenv("PERP_DEX_API_TOKEN_FILE", str(rig.home / "api-token"))
             trader = Trader(rig.api_url, rig.home / "api-token")
             await trader.open_account(await rig.control("POST", "/accounts", {}), "down")
-            yield Stage(rig, door, trader, postgres)
+            other = Trader(rig.api_url, rig.home / "api-token")
+            await other.open_account(await rig.control("POST", "/accounts", {}), "other")
+            yield Stage(rig, door, trader, other, postgres)
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="package")
 async def stage(whole: Stage) -> AsyncIterator[Stage]:
     """The whole stack; after the test everything is back, and nothing was lost or doubled."""
     yield whole

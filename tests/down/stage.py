@@ -10,12 +10,12 @@ import asyncio
 import contextlib
 import io
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx2
 from websockets.asyncio.client import ClientConnection, connect
@@ -26,8 +26,12 @@ from tests.crash.trader import Trader
 from tests.down.venue_door import VenueDoor
 from tests.storage.postgres import RunningPostgres
 
+T = TypeVar("T")
+
 QUANTITY = "0.01"
 SYMBOL = "BTC-PERP"
+#: The exchange's price as each test begins, what conditions wait for, and a price beyond that.
+PRICE, TRIGGER, CROSSED = "65000", "64000", "63900"
 OURS = ("worker", "api", "streaming")
 #: All is back within so long of the cause being mended, on a busy machine.
 BACK_WITHIN_S = 40.0
@@ -92,6 +96,14 @@ class Socket:
 
         return (await eventually(look, within_s=within_s, what=what))[0]
 
+    async def until_closed(self, *, within_s: float = 10.0) -> None:
+        """Wait until the connection has ended; `closed_with` says how."""
+
+        async def look() -> int | None:
+            return self.closed_with
+
+        await eventually(look, within_s=within_s, what="the socket to be closed")
+
     async def status(self, *, stale: bool, within_s: float = 20.0) -> dict[str, Any]:
         """Return the status once the newest one says so."""
 
@@ -118,7 +130,10 @@ class Stage:
     rig: DownRig
     door: VenueDoor
     trader: Trader
+    #: Trades with another account, the one that kill switches are tried on.
+    other: Trader
     postgres: RunningPostgres
+    one_command_line: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
     def account(self) -> str:
@@ -135,6 +150,11 @@ class Stage:
             headers["Idempotency-Key"] = key
         return await self.trader._once(method, f"/api/v1{path}", headers=headers, **request)
 
+    async def ready(self) -> httpx2.Response:
+        """Ask the API whether it can do its work."""
+        async with httpx2.AsyncClient(base_url=self.rig.api_url, timeout=10) as client:
+            return await client.get("/readyz")
+
     async def place(self, key: str, *, wait_s: float = 2, **order: Any) -> httpx2.Response:
         """Try once to place an order."""
         body = {"account": self.account, "symbol": SYMBOL, "quantity": QUANTITY, **order}
@@ -148,35 +168,79 @@ class Stage:
         assert order["status"] == "ACCEPTED", order
         return order
 
-    async def bought(self, key: str) -> dict[str, Any]:
+    async def bought(self, key: str, symbol: str = SYMBOL) -> dict[str, Any]:
         """Open a position by a market order."""
-        market = {"order_type": "MARKET", "time_in_force": "IOC"}
-        order = await self.trader.place(key, symbol=SYMBOL, side="BUY", quantity=QUANTITY, **market)
+        market: dict[str, Any] = {"order_type": "MARKET", "time_in_force": "IOC"}
+        order = await self.trader.place(key, symbol=symbol, side="BUY", quantity=QUANTITY, **market)
         assert order["status"] == "FILLED", order
         return order
+
+    async def guard(self, key: str) -> str:
+        """Have the position closed when the price falls; return the condition's id."""
+        path = f"/positions/{self.account}:{SYMBOL}/conditions"
+        body = {"price": TRIGGER, "direction": "below"}
+        set_ = await self.request("POST", path, key=f"guard-{key}", wait_s=20, json=body)
+        assert (set_.status_code, set_.json()["status"]) == (201, "WATCHING"), set_.text
+        return str(set_.json()["condition_id"])
+
+    async def condition(self, condition_id: str) -> dict[str, Any]:
+        """Return a condition as the API shows it."""
+        answer = await self.request("GET", f"/conditions/{condition_id}")
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    async def let_the_price_fall(self) -> None:
+        """Have the exchange's price cross what `guard` waits for."""
+        await self.rig.control("POST", "/price", {"symbol": SYMBOL, "price": CROSSED})
+
+    async def others_order(self, price: str) -> dict[str, Any]:
+        """Place an order that rests, on the other account."""
+        order = await self.other.place(
+            f"other-{price}", symbol=SYMBOL, side="BUY", quantity=QUANTITY, price=price
+        )
+        assert order["status"] == "ACCEPTED", order
+        return order
+
+    async def halt(self) -> httpx2.Response:
+        """Press the kill switch of the other account."""
+        body = {"scope": "account", "account": self.other.account_id, "reason": "a test"}
+        return await self.request("POST", "/halt", json={**body, "flatten": False})
+
+    async def until_halted(self, pressed: httpx2.Response) -> None:
+        """Wait until a kill switch says that the exchange showed nothing open."""
+        path = f"/halt/{pressed.json()['kill_switch']['kill_switch_id']}"
+
+        async def stage() -> str:
+            return str((await self.request("GET", path)).json()["stage"])
+
+        await eventually(
+            stage, within_s=BACK_WITHIN_S, what="HALTED", until=lambda found: found == "HALTED"
+        )
 
     async def cancel(self, order: dict[str, Any], *, wait_s: float = 5) -> httpx2.Response:
         """Try once to cancel an order."""
         path = f"/orders/{order['order_id']}"
         return await self.request("DELETE", path, key=f"cancel-{order['order_id']}", wait_s=wait_s)
 
-    async def close(self, key: str, *, wait_s: float = 10) -> httpx2.Response:
+    async def close(self, key: str, symbol: str = SYMBOL, *, wait_s: float = 10) -> httpx2.Response:
         """Try once to close the position."""
-        path = f"/positions/{self.account}:{SYMBOL}/close"
+        path = f"/positions/{self.account}:{symbol}/close"
         return await self.request("POST", path, key=key, wait_s=wait_s, json={"market": True})
 
     async def cli(self, *arguments: str) -> Result:
         """Run a command line against this stack."""
-        return await asyncio.to_thread(_command_line, arguments)
+        # What it prints is caught for the whole process.
+        async with self.one_command_line:
+            return await asyncio.to_thread(_command_line, arguments)
 
     @asynccontextmanager
-    async def socket(self, channel: str = "orders", **more: Any) -> AsyncIterator[Socket]:
-        """Follow the account on a channel."""
+    async def socket(self, path: str = "orders", **wanted: str) -> AsyncIterator[Socket]:
+        """Subscribe at a path: to the account, or to what is wanted."""
         token = (self.rig.home / "api-token").read_text().strip()
-        async with connect(f"{self.rig.streaming_url}/ws/v1/{channel}") as connection:
+        async with connect(f"{self.rig.streaming_url}/ws/v1/{path}") as connection:
             for message in (
                 {"op": "auth", "token": token},
-                {"op": "subscribe", **({"account_id": self.account} | more)},
+                {"op": "subscribe", **(wanted or {"account_id": self.account})},
             ):
                 await connection.send(json.dumps(message))
             socket = Socket(connection)
@@ -187,6 +251,17 @@ class Stage:
                 listening.cancel()
                 await asyncio.wait([listening])
 
+    def prices(self) -> AbstractAsyncContextManager[Socket]:
+        """Follow the market's ticker."""
+        ticker = {"channel": "ticker", "venue": "hyperliquid", "network": "paper"}
+        return self.socket("markets", **ticker, symbol=SYMBOL)
+
+    async def prices_are_shown(self) -> None:
+        """See that a client that comes now is shown prices, and fresh ones."""
+        async with self.prices() as socket:
+            await socket.until(lambda message: message["type"] == "snapshot", "a price")
+            await socket.status(stale=False)
+
     # The exchange's side
 
     async def on_the_venue(self, price: str) -> list[str]:
@@ -194,10 +269,24 @@ class Stage:
         orders = (await self.rig.ledger())["orders"]
         return [order["status"] for order in orders if Decimal(order["price"]) == Decimal(price)]
 
+    async def fill(self, order: dict[str, Any]) -> None:
+        """Have somebody at the exchange trade with an order, whole."""
+        await self.rig.control("POST", "/fill", {"venue_order_id": order["venue_order_id"]})
+
     async def held(self) -> Decimal:
         """Return what the exchange says is held."""
         positions = (await self.rig.ledger())["positions"]
         return sum((Decimal(row["quantity"]) for row in positions), Decimal(0))
+
+    async def closing_orders(self) -> int:
+        """Return how many reduce-only orders the exchange ever took."""
+        return sum(order["reduce_only"] for order in (await self.rig.ledger())["orders"])
+
+    async def until_flat(self) -> None:
+        """Wait until the exchange says that nothing is held."""
+        await eventually(
+            self.held, within_s=BACK_WITHIN_S, what="no position", until=lambda held: held == 0
+        )
 
     async def until_on_the_venue(self, price: str, state: str) -> None:
         """Wait until the exchange has exactly one order of this price, in this state."""
@@ -216,14 +305,13 @@ class Stage:
 
     async def until_all_is_back(self) -> None:
         """Start what does not run, wait until it works, and judge by the exchange's ledger."""
-        self.door.open()
-        await self.rig.control("DELETE", "/faults")
+        await self.door.open()
         await self.rig.start(*ORDER_OF_START)
+        await self.rig.control("DELETE", "/faults")
 
         async def ready() -> int:
             with contextlib.suppress(httpx2.TransportError):
-                async with httpx2.AsyncClient(base_url=self.rig.api_url, timeout=10) as client:
-                    return (await client.get("/readyz")).status_code
+                return (await self.ready()).status_code
             return 0
 
         await eventually(
@@ -235,6 +323,12 @@ class Stage:
             what="our orders, fills and positions to be the exchange's",
             until=lambda wrong: not wrong,
         )
+        await self.rig.control("POST", "/price", {"symbol": SYMBOL, "price": PRICE})
+        lifted = {"scope": "account", "account": self.other.account_id, "reason": "test over"}
+        assert (await self.request("POST", "/resume", json=lifted)).status_code in (200, 409)
+        if held := await self.held():
+            closed = await self.close(f"close what is left of {held}", wait_s=20)
+            assert closed.status_code == 201, closed.text
         async with self.socket() as socket:
             await socket.status(stale=False, within_s=BACK_WITHIN_S)
 
@@ -244,11 +338,8 @@ class Stage:
         answer = await self.request("GET", "/orders?status=all&limit=500")
         assert answer.status_code == 200, answer.text
         ours = {each["client_order_id"]: each for each in answer.json()["orders"]}
-        wrong = []
         seen = [order["client_order_id"] for order in theirs["orders"]]
-        wrong += [
-            f"{each} is there {seen.count(each)} times" for each in ours if seen.count(each) > 1
-        ]
+        wrong = [f"{each} is there more than once" for each in set(seen) if seen.count(each) > 1]
         for order in theirs["orders"]:
             mine = ours.pop(order["client_order_id"], None)
             if mine is None:
@@ -256,12 +347,18 @@ class Stage:
             elif _differs(mine, order):
                 wrong.append(f"we say {mine['status']} {mine['filled_quantity']}, they {order}")
         # What never was at the exchange says so.
-        wrong += [f"not there: {o}" for o in ours.values() if o["outcome"] != "not_sent"]
-        booked = await self.request("GET", f"/positions?account={self.account}")
-        held = sum((Decimal(p["quantity"]) for p in booked.json()["positions"]), Decimal(0))
-        if abs(held) != abs(await self.held()):
+        never = ("DENIED", "EXPIRED")
+        wrong += [f"not there: {o}" for o in ours.values() if o["status"] not in never]
+        answer = await self.request("GET", f"/positions?account={self.account}")
+        held = [Decimal(each["quantity"]) for each in answer.json()["positions"]]
+        if sum(held) != await self.held():
             wrong.append(f"we hold {held}, they say {await self.held()}")
         return wrong
+
+
+async def all_of(*asked: Awaitable[T]) -> list[T]:
+    """Ask all at once, and return the answers in the order of the questions."""
+    return list(await asyncio.gather(*asked))
 
 
 def _differs(mine: dict[str, Any], theirs: dict[str, Any]) -> bool:

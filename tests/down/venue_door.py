@@ -30,24 +30,47 @@ class VenueDoor:
         self.port = 0
         self._shut: set[Half] = set()
         self._open: dict[asyncio.StreamWriter, Half] = {}
+        self._passing: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
 
     def shut(self, *halves: Half) -> None:
         """Cut the connections of these halves, and take no new ones."""
         self._shut.update(halves)
+        self._cut(*halves)
+
+    def _cut(self, *halves: Half) -> None:
         for writer, half in list(self._open.items()):
             if half in halves:
                 writer.transport.abort()
 
-    def open(self) -> None:
-        """Take connections again."""
+    async def open(self) -> None:
+        """Take connections, of both halves; again on the same port."""
         self._shut.clear()
+        if self._server is None:
+            self._server = await asyncio.start_server(self._take, "127.0.0.1", self.port)
+            self.port = self._server.sockets[0].getsockname()[1]
 
-    def count(self, half: Half) -> int:
-        """Return how many connections of a half there are."""
-        return sum(each is half for each in self._open.values())
+    def wall_up(self) -> None:
+        """Refuse every connection, as a machine does on which nothing listens."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        self._cut(*Half)
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Pass one connection on to its end."""
+    def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.get_running_loop().create_task(self._pass(reader, writer))
+        self._passing.add(task)
+        task.add_done_callback(self._passing.discard)
+
+    async def close(self) -> None:
+        """Cut everything and wait until it is gone."""
+        self.wall_up()
+        for task in self._passing:
+            task.cancel()
+        if self._passing:
+            await asyncio.wait(self._passing)
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             first = await reader.readline()
             half = Half.SOCKETS if first.startswith(b"GET /ws") else Half.REST
@@ -58,11 +81,12 @@ class VenueDoor:
             far_writer.write(first)
             forth = asyncio.create_task(_pass_on(reader, far_writer))
             back = asyncio.create_task(_pass_on(far_reader, writer))
-            await asyncio.wait([forth, back], return_when=asyncio.FIRST_COMPLETED)
-            for task, end in ((forth, far_writer), (back, writer)):
-                task.cancel()
-                end.transport.abort()
-            await asyncio.wait([forth, back])
+            try:
+                await asyncio.wait([forth, back], return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task, end in ((forth, far_writer), (back, writer)):
+                    task.cancel()
+                    end.transport.abort()
         except OSError:
             # One of the two ends is gone; so is the other now.
             pass
@@ -82,10 +106,8 @@ async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
 async def venue_door() -> AsyncIterator[VenueDoor]:
     """Give an open door on a port of its own; set its `target_port` before it is used."""
     door = VenueDoor()
-    server = await asyncio.start_server(door.serve, "127.0.0.1", 0)
-    door.port = server.sockets[0].getsockname()[1]
+    await door.open()
     try:
         yield door
     finally:
-        server.close()
-        door.shut(*Half)
+        await door.close()

@@ -23,6 +23,7 @@ from perp_dex_client.errors import UnreadableAnswer
 from storage.opening import Storage
 from streaming.account_channels import AccountChannel, PositionsChannel
 from streaming.connectors import Connectors
+from streaming.fallback_source import own_sources
 from streaming.freshness import FreshnessBoard
 from streaming.handshake import Doors
 from streaming.market_feeds import MarketFeeds
@@ -30,7 +31,6 @@ from streaming.marks import Marks
 from streaming.positions import PositionBoard
 from streaming.server import StreamServer
 from streaming.tokens import FileToken
-from streaming.venue_source import own_sources
 from tests.api.serving import PAPER
 from tests.api.test_positions import summary
 from venues import registry

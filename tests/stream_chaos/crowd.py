@@ -55,6 +55,8 @@ class Crowd:
             *(self._follower("sound", sound, "orders", one) for one in (*ACCOUNTS, OTHER)),
             *(self._follower("shaky", shaky, "orders", one) for one in ACCOUNTS),
             *(self._follower("rough", rough, "orders", one) for one in ACCOUNTS),
+            self._follower("shaky", shaky, "orders", ACCOUNTS[1], path="stream"),
+            self._follower("rough", rough, "orders", ACCOUNTS[1], path="stream"),
         ]
         self.positions = [
             *(self._follower("sound", sound, "positions", one) for one in (*ACCOUNTS, OTHER)),
@@ -118,10 +120,12 @@ class Crowd:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _follower(self, line: str, url: str, channel: str, account_id: str) -> Follower:
-        name = f"{line}/{channel}/{account_id}"
-        subject = {"account_id": account_id}
-        return Follower(name, url, channel, subject, self._rig.token, sound=line != "rough")
+    def _follower(
+        self, line: str, url: str, channel: str, account_id: str, path: str | None = None
+    ) -> Follower:
+        name = "/".join(filter(None, (line, path, channel, account_id)))
+        subject, token = {"account_id": account_id}, self._rig.token
+        return Follower(name, url, channel, subject, token, sound=line != "rough", path=path)
 
     def _of_market(
         self, line: str, url: str, channel: str, network: str, venue: str | None = "hyperliquid"

@@ -46,11 +46,20 @@ class Follower:
     """Follows one subject of one channel until cancelled.
 
     `sound`: the line loses and repeats nothing, so that what does not fit is the server's fault.
-    `subject` is what a subscription names, `{"account_id": "acc-1"}` or a market.
+    `subject` is what a subscription names, `{"account_id": "acc-1"}` or a market. `path` is that of
+    a socket with several channels; by default it is the channel's own.
     """
 
     def __init__(
-        self, name: str, url: str, channel: str, subject: Json, token: str, *, sound: bool
+        self,
+        name: str,
+        url: str,
+        channel: str,
+        subject: Json,
+        token: str,
+        *,
+        sound: bool,
+        path: str | None = None,
     ) -> None:
         self.name = name
         self.channel = channel
@@ -64,7 +73,8 @@ class Follower:
         self.last: int | None = None
         #: A market's messages are numbered anew for whoever subscribes: nothing to resume from.
         self._is_market = "symbol" in subject
-        self._url = f"{url}/ws/v1/{'markets' if self._is_market else channel}"
+        self._names_channel = path is not None or self._is_market
+        self._url = f"{url}/ws/v1/{path or ('markets' if self._is_market else channel)}"
         self._token = token
         self._connection = 0
         self._announced = False
@@ -113,8 +123,9 @@ class Follower:
         silence_s = greeting["heartbeat_ms"] / 1000 * HEARTBEATS_MISSED_MAX + 1.0
         await self._ask(socket, {"op": "auth", "token": self._token, "id": "auth"})
         wanted = {"op": "subscribe", "id": "subscribe", **self.subject}
-        if self._is_market:
+        if self._names_channel:
             wanted["channel"] = self.channel
+        if self._is_market:
             self._announced = True
         elif self.last is not None:
             wanted["from_seq"] = self.last

@@ -6,6 +6,7 @@ Each function returns what is wrong, a line for each; nothing is an answer of "a
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
@@ -60,10 +61,10 @@ def judge_book(name: str, heard: Sequence[Heard], exchange: Json) -> list[str]:
 def judge_times(name: str, heard: Sequence[Heard]) -> list[str]:
     """What a client is shown of one connection to the venue is never older than before."""
     wrong: list[str] = []
-    last = ""
+    last: datetime | None = None
     for one in heard:
-        at = str(one.body["event_time"] or "")
-        if at < last:
+        at = datetime.fromisoformat(one.body["event_time"])
+        if last is not None and at < last:
             wrong.append(f"{name}: {one.seq} is of {at}, the one before of {last}")
         last = at
     return wrong

@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -74,8 +74,7 @@ class Rig:
 
     def errors(self) -> list[str]:
         """Return what the streaming process complained of as an error of its own."""
-        lines = (json.loads(line) for line in self.log.splitlines() if line.startswith("{"))
-        return [str(line) for line in lines if line.get("level") in ("error", "critical")]
+        return [str(line) for line in said(self.log) if line["level"] in ("error", "critical")]
 
     async def metric(self, name: str, **labels: str) -> float:
         """Return the sum of a metric's values that bear these labels; 0 if there is none."""
@@ -88,6 +87,11 @@ class Rig:
             if matched and wanted <= set((matched[1] or "").split(",")):
                 found += float(matched[2])
         return found
+
+
+def said(log: str) -> list[dict[str, Any]]:
+    """Return the lines of a log; what other libraries print is none."""
+    return [json.loads(line) for line in log.splitlines() if line.startswith("{")]
 
 
 @asynccontextmanager
@@ -195,13 +199,13 @@ async def _ready(home: Path, process: asyncio.subprocess.Process) -> tuple[int, 
     endpoint = urlsplit(json.loads(beat.read_text())["endpoint"])
 
     def metrics() -> str | None:
-        lines = [json.loads(line) for line in log.read_text().splitlines()]
+        lines = said(log.read_text())
         return next((x["metrics"] for x in lines if x["event"] == "streaming ready"), None)
 
-    async def said() -> bool:
+    async def is_told() -> bool:
         return metrics() is not None
 
-    await until(said, READY_WITHIN_S, "the address of the metrics in the log")
+    await until(is_told, READY_WITHIN_S, "the address of the metrics in the log")
     return endpoint.port or 0, str(metrics())
 
 

@@ -57,6 +57,10 @@ def test_only_levels_that_the_venue_sends_are_compared() -> None:
 
 
 def test_times() -> None:
+    whole, later = book("update", 1, [], [], at=1), book("update", 2, [], [], at=1)
+    later.body["event_time"] = "2026-01-01T00:00:01.016000Z"
+    assert judge_times("client", [whole, later]) == []
+    assert len(judge_times("client", [later, whole])) == 1
     assert judge_times("client", [book("update", n, [], [], at=n) for n in (1, 2, 2, 5)]) == []
     assert len(judge_times("client", [book("update", n, [], [], at=n) for n in (1, 3, 2)])) == 1
 

@@ -17,9 +17,9 @@ from domain.accounts import Network
 from domain.errors import InvalidInput
 from streaming import group_source
 from streaming.connectors import Connectors
+from streaming.fallback_source import own_sources
 from streaming.group_source import GroupSources
 from streaming.market_feeds import MarketFeeds, Place
-from streaming.venue_source import own_sources
 from tests.bus.valkey import ValkeyProcess, running_valkey
 from tests.streaming.floor import Floor, open_floor
 from tests.streaming.stage import Stage

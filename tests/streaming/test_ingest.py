@@ -23,13 +23,13 @@ from streaming import ingest as ingest_module
 from streaming.budget import BudgetRule, ReadBudget
 from streaming.catch_up import Cadence, CatchUp
 from streaming.connectors import Connectors
+from streaming.fallback_source import own_sources
 from streaming.freshness import FreshnessBoard
 from streaming.ingest import Ingest
 from streaming.intake import Intake
 from streaming.market_feeds import MarketFeeds
 from streaming.marks import Marks
 from streaming.positions import PositionBoard
-from streaming.venue_source import own_sources
 from tests.streaming.doubles import Away, Blind, Breaking, Forgetful
 from tests.streaming.floor import Floor, open_floor
 from tests.streaming.stage import Stage, order_id

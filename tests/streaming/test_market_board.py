@@ -74,6 +74,9 @@ def test_nor_is_one_that_comes_another_way(heard: Heard) -> None:
     heard.state(live=True, source=STREAM_2)
     heard.book(3)
     heard.book(2, STREAM_2)
+    assert heard.told == [3]
+    fresh = heard.board.freshness(KEY)
+    assert (fresh.source, fresh.stale) == (STREAM_2, False), "it says that the newer one holds"
     heard.book(4, STREAM_2)
     assert heard.told == [3, 4]
 

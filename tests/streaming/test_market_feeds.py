@@ -12,9 +12,10 @@ import pytest
 from domain.accounts import Network
 from domain.errors import InvalidInput, Unavailable, VenueUnavailable
 from streaming import market_feeds as market_feeds_module
+from streaming import market_sources
 from streaming.connectors import Connectors
+from streaming.fallback_source import own_sources
 from streaming.market_feeds import STREAM, Deliver, MarketFeeds, MarketSource, Place
-from streaming.venue_source import own_sources
 from tests.streaming.building import T0
 from tests.streaming.floor import Floor
 from tests.streaming.test_app import floor
@@ -95,6 +96,7 @@ class Played:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(market_sources, "RESTART_FIRST_S", 0.01)
     monkeypatch.setattr(market_feeds_module, "RESTART_FIRST_S", 0.01)
 
 

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
+from bus.market_requests import BookRequest
+from domain.accounts import Network
 from storage.opening import Storage
 from streaming.app import StreamingApp
 from tests.bus.valkey import running_valkey
@@ -317,3 +319,43 @@ async def test_nobody_unknown_follows_markets(at_work: tuple[StreamingApp, Serve
         async with asyncio.timeout(5):
             await client.wait_closed()
         assert client.close_code == 4001
+
+
+async def test_a_followed_book_is_answered_without_asking_the_venue(
+    floor: Floor, at_work: tuple[StreamingApp, Served], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app, served = at_work
+
+    def request(depth: int, symbol: str = "BTC-PERP") -> BookRequest:
+        return BookRequest(
+            request_id="r",
+            venue="hyperliquid",
+            network=Network.PAPER,
+            symbol=symbol,
+            depth=depth,
+            until_ms=2**62,
+        )
+
+    connector: Any = await app.connectors.of("hyperliquid", Network.PAPER)
+    asked: list[str] = []
+    really = connector.order_book
+
+    async def order_book(symbol: str, *, depth: int = 20) -> Any:
+        asked.append(symbol)
+        return await really(symbol, depth=depth)
+
+    monkeypatch.setattr(connector, "order_book", order_book)
+    await app.books.book(request(5))
+    assert asked == ["BTC-PERP"]
+    async with client_of(served) as client:
+        await subscribe(client, "book")
+        await until_type(client, "snapshot", "book")
+        answered = await app.books.book(request(3))
+        assert (len(answered.bids), len(answered.asks)) == (3, 3)
+        assert asked == ["BTC-PERP"]
+        assert len((await app.books.book(request(20))).bids) > 5, "the stream has no 20 levels"
+        assert asked == ["BTC-PERP"] * 2
+        await subscribe(client, "top", symbol="ETH-PERP")
+        await until_type(client, "snapshot", "top")
+        assert len((await app.books.book(request(1, "ETH-PERP"))).bids) == 1
+        assert asked == ["BTC-PERP"] * 2

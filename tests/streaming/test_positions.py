@@ -20,11 +20,11 @@ from domain.market_data import Ticker
 from storage.opening import Storage
 from streaming.account_channels import PositionsChannel
 from streaming.connectors import Connectors
+from streaming.fallback_source import own_sources
 from streaming.freshness import FreshnessBoard
 from streaming.market_feeds import STREAM, MarketFeeds
 from streaming.marks import Mark, MarketKey, Marks
 from streaming.positions import SAVE_EVERY_S, PositionBoard
-from streaming.venue_source import own_sources
 from tests.domain.test_positions import said
 from tests.storage.builders import a_fill
 from tests.streaming.floor import Floor
@@ -112,8 +112,8 @@ async def test_from_a_fill_to_a_socket(floor: Floor, stage: Stage, storage: Stor
                 assert balance["type"] == "snapshot"
                 assert Decimal(balance["balance"]["equity"]) > 0
                 await floor.control("/funding", {"symbol": "BTC", "rate": "0.001"})
-                paid = await heard(money, lambda m: True)
-                assert paid["balance"]["equity"] != balance["balance"]["equity"]
+                before = balance["balance"]["equity"]
+                await heard(money, lambda m: m["balance"]["equity"] != before)
             with_funding = await heard(client, lambda m: only(m)["funding"] != "0")
             assert Decimal(only(with_funding)["funding"]) < 0
             assert (await storage.positions.period("acc-1", since=None))[0].funding < 0

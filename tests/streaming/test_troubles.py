@@ -20,13 +20,13 @@ from streaming.budget import BudgetRule, ReadBudget
 from streaming.catch_up import Cadence, CatchUp
 from streaming.channels import OrdersChannel
 from streaming.connectors import Connectors
+from streaming.fallback_source import own_sources
 from streaming.freshness import FreshnessBoard
 from streaming.ingest import Follower, Ingest
 from streaming.intake import Intake
 from streaming.market_feeds import MarketFeeds
 from streaming.marks import Marks
 from streaming.positions import PositionBoard
-from streaming.venue_source import own_sources
 from tests.streaming.building import T0
 from tests.streaming.stage import Stage, client_id, order_id
 from tests.streaming.test_ingest import until

@@ -9,6 +9,8 @@ import pytest
 from bus.connection import Bus
 from bus.served_venues import ServedVenuesOnBus
 from domain.accounts import Network
+from domain.circuits import UNANSWERED_MAX
+from domain.outcomes import Unknown
 from serving.settings import now
 from serving.venue_news import say_venues
 from tests.bus.valkey import running_valkey
@@ -32,8 +34,14 @@ async def test_each_served_venue_is_told_with_its_connected_networks(
             await connectors.connector("hyperliquid", Network.PAPER)
             await say_venues(connectors, news)
             said = await news.read("hyperliquid")
+            for _ in range(UNANSWERED_MAX):
+                connectors.note_outcome("hyperliquid", Network.PAPER, Unknown(reason="silence"))
+            await say_venues(connectors, news)
+            silent = await news.read("hyperliquid")
             await connectors.close()
         await bus.close()
     assert said is not None and said.connected == ("paper",)
+    assert said.opening_refused == ()
+    assert silent is not None and silent.opening_refused == ("paper",)
     assert said.sheet.fill_key == registry.load("hyperliquid").proofs.fill_key
     assert abs(now() - said.seen_at) < timedelta(seconds=20)

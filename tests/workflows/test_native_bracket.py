@@ -442,8 +442,15 @@ async def test_an_entry_whose_bracket_never_comes_expires(desk: NativeDesk) -> N
 async def test_one_whose_end_was_wanted_before_it_began_sends_nothing(desk: NativeDesk) -> None:
     await desk.stage.stop_worker()
     await desk.native(an_order(**BOUGHT))
+    answer = await desk.brackets.end(desk.plan.bracket_id, "end", wait_s=0.4)
+    assert not answer.decided
     handle = desk.stage.client.get_workflow_handle(ids.bracket_workflow_id(desk.plan.bracket_id))
-    await handle.cancel()
+    kept = [
+        event
+        async for event in handle.fetch_history_events()
+        if event.HasField("workflow_execution_cancel_requested_event_attributes")
+    ]
+    assert len(kept) == 1, "kept, though no worker has heard it"
 
     await desk.stage.start_worker()
 

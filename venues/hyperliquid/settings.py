@@ -60,6 +60,17 @@ class HyperliquidSettings(BaseSettings):
     paper_url: _Origin | None = Field(
         default=None, description="The simulated Hyperliquid that paper accounts trade on."
     )
+    mainnet_second_url: _SecureOrigin | None = Field(
+        default=None,
+        description="Another address of mainnet's public data, such as a node of your own; market "
+        "data comes from there while the first one's is lost.",
+    )
+    testnet_second_url: _SecureOrigin | None = Field(
+        default=None, description="As HYPERLIQUID_MAINNET_SECOND_URL, for testnet."
+    )
+    paper_second_url: _Origin | None = Field(
+        default=None, description="As HYPERLIQUID_MAINNET_SECOND_URL, for the simulated exchange."
+    )
     weight_per_minute: float = Field(
         default=WEIGHT_PER_MINUTE,
         ge=60,
@@ -84,6 +95,14 @@ class HyperliquidSettings(BaseSettings):
                 "start the simulator or set it",
             )
         return self.paper_url
+
+    def second_url(self, network: Network) -> str | None:
+        """Return the second origin of a network's public data, or None."""
+        return {
+            Network.MAINNET: self.mainnet_second_url,
+            Network.TESTNET: self.testnet_second_url,
+            Network.PAPER: self.paper_second_url,
+        }[network]
 
 
 def socket_url(base_url: str) -> str:

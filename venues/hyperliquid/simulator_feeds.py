@@ -200,7 +200,7 @@ class Feeds:
             self._best[subscription.coin] = self._bbo(subscription.coin)["bbo"]
         first = self._first_frame(subscription)
         if first is not None:
-            client.send_encoded(_frame(*first))
+            client.send_encoded(_frame(*first), (first[0],))
 
     def end(self, client: Client, subscription: Subscription) -> None:
         """Send no more for a subscription."""
@@ -398,7 +398,8 @@ class Feeds:
                 continue
             for client, subscription in tuple(listening.values()):
                 if wants(subscription):
-                    client.send_encoded(_frame(*self._present_frame(subscription)))
+                    frame = self._present_frame(subscription)
+                    client.send_encoded(_frame(*frame), (frame[0],))
 
 
 def _topic(subscription: Subscription) -> tuple[str, str]:

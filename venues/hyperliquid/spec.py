@@ -48,6 +48,15 @@ class HyperliquidSpec:
 
         return HyperliquidMarketFeed(_settings().base_url(network), instruments)
 
+    def second_market_feed(
+        self, network: Network, instruments: Iterable[Instrument]
+    ) -> MarketFeed | None:
+        """Return the public feed from the second address that the settings name, if they do."""
+        from venues.hyperliquid.market_stream import HyperliquidMarketFeed
+
+        url = _settings().second_url(network)
+        return None if url is None else HyperliquidMarketFeed(url, instruments)
+
 
 def _settings() -> HyperliquidSettings:
     from venues.hyperliquid.settings import HyperliquidSettings

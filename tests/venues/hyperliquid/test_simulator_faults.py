@@ -211,6 +211,15 @@ class TestSockets:
         (update,) = await frame(socket, "orderUpdates")
         assert update["order"]["cloid"] == f"0x{2:032x}"
 
+    async def test_one_channel_alone_can_be_silent(self, client: SimulatorClient) -> None:
+        await arm(client, "stall", action="activeAssetCtx", count=0)
+        socket = await client.socket({"type": "activeAssetCtx", "coin": "BTC"})
+        await socket.send_json(
+            {"method": "subscribe", "subscription": {"type": "l2Book", "coin": "BTC"}}
+        )
+        channels = [(await socket.receive_json(timeout=5))["channel"] for _ in range(3)]
+        assert channels == ["subscriptionResponse", "subscriptionResponse", "l2Book"]
+
     async def test_a_post_can_lose_its_socket(self, client: SimulatorClient) -> None:
         socket = await client.socket()
         await arm(client, "drop-after-apply")
