@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import stack
 from stack import probes
 from stack.paths import StackPaths
-from stack.ports import LOOPBACK, StackPorts
+from stack.ports import LOOPBACK, SIMULATOR_PORTS, StackPorts
 from stack.servers import temporal_spec, valkey_spec
 from stack.settings import FILE_VARIABLES, StackSettings
 from stack.spec import ExternalServer, Probe, ProcessSpec, StackTable
@@ -39,7 +39,9 @@ def stack_table(
     else:
         external.append(_external_valkey(settings.redis_url))
     processes += _own_processes(settings, ports, paths)
-    return StackTable(processes=tuple(processes), external=tuple(external), order=PROCESS_NAMES)
+    present = {spec.name for spec in processes} | {server.name for server in external}
+    order = tuple(name for name in PROCESS_NAMES if name in present)
+    return StackTable(processes=tuple(processes), external=tuple(external), order=order)
 
 
 def own_command(module: str, *arguments: str) -> tuple[str, ...]:
@@ -67,12 +69,11 @@ def own_environment(
         API_PORT=str(ports.api),
         STREAMING_HOST=settings.streaming_host,
         STREAMING_PORT=str(ports.streaming),
-        HYPERLIQUID_PAPER_URL=f"http://{LOOPBACK}:{ports.sim}",
-        SIM_PORT=str(ports.sim),
-        SIM_CONTROL_PORT=str(ports.sim_control),
-        SIM_HOME=str(paths.home / "sim-hyperliquid"),
         PYTHONUNBUFFERED="1",
     )
+    for venue in settings.simulators:
+        wire, _ = SIMULATOR_PORTS[venue]
+        environment[f"{venue.upper()}_PAPER_URL"] = _at(ports, wire)
     ui_url = temporal_ui_url(settings, ports)
     if ui_url is not None:
         environment["TEMPORAL_UI_URL"] = ui_url
@@ -84,6 +85,15 @@ def own_environment(
     # The heartbeat of an outer supervisor, should there be one, is not its children's.
     environment.pop("PERP_DEX_HEARTBEAT_FILE", None)
     return environment
+
+
+def control_urls(settings: StackSettings, ports: StackPorts) -> dict[str, str]:
+    """Give where each simulated exchange is controlled, by its venue."""
+    return {venue: _at(ports, SIMULATOR_PORTS[venue][1]) for venue in settings.simulators}
+
+
+def _at(ports: StackPorts, name: str) -> str:
+    return f"http://{LOOPBACK}:{ports.as_dict()[name]}"
 
 
 def temporal_ui_url(settings: StackSettings, ports: StackPorts) -> str | None:
@@ -130,9 +140,10 @@ def _own_processes(
         grace_s: float = _GRACE_S,
         probe: Probe | None = None,
         metrics_port: int | None = None,
+        own_environment: Mapping[str, str] | None = None,
     ) -> ProcessSpec:
         heartbeat = paths.heartbeat_file(name)
-        particular = {"PERP_DEX_HEARTBEAT_FILE": str(heartbeat)}
+        particular = {**(own_environment or {}), "PERP_DEX_HEARTBEAT_FILE": str(heartbeat)}
         if metrics_port is not None:
             particular["METRICS_PORT"] = str(metrics_port)
         return ProcessSpec(
@@ -150,13 +161,17 @@ def _own_processes(
     api_host = loopback_of(settings.api_host)
     # The last three start together: each spends seconds importing, and none needs another to start.
     return [
-        own(
-            "sim-hyperliquid",
-            own_command("venues.simulation", "hyperliquid"),
-            f"http://{LOOPBACK}:{ports.sim}",
-            start_stage=0,
-            drain_stage=2,
-            grace_s=_SIMULATOR_GRACE_S,
+        *(
+            own(
+                f"sim-{venue}",
+                own_command("venues.simulation", venue),
+                _at(ports, SIMULATOR_PORTS[venue][0]),
+                start_stage=0,
+                drain_stage=2,
+                grace_s=_SIMULATOR_GRACE_S,
+                own_environment=_simulator_environment(venue, ports, paths),
+            )
+            for venue in settings.simulators
         ),
         own(
             "worker",
@@ -184,6 +199,16 @@ def _own_processes(
             metrics_port=ports.streaming_metrics,
         ),
     ]
+
+
+def _simulator_environment(venue: str, ports: StackPorts, paths: StackPaths) -> dict[str, str]:
+    wire, control = SIMULATOR_PORTS[venue]
+    taken = ports.as_dict()
+    return {
+        "SIM_PORT": str(taken[wire]),
+        "SIM_CONTROL_PORT": str(taken[control]),
+        "SIM_HOME": str(paths.home / f"sim-{venue}"),
+    }
 
 
 def _external_temporal(address: str) -> ExternalServer:
