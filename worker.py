@@ -19,7 +19,7 @@ from bus.connection import Bus
 from bus.nudges import NudgePublisher
 from bus.served_venues import ServedVenuesOnBus
 from domain.accounts import Network
-from domain.errors import PerpDexError, VenueUnavailable
+from domain.errors import InvalidInput, PerpDexError, VenueUnavailable
 from process.death import protect_memory
 from process.heartbeat import Heartbeat
 from process.logging import configure_logging
@@ -161,6 +161,11 @@ async def _warm(settings: WorkerSettings, connectors: Connectors, venues: frozen
                 await connectors.connector(venue, network)
             except VenueUnavailable as error:
                 log.warning("venue not warm", venue=venue, network=network, reason=str(error))
+            except InvalidInput as error:
+                # A venue that is served and not reachable on this network has no accounts there.
+                if error.field != "network":
+                    raise
+                log.warning("venue not set up", venue=venue, network=network, reason=str(error))
 
 
 def main() -> int:

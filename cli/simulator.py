@@ -36,11 +36,12 @@ class PaperAccount:
         return f"PaperAccount(address={self.address!r})"
 
 
-def control_url() -> str:
-    """Return the address of the control port.
+def control_url(venue: str) -> str:
+    """Return the address of the control port of a venue's simulator.
 
     Raises:
         StackNotRunning: no stack runs and PERP_DEX_SIM_CONTROL_URL names none.
+        BadParameter: the running stack simulates other venues.
     """
     named = os.environ.get("PERP_DEX_SIM_CONTROL_URL")
     if named:
@@ -48,11 +49,14 @@ def control_url() -> str:
     from stack import lifecycle
 
     status = lifecycle.status()
-    if status.sim_control_url is None:
+    urls = status.sim_control_urls
+    if not urls:
         raise StackNotRunning(
             f"no simulator runs in {status.home}; start the stack with `perp-dex up --detach`"
         )
-    return status.sim_control_url.rstrip("/")
+    if venue not in urls:
+        raise typer.BadParameter(f"VENUE: expected one of {', '.join(urls)}; found {venue!r}")
+    return urls[venue].rstrip("/")
 
 
 def control(
@@ -71,7 +75,7 @@ def control(
     """
     import httpx2
 
-    url = control_url()
+    url = control_url(venue)
     try:
         with httpx2.Client(
             base_url=url,

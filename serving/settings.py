@@ -35,7 +35,9 @@ class WorkerSettings(PrivateKeySettings):
         description="PEM file with what signed the certificate of a rediss:// REDIS_URL; unset: "
         "this machine's authorities.",
     )
-    worker_venues: str = Field("hyperliquid", description="Venues to serve, comma-separated.")
+    worker_venues: str = Field(
+        "hyperliquid,pacifica", description="Venues to serve, comma-separated."
+    )
     worker_networks: str = Field(
         "paper", description="Networks whose connectors are warmed before the worker is ready."
     )

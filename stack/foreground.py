@@ -13,7 +13,7 @@ from stack.lock import supervisor_lock
 from stack.logfile import append_lines
 from stack.migration import prepare_database
 from stack.paths import StackPaths
-from stack.ports import LOOPBACK, PortChoice, StackPorts, choose_ports, needed_ports
+from stack.ports import PortChoice, StackPorts, choose_ports, needed_ports
 from stack.settings import StackSettings
 from stack.spec import Pace, StackTable
 from stack.state import (
@@ -26,7 +26,7 @@ from stack.state import (
     write_state,
 )
 from stack.supervisor import Change, Supervisor
-from stack.table import in_url, loopback_of, stack_table, temporal_ui_url
+from stack.table import control_urls, in_url, loopback_of, stack_table, temporal_ui_url
 
 TableBuilder = Callable[[StackSettings, StackPorts, StackPaths, Durability], StackTable]
 DatabasePreparation = Callable[[StackSettings, StackPorts, StackPaths, Durability], Awaitable[None]]
@@ -120,12 +120,14 @@ class _Board:
         ports, settings = self.ports, self._settings
         needed = needed_ports(settings)
         urls: dict[str, str | None] = {}
+        controls: dict[str, str] = {}
         if ports is not None:
             urls["api_url"] = f"http://{in_url(loopback_of(settings.api_host))}:{ports.api}"
             urls["ws_url"] = (
                 f"ws://{in_url(loopback_of(settings.streaming_host))}:{ports.streaming}"
             )
-            urls["sim_control_url"] = f"http://{LOOPBACK}:{ports.sim_control}"
+            controls = control_urls(settings, ports)
+            urls["sim_control_url"] = controls.get("hyperliquid")
             urls["temporal_ui_url"] = temporal_ui_url(settings, ports)
         taken = ports.as_dict() if ports is not None else self.previous_ports
         return StackStatus(
@@ -136,6 +138,7 @@ class _Board:
             processes=processes or nothing_running(),
             ports={name: port for name, port in taken.items() if name in needed},
             failure=failure,
+            sim_control_urls=controls,
             **urls,
         )
 

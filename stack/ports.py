@@ -45,6 +45,8 @@ class StackPorts:
     streaming_metrics: int
     sim: int
     sim_control: int
+    sim_pacifica: int
+    sim_pacifica_control: int
 
     @classmethod
     def of(cls, settings: StackSettings) -> Self:
@@ -57,6 +59,11 @@ class StackPorts:
 
 
 _NAMES: Final = tuple(field.name for field in fields(StackPorts))
+#: The wire's and the controls' port of each venue's simulated exchange.
+SIMULATOR_PORTS: Final = {
+    "hyperliquid": ("sim", "sim_control"),
+    "pacifica": ("sim_pacifica", "sim_pacifica_control"),
+}
 
 
 def needed_ports(settings: StackSettings) -> tuple[str, ...]:
@@ -66,6 +73,9 @@ def needed_ports(settings: StackSettings) -> tuple[str, ...]:
         left_out |= {"temporal", "temporal_ui"}
     if settings.redis_url is not None:
         left_out.add("valkey")
+    for venue, names in SIMULATOR_PORTS.items():
+        if venue not in settings.simulators:
+            left_out.update(names)
     return tuple(name for name in _NAMES if name not in left_out)
 
 

@@ -29,6 +29,22 @@ def _host_and_port(address: str | None) -> str | None:
     return address
 
 
+#: Every venue that has a simulated exchange, in the order in which they are shown.
+SIMULATED: Final = ("hyperliquid", "pacifica")
+
+
+def _names(text: str) -> tuple[str, ...]:
+    given = {name.strip() for name in text.split(",") if name.strip()}
+    return tuple(name for name in SIMULATED if name in given)
+
+
+def _simulated(text: str) -> str:
+    unknown = {name.strip() for name in text.split(",") if name.strip()} - set(SIMULATED)
+    if unknown:
+        raise ValueError(f"some of {', '.join(SIMULATED)}, comma-separated, or nothing")
+    return text
+
+
 class StackSettings(BaseSettings):
     """The supervisor (`perp-dex up`): where state is kept, which ports, which servers are yours."""
 
@@ -86,6 +102,14 @@ class StackSettings(BaseSettings):
     sim_control_port: Port = Field(
         default=8711, description="Port of the simulated exchange's controls."
     )
+    sim_pacifica_port: Port = Field(default=8712, description="Port of the simulated Pacifica.")
+    sim_pacifica_control_port: Port = Field(
+        default=8713, description="Port of the simulated Pacifica's controls."
+    )
+    simulated_venues: Annotated[str, AfterValidator(_simulated)] = Field(
+        default=",".join(SIMULATED),
+        description="Venues whose simulated exchange is started, comma-separated.",
+    )
     log_format: Literal["json", "console"] = Field(default="json", description="Form of log lines.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
         default="INFO", description="Least severe log line that is kept."
@@ -93,6 +117,11 @@ class StackSettings(BaseSettings):
     stack_start_timeout_s: float = Field(
         default=90.0, gt=0, description="How long all processes together may take to become ready."
     )
+
+    @property
+    def simulators(self) -> tuple[str, ...]:
+        """The venues whose simulated exchange is started."""
+        return _names(self.simulated_venues)
 
     @classmethod
     def load(cls, home: Path | None = None) -> Self:

@@ -6,7 +6,7 @@ supervisor every process is stopped, whatever the file says.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Self
@@ -17,7 +17,15 @@ from stack.paths import StackPaths
 from stack.spec import ProcessState
 
 #: In the order in which they are shown.
-PROCESS_NAMES = ("temporal", "valkey", "sim-hyperliquid", "worker", "api", "streaming")
+PROCESS_NAMES = (
+    "temporal",
+    "valkey",
+    "sim-hyperliquid",
+    "sim-pacifica",
+    "worker",
+    "api",
+    "streaming",
+)
 
 
 class Durability(StrEnum):
@@ -89,6 +97,8 @@ class StackStatus:
     ws_url: str | None = None
     temporal_ui_url: str | None = None
     sim_control_url: str | None = None
+    #: The controls of each venue's simulated exchange; `sim_control_url` is Hyperliquid's.
+    sim_control_urls: Mapping[str, str] = field(default_factory=dict)
     #: Why it failed to start, for people.
     failure: str | None = None
 
@@ -106,6 +116,7 @@ class StackStatus:
             "ws_url": self.ws_url,
             "temporal_ui_url": self.temporal_ui_url,
             "sim_control_url": self.sim_control_url,
+            "sim_control_urls": dict(self.sim_control_urls),
             "durability": str(self.durability),
             "home": self.home,
             "phase": str(self.phase),
@@ -131,6 +142,7 @@ class StackStatus:
             ws_url=_text(content["ws_url"]),
             temporal_ui_url=_text(content["temporal_ui_url"]),
             sim_control_url=_text(content["sim_control_url"]),
+            sim_control_urls=_texts(content.get("sim_control_urls")),
             failure=_text(content["failure"]),
         )
 
@@ -148,6 +160,7 @@ class StackStatus:
             ws_url=None,
             temporal_ui_url=None,
             sim_control_url=None,
+            sim_control_urls={},
         )
 
 
@@ -197,6 +210,14 @@ def read_status(paths: StackPaths) -> StackStatus:
             ports={},
         )
     return state.stopped() if holder is None else state
+
+
+def _texts(value: object) -> dict[str, str]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise TypeError("expected sim_control_urls to be an object")
+    return {str(name): str(url) for name, url in value.items()}
 
 
 def _text(value: object) -> str | None:

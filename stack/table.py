@@ -6,6 +6,7 @@ Starts our own processes by module name; imports none of them.
 import os
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -13,7 +14,7 @@ from urllib.parse import urlsplit
 import stack
 from stack import probes
 from stack.paths import StackPaths
-from stack.ports import LOOPBACK, StackPorts
+from stack.ports import LOOPBACK, SIMULATOR_PORTS, StackPorts
 from stack.servers import temporal_spec, valkey_spec
 from stack.settings import FILE_VARIABLES, StackSettings
 from stack.spec import ExternalServer, Probe, ProcessSpec, StackTable
@@ -39,7 +40,9 @@ def stack_table(
     else:
         external.append(_external_valkey(settings.redis_url))
     processes += _own_processes(settings, ports, paths)
-    return StackTable(processes=tuple(processes), external=tuple(external), order=PROCESS_NAMES)
+    present = {spec.name for spec in processes} | {server.name for server in external}
+    order = tuple(name for name in PROCESS_NAMES if name in present)
+    return StackTable(processes=tuple(processes), external=tuple(external), order=order)
 
 
 def own_command(module: str, *arguments: str) -> tuple[str, ...]:
@@ -67,12 +70,11 @@ def own_environment(
         API_PORT=str(ports.api),
         STREAMING_HOST=settings.streaming_host,
         STREAMING_PORT=str(ports.streaming),
-        HYPERLIQUID_PAPER_URL=f"http://{LOOPBACK}:{ports.sim}",
-        SIM_PORT=str(ports.sim),
-        SIM_CONTROL_PORT=str(ports.sim_control),
-        SIM_HOME=str(paths.home / "sim-hyperliquid"),
         PYTHONUNBUFFERED="1",
     )
+    for venue in settings.simulators:
+        wire, _ = SIMULATOR_PORTS[venue]
+        environment[f"{venue.upper()}_PAPER_URL"] = _at(ports, wire)
     ui_url = temporal_ui_url(settings, ports)
     if ui_url is not None:
         environment["TEMPORAL_UI_URL"] = ui_url
@@ -84,6 +86,15 @@ def own_environment(
     # The heartbeat of an outer supervisor, should there be one, is not its children's.
     environment.pop("PERP_DEX_HEARTBEAT_FILE", None)
     return environment
+
+
+def control_urls(settings: StackSettings, ports: StackPorts) -> dict[str, str]:
+    """Give where each simulated exchange is controlled, by its venue."""
+    return {venue: _at(ports, SIMULATOR_PORTS[venue][1]) for venue in settings.simulators}
+
+
+def _at(ports: StackPorts, name: str) -> str:
+    return f"http://{LOOPBACK}:{ports.as_dict()[name]}"
 
 
 def temporal_ui_url(settings: StackSettings, ports: StackPorts) -> str | None:
@@ -118,45 +129,21 @@ def in_url(host: str) -> str:
 def _own_processes(
     settings: StackSettings, ports: StackPorts, paths: StackPaths
 ) -> list[ProcessSpec]:
-    environment = own_environment(settings, ports, paths)
-
-    def own(
-        name: str,
-        command: tuple[str, ...],
-        endpoint: str | None,
-        *,
-        start_stage: int,
-        drain_stage: int,
-        grace_s: float = _GRACE_S,
-        probe: Probe | None = None,
-        metrics_port: int | None = None,
-    ) -> ProcessSpec:
-        heartbeat = paths.heartbeat_file(name)
-        particular = {"PERP_DEX_HEARTBEAT_FILE": str(heartbeat)}
-        if metrics_port is not None:
-            particular["METRICS_PORT"] = str(metrics_port)
-        return ProcessSpec(
-            name=name,
-            command=command,
-            environment={**environment, **particular},
-            endpoint=endpoint,
-            start_stage=start_stage,
-            drain_stage=drain_stage,
-            grace_s=grace_s,
-            heartbeat_file=heartbeat,
-            probe=probe,
-        )
-
+    own = partial(_own, own_environment(settings, ports, paths), paths)
     api_host = loopback_of(settings.api_host)
     # The last three start together: each spends seconds importing, and none needs another to start.
     return [
-        own(
-            "sim-hyperliquid",
-            own_command("venues.simulation", "hyperliquid"),
-            f"http://{LOOPBACK}:{ports.sim}",
-            start_stage=0,
-            drain_stage=2,
-            grace_s=_SIMULATOR_GRACE_S,
+        *(
+            own(
+                f"sim-{venue}",
+                own_command("venues.simulation", venue),
+                _at(ports, SIMULATOR_PORTS[venue][0]),
+                start_stage=0,
+                drain_stage=2,
+                grace_s=_SIMULATOR_GRACE_S,
+                particular=_simulator_environment(venue, ports, paths),
+            )
+            for venue in settings.simulators
         ),
         own(
             "worker",
@@ -184,6 +171,48 @@ def _own_processes(
             metrics_port=ports.streaming_metrics,
         ),
     ]
+
+
+def _own(
+    environment: Mapping[str, str],
+    paths: StackPaths,
+    name: str,
+    command: tuple[str, ...],
+    endpoint: str | None,
+    *,
+    start_stage: int,
+    drain_stage: int,
+    grace_s: float = _GRACE_S,
+    probe: Probe | None = None,
+    metrics_port: int | None = None,
+    particular: Mapping[str, str] | None = None,
+) -> ProcessSpec:
+    """Return a process of ours: it gets all addresses, and what is `particular` to it."""
+    heartbeat = paths.heartbeat_file(name)
+    its_own = {**(particular or {}), "PERP_DEX_HEARTBEAT_FILE": str(heartbeat)}
+    if metrics_port is not None:
+        its_own["METRICS_PORT"] = str(metrics_port)
+    return ProcessSpec(
+        name=name,
+        command=command,
+        environment={**environment, **its_own},
+        endpoint=endpoint,
+        start_stage=start_stage,
+        drain_stage=drain_stage,
+        grace_s=grace_s,
+        heartbeat_file=heartbeat,
+        probe=probe,
+    )
+
+
+def _simulator_environment(venue: str, ports: StackPorts, paths: StackPaths) -> dict[str, str]:
+    wire, control = SIMULATOR_PORTS[venue]
+    taken = ports.as_dict()
+    return {
+        "SIM_PORT": str(taken[wire]),
+        "SIM_CONTROL_PORT": str(taken[control]),
+        "SIM_HOME": str(paths.home / f"sim-{venue}"),
+    }
 
 
 def _external_temporal(address: str) -> ExternalServer:

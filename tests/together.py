@@ -26,10 +26,13 @@ LONGEST = (
     ("workflows:2/3",),
     ("workflows:3/3",),
     ("api",),
-    ("secrets", "races", "halts", "crash", "stream_chaos"),
-    ("storage", "streaming", "stack"),
+    ("streaming",),
+    ("secrets", "races", "halts", "crash"),
     ("cli", "worker"),
-    ("conformance",),
+    ("stream_chaos", "stack"),
+    ("storage",),
+    ("conformance:1/2",),
+    ("conformance:2/2",),
     ("venues",),
 )
 #: What waits for servers that are stopped and come back: side by side, after all others.

@@ -10,6 +10,7 @@ from venues.connector import VenueSpec
 
 _VENUES: Final = {
     "hyperliquid": "venues.hyperliquid.spec",
+    "pacifica": "venues.pacifica.spec",
 }
 
 

@@ -25,11 +25,12 @@ Opened = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WireReply:
-    """An answer as the venue would write it."""
+    """An answer as the venue would write it; `headers` are what it says of its rate limit."""
 
     status: int
     body: bytes
     content_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

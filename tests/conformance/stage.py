@@ -334,6 +334,10 @@ class Stage:
         clock = self.running.exchange.clock
         self.running.exchange.shift_clock(clock.offset_ms + int(seconds * 1000))
 
+    def set_venue_right(self) -> None:
+        """Let the venue's clock be ours again."""
+        self.running.exchange.shift_clock(0)
+
     async def find(self, row: CommandRow) -> VenueOrder | None:
         """Look an order up by the client order id alone."""
         account = next(one for one, _ in self.accounts if one.account_id == row.account_id)

@@ -73,7 +73,14 @@ class Way:
         )
         async with asked as answer:
             body = await answer.read()
-            return WireReply(status=answer.status, body=body, content_type=answer.content_type)
+            told = {
+                name: value
+                for name, value in answer.headers.items()
+                if name.lower().startswith("ratelimit")
+            }
+            return WireReply(
+                status=answer.status, body=body, content_type=answer.content_type, headers=told
+            )
 
 
 @asynccontextmanager
@@ -96,7 +103,9 @@ async def way_to(behind: str, command_paths: frozenset[str]) -> AsyncIterator[Wa
 
 def _response(reply: WireReply) -> web.Response:
     return web.Response(
-        status=reply.status, body=reply.body, headers={"Content-Type": reply.content_type}
+        status=reply.status,
+        body=reply.body,
+        headers={**reply.headers, "Content-Type": reply.content_type},
     )
 
 

@@ -8,9 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.consolidated_book import consolidate
-from tests.domain.test_book_building import Side, book, d
+from domain.market_data import OrderBook
+from tests.domain.test_book_building import book_of
+
+Side = dict[Decimal, Decimal]
+d = Decimal
 
 sides = st.dictionaries(st.integers(1, 20).map(Decimal), st.integers(1, 9).map(Decimal), max_size=8)
+
+
+def book(bids: Side, asks: Side) -> OrderBook:
+    return book_of((bids, asks))
 
 
 def test_best_prices_name_their_venues_most_first() -> None:

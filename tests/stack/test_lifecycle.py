@@ -87,6 +87,7 @@ async def test_a_whole_life_detached(paths: StackPaths, capsys: pytest.CaptureFi
     assert sorted(events_of(paths)[1:]) == [
         "api started",
         "sim-hyperliquid started",
+        "sim-pacifica started",
         "streaming started",
         "worker started",
     ]
@@ -120,7 +121,8 @@ async def test_a_whole_life_detached(paths: StackPaths, capsys: pytest.CaptureFi
     assert not any(is_alive(pid) for pid in running)
     stops = [event for event in events_of(paths) if event.endswith("stopped")]
     assert set(stops[:2]) == {"api stopped", "streaming stopped"}
-    assert stops[2:] == ["worker stopped", "sim-hyperliquid stopped"]
+    assert stops[2] == "worker stopped"
+    assert sorted(stops[3:]) == ["sim-hyperliquid stopped", "sim-pacifica stopped"]
     assert await down() == DownResult(was_running=False, killed=False, status=status())
 
     again = await up(replace(OPTIONS, detach=True))
@@ -135,6 +137,10 @@ async def _assert_contract(found: StackStatus, paths: StackPaths) -> None:
     assert content["ws_url"] == f"ws://127.0.0.1:{ports['streaming']}"
     assert content["temporal_ui_url"] == f"http://127.0.0.1:{ports['temporal_ui']}"
     assert content["sim_control_url"] == f"http://127.0.0.1:{ports['sim_control']}"
+    assert content["sim_control_urls"] == {
+        "hyperliquid": content["sim_control_url"],
+        "pacifica": f"http://127.0.0.1:{ports['sim_pacifica_control']}",
+    }
     assert content["durability"] == "power"
     assert content["home"] == str(paths.home)
     assert {"name", "pid", "state", "endpoint"} <= set(content["processes"][0])
@@ -148,9 +154,10 @@ async def _assert_contract(found: StackStatus, paths: StackPaths) -> None:
         "STREAMING_PORT": str(ports["streaming"]),
         "METRICS_PORT": str(ports["worker_metrics"]),
         "HYPERLIQUID_PAPER_URL": f"http://127.0.0.1:{ports['sim']}",
-        "SIM_PORT": str(ports["sim"]),
-        "SIM_CONTROL_PORT": str(ports["sim_control"]),
-        "SIM_HOME": str(paths.home / "sim-hyperliquid"),
+        "PACIFICA_PAPER_URL": f"http://127.0.0.1:{ports['sim_pacifica']}",
+        "SIM_PORT": None,
+        "SIM_CONTROL_PORT": None,
+        "SIM_HOME": None,
         "LOG_FORMAT": "json",
         "LOG_LEVEL": "INFO",
         "PERP_DEX_HOME": str(paths.home),

@@ -11,12 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from stack import probes, servers
 from stack.errors import StackConfigurationError, StackError
 from stack.logfile import LogReader, append_lines, last_lines, rotate_if_large
 from stack.paths import StackPaths
-from stack.ports import StackPorts
+from stack.ports import StackPorts, needed_ports
 from stack.settings import StackSettings
 from stack.spec import Probe
 from stack.state import (
@@ -28,7 +29,14 @@ from stack.state import (
     read_status,
     write_state,
 )
-from stack.table import in_url, loopback_of, own_environment, stack_table, with_our_rooms
+from stack.table import (
+    control_urls,
+    in_url,
+    loopback_of,
+    own_environment,
+    stack_table,
+    with_our_rooms,
+)
 from stack.vitals import Beat, HeartbeatReader, Silence
 
 PORTS = StackPorts(
@@ -42,6 +50,8 @@ PORTS = StackPorts(
     streaming_metrics=10,
     sim=6,
     sim_control=7,
+    sim_pacifica=11,
+    sim_pacifica_control=12,
 )
 
 
@@ -222,6 +232,20 @@ def test_a_server_bound_everywhere_is_reached_on_loopback() -> None:
     assert in_url("::1") == "[::1]"
 
 
+def test_only_the_venues_that_are_wanted_are_simulated(
+    paths: StackPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PACIFICA_PAPER_URL", raising=False)
+    settings = StackSettings(perp_dex_home=paths.home, simulated_venues="hyperliquid")
+    table = stack_table(settings, PORTS, paths, Durability.POWER)
+    assert "sim-pacifica" not in table.order
+    assert "PACIFICA_PAPER_URL" not in own_environment(settings, PORTS, paths)
+    assert control_urls(settings, PORTS) == {"hyperliquid": "http://127.0.0.1:7"}
+    assert not {"sim_pacifica", "sim_pacifica_control"} & set(needed_ports(settings))
+    with pytest.raises(ValidationError, match="some of hyperliquid, pacifica"):
+        StackSettings(perp_dex_home=paths.home, simulated_venues="nasdaq")
+
+
 def test_rooms_of_a_checkout_are_on_the_path_of_children(monkeypatch: pytest.MonkeyPatch) -> None:
     root = str(Path(servers.__file__).parents[1])
     assert with_our_rooms({})["PYTHONPATH"] == root
@@ -242,6 +266,7 @@ def test_the_whole_table(paths: StackPaths, monkeypatch: pytest.MonkeyPatch) -> 
     assert tuple(by_name) == table.order
     modules = {
         "sim-hyperliquid": ("venues.simulation", "hyperliquid"),
+        "sim-pacifica": ("venues.simulation", "pacifica"),
         "worker": ("worker",),
         "api": ("api.main",),
         "streaming": ("streaming.main",),
@@ -251,8 +276,15 @@ def test_the_whole_table(paths: StackPaths, monkeypatch: pytest.MonkeyPatch) -> 
         assert spec.command == (sys.executable, "-P", "-m", *arguments)
         assert spec.environment["PERP_DEX_HEARTBEAT_FILE"] == str(paths.heartbeat_file(name))
         assert "REDIS_URL_FILE" not in spec.environment
-    assert [by_name[name].start_stage for name in table.order] == [0, 0, 0, 1, 1, 1]
-    assert [by_name[name].drain_stage for name in table.order] == [2, 2, 2, 1, 0, 0]
+    assert [by_name[name].start_stage for name in table.order] == [0, 0, 0, 0, 1, 1, 1]
+    assert [by_name[name].drain_stage for name in table.order] == [2, 2, 2, 2, 1, 0, 0]
+    simulators = [by_name[f"sim-{venue}"].environment for venue in ("hyperliquid", "pacifica")]
+    assert [(one["SIM_PORT"], one["SIM_CONTROL_PORT"]) for one in simulators] == [
+        ("6", "7"),
+        ("11", "12"),
+    ]
+    assert [Path(one["SIM_HOME"]).name for one in simulators] == ["sim-hyperliquid", "sim-pacifica"]
+    assert by_name["worker"].environment["PACIFICA_PAPER_URL"] == "http://127.0.0.1:11"
     assert by_name["temporal"].command[-1].startswith("matching.")
     assert "orders" in by_name["temporal"].command
     for name in ("temporal", "valkey"):

@@ -23,7 +23,7 @@ def taken() -> Iterator[int]:
 
 def test_automatic_ports_are_free_distinct_and_outside_the_ephemeral_range() -> None:
     chosen = choose_ports(StackSettings.load(), PortChoice.AUTO, {}).as_dict()
-    assert len(set(chosen.values())) == 10
+    assert len(set(chosen.values())) == 12
     assert all(15_000 <= port < 30_000 and is_free(port) for port in chosen.values())
 
 
@@ -34,7 +34,7 @@ def test_automatic_ports_are_kept_if_they_are_free(taken: int) -> None:
     assert second.api != taken
     assert second.as_dict() | {"api": first["api"]} == first
     same = choose_ports(StackSettings.load(), PortChoice.AUTO, dict.fromkeys(first, first["api"]))
-    assert len(set(same.as_dict().values())) == 10
+    assert len(set(same.as_dict().values())) == 12
 
 
 def test_a_port_that_was_set_is_not_chosen_for_you(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,7 +56,9 @@ def test_ports_of_the_user_s_servers_are_not_needed(
 ) -> None:
     for name in ("TEMPORAL_PORT", "VALKEY_PORT"):
         monkeypatch.setenv(name, str(taken))
-    for name in ("API_PORT", "STREAMING_PORT", "SIM_PORT", "SIM_CONTROL_PORT"):
+    simulators = ("SIM_PORT", "SIM_CONTROL_PORT")
+    monkeypatch.setenv("SIMULATED_VENUES", "hyperliquid")
+    for name in ("API_PORT", "STREAMING_PORT", *simulators):
         with closing(socket.create_server(("127.0.0.1", 0))) as server:
             monkeypatch.setenv(name, str(server.getsockname()[1]))
     with pytest.raises(PortTaken):

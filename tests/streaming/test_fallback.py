@@ -116,6 +116,11 @@ class Followed:
     def fresh(self, channel: MarketChannel) -> MarketFreshness:
         return self.board.freshness(ChannelKey(HOME, channel))
 
+    def polled(self) -> frozenset[MarketChannel]:
+        source: Any = self.feeds._places[HOME]._source
+        found: frozenset[MarketChannel] = source._source._poll._channels
+        return found
+
     def only_by(self, source: str) -> Callable[[], bool]:
         """Return whether the last few events came one way."""
         self.sources.clear()
@@ -291,3 +296,36 @@ async def test_an_answer_that_comes_late_counts_no_more(gate: Gate) -> None:
         assert latest is not None and latest.book is not None
         source._source._take(HOME, BookSeen(book=latest.book, is_top=True), "poll")
         assert followed.fresh(TOP).source == "stream"
+
+
+async def test_a_market_that_is_gone_spoils_no_other(gate: Gate) -> None:
+    async with following() as followed:
+        other = replace(BOOK, symbol="ETH-PERP")
+        await followed.feeds.join(HOME, BOOK)
+        await followed.feeds.join(HOME, other)
+        await followed.comes_by("stream", BOOK, other)
+        source: Any = followed.feeds._places[HOME]._source
+        connector: Any = await source._source._connectors.of(*HOME)
+        left = [each for each in await connector.instruments() if each.symbol != "ETH-PERP"]
+
+        async def instruments(**_: Any) -> Any:
+            return tuple(left)
+
+        connector.instruments = instruments
+        await source._source._stream.renew()
+        await until(lambda: other in followed.feeds._places[HOME].refused)
+        await followed.comes_by("stream", BOOK)
+        assert followed.fresh(other).stale
+
+
+async def test_what_nobody_wants_any_more_is_not_asked_for(gate: Gate) -> None:
+    async with following() as followed:
+        await followed.feeds.join(HOME, BOOK)
+        await followed.feeds.join(HOME, TICKER)
+        await followed.comes_by("stream", BOOK, TICKER)
+        gate.shut()
+        await followed.comes_by("poll", BOOK, TICKER)
+        followed.feeds.release(HOME, BOOK)
+        await until(lambda: followed.polled() == {TICKER})
+        followed.feeds.release(HOME, TICKER)
+        await until(lambda: followed.polled() == frozenset())

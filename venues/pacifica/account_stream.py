@@ -3,7 +3,8 @@
 Positions do not name their account, so two accounts never share a socket. Order updates have no
 snapshot: whoever hears `FeedState(live=True)` after a gap has to read open orders and fills once.
 `li` numbers the venue's events with gaps: it tells what is stale, never what is missing. Needs no
-key; every account is public by its address. Funding has no channel.
+key; every account is public by its address. Funding has no channel: a position whose funding
+changed is the sign to ask for it.
 
 Source: docs.pacifica.fi api/websocket/subscriptions; NOTES.md "WebSocket".
 """
@@ -13,20 +14,29 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Final
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Final, Protocol
 
-from domain.accounts import Account, LeverageSetting, MarginMode
+from domain.accounts import Account, FundingPayment, LeverageSetting, MarginMode
 from domain.errors import VenueRefused, VenueUnavailable
 from venues.connections import ConnectionBudget
-from venues.connector import AccountEvent, AccountSeen, FeedState, FillsSeen, OrdersSeen
+from venues.connector import (
+    AccountEvent,
+    AccountSeen,
+    FeedState,
+    FillsSeen,
+    FundingSeen,
+    OrdersSeen,
+)
 from venues.pacifica import translate, wire
 from venues.pacifica.stream_session import ACKNOWLEDGE_WITHIN_S, Session
 from venues.pacifica.translate import is_perpetual, symbol_of
 from venues.stream import Backoff, EventQueue, Follower
 from venues.stream_core import Step
+from venues.transport import Clock, utc_now
 
 #: Of the venue's hundred connections per IP address a tenth is left for market data and others.
 _CONNECTIONS_MAX: Final = 90
@@ -41,14 +51,30 @@ _SOURCES: Final = (
     "account_leverage",
 )
 
-#: Reads an account's leverage settings by symbol of ours.
-ReadSettings = Callable[[Account], Awaitable[Mapping[str, LeverageSetting]]]
+#: A payment is asked for from so long before its position was last seen without it.
+_FUNDING_OVERLAP: Final = timedelta(minutes=2)
+#: What was not answered is asked again after so long.
+_FUNDING_RETRY_S: Final = 10.0
+
+
+class Reading(Protocol):
+    """What is asked for beside the socket; both raise VenueUnavailable and VenueRefused."""
+
+    async def leverage(self, account: Account) -> Mapping[str, LeverageSetting]:
+        """Return an account's leverage settings by symbol of ours."""
+        ...
+
+    async def funding(self, account: Account, since: datetime) -> tuple[FundingPayment, ...]:
+        """Return payments of funding since a time."""
+        ...
 
 
 class AccountStream:
-    """Core of one account's feed, without I/O."""
+    """Core of one account's feed, without I/O; `on_funding` is called when some was paid."""
 
-    def __init__(self, account: Account) -> None:
+    def __init__(self, account: Account, on_funding: Callable[[], None] = lambda: None) -> None:
+        self._on_funding = on_funding
+        self._funding: dict[str, Decimal] = {}
         self._account = account
         self._account_id = account.account_id
         self._address = account.address
@@ -170,6 +196,10 @@ class AccountStream:
         if li is not None and li < self._positions_li:
             return ()
         self._positions_li = li if li is not None else self._positions_li
+        funding = {row.s: row.f for row in rows if row.a}
+        if any(self._funding.get(name, paid) != paid for name, paid in funding.items()):
+            self._on_funding()
+        self._funding = funding
         self._positions = [
             wire.PositionRow(
                 symbol=row.s,
@@ -233,21 +263,23 @@ class _Followed:
 class PacificaAccountFeed:
     """Implements `venues.connector.AccountFeed`.
 
-    `settings` reads leverage once for each account that is watched; without it, or where it fails,
-    an account with positions is told of by its orders and fills alone.
+    Where `reading` fails to tell the leverage, an account with positions is told of by its orders
+    and fills alone.
     """
 
     def __init__(
         self,
         url: str,
+        reading: Reading,
         *,
-        settings: ReadSettings | None = None,
+        clock: Clock = utc_now,
         connections: ConnectionBudget | None = None,
         backoff: Callable[[], Backoff] = Backoff,
     ) -> None:
         self._url = url
         self._backoff = backoff
-        self._settings = settings
+        self._reading = reading
+        self._clock = clock
         self._connections = connections or ConnectionBudget(
             connections_max=_CONNECTIONS_MAX, opened_per_minute_max=_OPENED_PER_MINUTE_MAX
         )
@@ -277,24 +309,39 @@ class PacificaAccountFeed:
         self._queue.close()
 
     def _follow(self, account: Account) -> None:
-        core = AccountStream(account)
-        follower = Follower(
-            self._url, core, self._queue, self._connections, backoff=self._backoff()
-        )
-        task = asyncio.create_task(
-            self._run(account, core, follower), name=f"pacifica feed {account.account_id}"
-        )
+        task = asyncio.create_task(self._run(account), name=f"pacifica feed {account.account_id}")
         task.add_done_callback(self._queue.fail_with)
         self._followed[account.account_id] = _Followed(account.address, task)
 
-    async def _run(
-        self, account: Account, core: AccountStream, follower: Follower[AccountEvent]
-    ) -> None:
-        if self._settings is not None:
-            # Orders and fills are what the feed is for; the rest is read by REST.
-            with contextlib.suppress(VenueUnavailable, VenueRefused):
-                core.know(await self._settings(account))
-        await follower.run()
+    async def _run(self, account: Account) -> None:
+        paid = asyncio.Event()
+        core = AccountStream(account, paid.set)
+        follower = Follower(
+            self._url, core, self._queue, self._connections, backoff=self._backoff()
+        )
+        # Orders and fills are what the feed is for; the rest is read by REST.
+        with contextlib.suppress(VenueUnavailable, VenueRefused):
+            core.know(await self._reading.leverage(account))
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(follower.run())
+            tasks.create_task(self._tell_funding(account, paid))
+
+    async def _tell_funding(self, account: Account, paid: asyncio.Event) -> None:
+        """Ask for payments whenever a position shows that there are some."""
+        since = self._clock() - _FUNDING_OVERLAP
+        while True:
+            await paid.wait()
+            paid.clear()
+            now = self._clock()
+            try:
+                payments = await self._reading.funding(account, since)
+            except (VenueUnavailable, VenueRefused):
+                await asyncio.sleep(_FUNDING_RETRY_S)
+                paid.set()
+                continue
+            since = now - _FUNDING_OVERLAP
+            if payments:
+                self._queue.put(FundingSeen(account_id=account.account_id, payments=payments))
 
     async def _let_go(self, account_id: str) -> None:
         followed = self._followed.pop(account_id)

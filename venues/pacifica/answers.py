@@ -52,13 +52,17 @@ def outcome(reply: Reply, asked: Asked, *, first: bool) -> Outcome:
             # Some of these bodies are bare text.
             return _refused(reply, asked, None, _text(reply), first=first)
         return Unknown(reason=f"unreadable answer: {error}"[:_TEXT_MAX])
-    if reply.status != 200 or not envelope.succeeded:
+    if reply.status != 200 or envelope.error is not None or envelope.success is False:
         text = envelope.error or _text(reply)
         return _refused(reply, asked, envelope.code, text[:_TEXT_MAX], first=first)
     return _taken(envelope, asked, reply)
 
 
 def _taken(envelope: wire.Envelope, asked: Asked, reply: Reply) -> Outcome:
+    names_order = asked.kind in (CommandKind.PLACE, CommandKind.MODIFY) and asked.gets_order_id
+    if not names_order and envelope.success is not True:
+        # The flat form of a placement names its order; anything else has to say that it succeeded.
+        return Unknown(reason=f"expected success, found {_seen(reply)}"[:_TEXT_MAX])
     if asked.kind is None:
         return Accepted()
     if asked.kind is CommandKind.CANCEL:

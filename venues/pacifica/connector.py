@@ -86,7 +86,7 @@ class PacificaConnector:
         self._queries = Queries(self._rest, clock)
         self._markets = Markets(VENUE, self._queries.instruments, monotonic=monotonic)
         self._dispatch = Dispatch(network, self._rest, self._signer, clock)
-        self._keys = Keys(self._dispatch, clock)
+        self._keys = Keys(self._dispatch, self._queries, clock)
 
     async def start(self) -> None:
         """Open the session, load the markets (which warms a connection) and sign once.
@@ -108,9 +108,8 @@ class PacificaConnector:
 
     async def check_signer(self, access: TradingAccess) -> SignerCheck:
         """Find out whether a key is an agent of the account, by a request that can do nothing."""
-        markets = await self._markets.all()
         signer = self._signer.address(access.credential)
-        return await self._keys.check(access, signer, markets[0].venue_symbol)
+        return await self._keys.check(access, signer)
 
     async def instruments(self, *, refresh: bool = False) -> tuple[Instrument, ...]:
         """Return every perpetual market."""
@@ -207,15 +206,10 @@ class PacificaConnector:
         return replace(result, outcome=Accepted(report=report))
 
     async def resend(self, row: CommandRow, access: TradingAccess) -> SendResult:
-        """Send a cancel's bytes again, which can cancel nothing twice; anything else never.
-
-        That the venue refuses a second copy of a placement is not documented.
-        """
-        if row.key.command is not CommandKind.CANCEL:
-            return SendResult(
-                outcome=Unknown(reason=f"not sent again: {VENUE} may execute a second copy")
-            )
-        return await self._dispatch.send_row(row, access, first=False)
+        """Send nothing: that the venue refuses a second copy is not documented."""
+        return SendResult(
+            outcome=Unknown(reason=f"not sent again: {VENUE} may execute a second copy")
+        )
 
     async def find_order(
         self,

@@ -19,6 +19,7 @@ from venues.connector import SignerCheck
 from venues.pacifica.actions import message
 from venues.pacifica.dispatch import Dispatch
 from venues.pacifica.proofs import ADMISSION_WINDOW_S
+from venues.pacifica.queries import Queries
 from venues.pacifica.signing import address_bytes
 from venues.pacifica.translate import VENUE
 from venues.transport import Clock
@@ -34,33 +35,40 @@ _POWER: Final = (
 )
 #: What the venue says of a key that it does not know, or not for this account.
 _NOT_ITS_AGENT: Final = ("unknown_signer", "bad_signature", "not_whitelisted")
+#: Of which the order that does not exist is said to be.
+_ANY_MARKET: Final = "BTC"
 _NO_SUCH_ACCOUNT: Final = ("unknown_account", "beta_access_required")
 
 
 class Keys:
     """Finds out what a key may do for an account."""
 
-    def __init__(self, dispatch: Dispatch, clock: Clock) -> None:
+    def __init__(self, dispatch: Dispatch, queries: Queries, clock: Clock) -> None:
         self._dispatch = dispatch
+        self._queries = queries
         self._clock = clock
 
-    async def check(self, access: TradingAccess, signer: str, market: str) -> SignerCheck:
+    async def check(self, access: TradingAccess, signer: str) -> SignerCheck:
         """Find out whether a key is an agent of the account that it is meant for.
 
         A sub-account is an account of its own at this venue, with agents of its own; nothing tells
-        whose it is. `market` is any of the venue's names of markets.
+        whose it is.
 
         Raises:
             InvalidInput: the account's address is none.
-            VenueUnavailable: the venue did not say.
+            VenueUnavailable, VenueRefused: the venue did not say.
         """
         address = access.account.address
         address_bytes(address)
+        if not await self._queries.has_account(access.account):
+            return _refused(
+                signer, None, f"{VENUE} knows no account {address} on {access.account.network}"
+            )
         if signer == address:
             return _refused(signer, address, f"this is the account's own (main) key; {_MAKE_AGENT}")
         text = message(
             "cancel_order",
-            {"symbol": market, "client_order_id": str(uuid.uuid4())},
+            {"symbol": _ANY_MARKET, "client_order_id": str(uuid.uuid4())},
             self._clock() + timedelta(seconds=ADMISSION_WINDOW_S),
         )
         found = (await self._dispatch.send_message(text, access)).outcome

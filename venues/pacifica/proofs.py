@@ -10,7 +10,13 @@ from typing import Final
 from domain.accounts import MarginMode
 from domain.ledger import NonceRule
 from domain.orders import OrderType, TimeInForce
-from venues.connector import Capabilities, Fence, ProofRow, ProofTable
+from venues.capabilities import (
+    Capabilities,
+    Fence,
+    MarketChannelKind,
+    ProofRow,
+    ProofTable,
+)
 
 #: How long after its insertion the venue may still admit a command.
 ADMISSION_WINDOW_S: Final = 5.0
@@ -34,6 +40,8 @@ CAPABILITIES: Final = Capabilities(
     schedule_cancel=False,
     margin_modes=frozenset(MarginMode),
     nonce_rule=NonceRule.NONE,
+    # Books come several times a second and prices about every second, whether or not they change.
+    market_silence_max_s=((MarketChannelKind.BOOK, 15.0), (MarketChannelKind.TICKER, 30.0)),
 )
 
 PROOFS: Final = ProofTable(
@@ -73,5 +81,17 @@ PROOFS: Final = ProofTable(
             "visibility delay, and open orders, history and fills are silent",
             source="docs api/signing (expiry_window); the engine's speed bump is 0.2 s",
         ),
+    ),
+    unverified=(
+        "whether a second copy of the same bytes is refused inside their window (it is executed in "
+        "the simulator)",
+        "whether a client order id is unique among open orders or for ever (off in the simulator)",
+        "how far in the future a timestamp may be, so commands are dated a second back",
+        "whether a 429 comes before the engine, so it proves nothing",
+        "whether an agent key can withdraw: the venue's own words contradict each other",
+        "which event ends an immediate order whose rest was dropped (cancelled in the simulator)",
+        "whether a triggered stop keeps its client order id under its new order id",
+        "whether an order that closes a whole position may be below the minimum",
+        "whether the listing of fills and the feed give a fill the same millisecond",
     ),
 )

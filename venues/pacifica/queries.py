@@ -25,10 +25,9 @@ from domain.instruments import Instrument
 from domain.market_data import Candle, FundingRate, OrderBook, Ticker, Trade
 from venues.connector import OrderLookup, VenueOrder
 from venues.pacifica import translate, wire
-from venues.pacifica.credits import CreditBudget
 from venues.pacifica.rest import NothingThere, Rest
 from venues.pacifica.translate import INTERVALS, at_ms, is_perpetual, name_of, to_ms
-from venues.transport import Clock, Transport, utc_now
+from venues.transport import Clock
 
 _PAGE: Final = 1000
 _PAGES_MAX: Final = 100
@@ -138,6 +137,14 @@ class Queries:
             ),
             ordered,
         )
+
+    async def has_account(self, account: Account) -> bool:
+        """Tell whether the venue knows the account."""
+        try:
+            await self._account(account)
+        except NothingThere:
+            return False
+        return True
 
     async def account_summary(
         self, account: Account, markets: tuple[Instrument, ...]
@@ -295,21 +302,6 @@ class Queries:
         raise VenueUnavailable(
             f"expected {path} to end within {_PAGES_MAX} pages of {_PAGE}; ask for a later time"
         )
-
-
-async def read_leverage(base_url: str, account: Account) -> Mapping[str, LeverageSetting]:
-    """Return an account's leverage settings by symbol, over a session of its own.
-
-    Raises:
-        VenueUnavailable, VenueRefused: the venue did not say.
-    """
-    rest = Rest(Transport(base_url), CreditBudget())
-    await rest.start()
-    try:
-        queries = Queries(rest, utc_now)
-        return await queries.leverage_settings(account, await queries.instruments())
-    finally:
-        await rest.close()
 
 
 def _orders(rows: list[wire.OrderRow]) -> tuple[VenueOrder, ...]:

@@ -8,9 +8,12 @@ Source: docs.pacifica.fi api/error-codes, api/signing/error-handling; texts reco
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+from venues.error_table import ErrorRow, ErrorScope, OutcomeClass
 
 
 class Effect(StrEnum):
@@ -110,6 +113,40 @@ BUSINESS_STATUS: Final = 422
 RATE_LIMITED_STATUS: Final = 429
 #: What a refusal that is not listed is called.
 UNLISTED: Final = "refused_by_venue"
+#: Statuses that say nothing of a command.
+_SILENT_STATUSES: Final = (404, 408, 409, 500, 502, 503, 504)
+_FIRST: Final = {
+    Effect.REJECTED: OutcomeClass.REJECTED,
+    Effect.NOT_ADMITTED: OutcomeClass.NOT_SENT,
+    Effect.UNKNOWN: OutcomeClass.UNKNOWN,
+}
+
+
+def error_table() -> tuple[ErrorRow, ...]:
+    """Return every listed refusal of a placement, with what it proves; a copy is never sent."""
+    return tuple(_rows())
+
+
+def _rows() -> Iterator[ErrorRow]:
+    for text, refusal in BY_TEXT:
+        yield _row(ErrorScope.REQUEST, text, refusal)
+    for number, refusal in BY_NUMBER.items():
+        yield _row(ErrorScope.ORDER, f"code {number}", refusal)
+    for status in sorted(BEFORE_ENGINE_STATUSES):
+        yield _row(ErrorScope.HTTP, str(status), Refusal(code=UNLISTED))
+    for status in (RATE_LIMITED_STATUS, *_SILENT_STATUSES):
+        yield _row(ErrorScope.HTTP, str(status), _UNKNOWN)
+
+
+def _row(scope: ErrorScope, spelled: str, refusal: Refusal) -> ErrorRow:
+    return ErrorRow(
+        scope=scope,
+        spelled=spelled,
+        code=refusal.code,
+        first=_FIRST[refusal.effect],
+        again=OutcomeClass.UNKNOWN,
+        retryable=refusal.effect is Effect.NOT_ADMITTED,
+    )
 
 
 def refusal_of(status: int, number: int | None, text: str) -> Refusal:

@@ -25,6 +25,7 @@ from venues.simulation.events import (
     AccountChanged,
     Event,
     Filled,
+    FundingPaid,
     MarketMoved,
     OrderChanged,
     Traded,
@@ -279,6 +280,8 @@ class Feeds:
                     )
                 case AccountChanged():
                     changed[event.address] = None
+                case FundingPaid():
+                    changed[event.payment.account] = None
                 case _:
                     pass
         self._newest_order = newest

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 from domain.accounts import Network
@@ -40,11 +39,11 @@ class PacificaSpec:
     def account_feed(self, network: Network) -> AccountFeed:
         """Return the private feed, not yet connected. Raises InvalidInput as `connect` does."""
         from venues.pacifica.account_stream import PacificaAccountFeed
-        from venues.pacifica.queries import read_leverage
+        from venues.pacifica.feed_reading import FeedReading
 
         settings = _settings()
-        reader = partial(read_leverage, settings.base_url(network))
-        return PacificaAccountFeed(settings.socket_url(network), settings=reader)
+        reading = FeedReading(settings.base_url(network))
+        return PacificaAccountFeed(settings.socket_url(network), reading)
 
     def market_feed(self, network: Network, instruments: Iterable[Instrument]) -> MarketFeed:
         """Return the public feed over these markets, not yet connected."""

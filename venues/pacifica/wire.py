@@ -316,6 +316,7 @@ class PositionFrame(Wire, frozen=True):
     m: Decimal
     i: bool
     t: int
+    f: Decimal = Decimal(0)
     l: Decimal | None = None  # noqa: E741
 
 

@@ -77,6 +77,15 @@ def test_what_proves_nothing_is_unknown(status: int, body: Any) -> None:
     assert isinstance(outcome(reply(body, status), PLACE, first=True), Unknown)
 
 
+@pytest.mark.parametrize("body", [{}, {"hello": "world"}, {"success": None}, OK])
+def test_only_a_word_of_success_cancels_or_ties_an_exit(body: Any) -> None:
+    if body is OK:
+        body = {**OK, "success": None}
+    tied = Asked(kind=CommandKind.PLACE, order_id=ORDER_ID, gets_order_id=False)
+    for asked in (CANCEL, tied, Asked(kind=None)):
+        assert isinstance(outcome(reply(body), asked, first=True), Unknown)
+
+
 @pytest.mark.parametrize(
     ("status", "body", "code"),
     [

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from functools import partial
 from typing import Any, TypeVar
 
 from domain.commands import CancelOrder
@@ -27,8 +26,8 @@ from venues.connector import (
     TradesSeen,
 )
 from venues.pacifica.account_stream import PacificaAccountFeed
+from venues.pacifica.feed_reading import FeedReading
 from venues.pacifica.market_stream import PacificaMarketFeed
-from venues.pacifica.queries import read_leverage
 from venues.simulation.faults import FaultKind
 
 __all__ = ["desk"]
@@ -55,7 +54,7 @@ class Reader:
 
 
 async def following(desk: Desk) -> tuple[PacificaAccountFeed, Reader]:
-    feed = PacificaAccountFeed(desk.venue.ws_url, settings=partial(read_leverage, desk.venue.url))
+    feed = PacificaAccountFeed(desk.venue.ws_url, FeedReading(desk.venue.url))
     reader = Reader(feed.events())
     await feed.watch([desk.account])
     await reader.until_live()
@@ -129,8 +128,7 @@ async def test_maintenance_is_unknown_for_orders_and_a_dead_feed(desk: Desk) -> 
 
 
 async def test_without_settings_orders_and_fills_are_told_all_the_same(desk: Desk) -> None:
-    nowhere = partial(read_leverage, "http://127.0.0.1:1")
-    feed = PacificaAccountFeed(desk.venue.ws_url, settings=nowhere)
+    feed = PacificaAccountFeed(desk.venue.ws_url, FeedReading("http://127.0.0.1:1"))
     reader = Reader(feed.events())
     await feed.watch([desk.account])
     await reader.until_live()

@@ -309,12 +309,13 @@ async def test_what_is_not_sendable_is_not_sent(desk: Desk) -> None:
     assert desk.at_venue(row) == []
 
 
-async def test_a_cancel_may_be_sent_again(desk: Desk) -> None:
+async def test_not_even_a_cancel_is_sent_again(desk: Desk) -> None:
     placed, _ = await desk.send(RESTING)
     cancel = CancelOrder(symbol="BTC-PERP", client_order_id=placed.client_order_id)
-    row, outcome = await desk.send(cancel)
-    assert isinstance(outcome, Accepted)
+    row = await desk.reserve(cancel)
     assert isinstance((await desk.connector.resend(row, desk.access)).outcome, Unknown)
+    (order,) = desk.at_venue(placed)
+    assert order.status.is_live
 
 
 async def test_what_the_venue_does_not_have_is_refused(desk: Desk) -> None:

@@ -3,5 +3,5 @@ import sys
 
 import fake_process
 
-assert sys.argv[1:] == ["hyperliquid"]
-fake_process.run("sim-hyperliquid", os.environ["SIM_PORT"])
+(venue,) = sys.argv[1:]
+fake_process.run(f"sim-{venue}", os.environ["SIM_PORT"])
