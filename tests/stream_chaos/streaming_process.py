@@ -82,10 +82,10 @@ def _load(venue: str) -> VenueSpec:
 
 
 if __name__ == "__main__":
+    # Until it is there by itself.
+    registry._VENUES.setdefault("pacifica", "venues.pacifica.spec")
     if not os.environ.get(PATIENT_VARIABLE):
         registry.load = _load
-        # Until it is there by itself.
-        registry._VENUES.setdefault("pacifica", "venues.pacifica.spec")
     code = streaming_main.main()
     sys.stdout.flush()
     sys.stderr.flush()
