@@ -6,6 +6,7 @@ Starts our own processes by module name; imports none of them.
 import os
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -130,34 +131,7 @@ def _own_processes(
 ) -> list[ProcessSpec]:
     environment = own_environment(settings, ports, paths)
 
-    def own(
-        name: str,
-        command: tuple[str, ...],
-        endpoint: str | None,
-        *,
-        start_stage: int,
-        drain_stage: int,
-        grace_s: float = _GRACE_S,
-        probe: Probe | None = None,
-        metrics_port: int | None = None,
-        own_environment: Mapping[str, str] | None = None,
-    ) -> ProcessSpec:
-        heartbeat = paths.heartbeat_file(name)
-        particular = {**(own_environment or {}), "PERP_DEX_HEARTBEAT_FILE": str(heartbeat)}
-        if metrics_port is not None:
-            particular["METRICS_PORT"] = str(metrics_port)
-        return ProcessSpec(
-            name=name,
-            command=command,
-            environment={**environment, **particular},
-            endpoint=endpoint,
-            start_stage=start_stage,
-            drain_stage=drain_stage,
-            grace_s=grace_s,
-            heartbeat_file=heartbeat,
-            probe=probe,
-        )
-
+    own = partial(_own_spec, environment, paths)
     api_host = loopback_of(settings.api_host)
     # The last three start together: each spends seconds importing, and none needs another to start.
     return [
@@ -169,7 +143,7 @@ def _own_processes(
                 start_stage=0,
                 drain_stage=2,
                 grace_s=_SIMULATOR_GRACE_S,
-                own_environment=_simulator_environment(venue, ports, paths),
+                further=_simulator_environment(venue, ports, paths),
             )
             for venue in settings.simulators
         ),
@@ -199,6 +173,37 @@ def _own_processes(
             metrics_port=ports.streaming_metrics,
         ),
     ]
+
+
+def _own_spec(
+    environment: Mapping[str, str],
+    paths: StackPaths,
+    name: str,
+    command: tuple[str, ...],
+    endpoint: str | None,
+    *,
+    start_stage: int,
+    drain_stage: int,
+    grace_s: float = _GRACE_S,
+    probe: Probe | None = None,
+    metrics_port: int | None = None,
+    further: Mapping[str, str] | None = None,
+) -> ProcessSpec:
+    heartbeat = paths.heartbeat_file(name)
+    particular = {**(further or {}), "PERP_DEX_HEARTBEAT_FILE": str(heartbeat)}
+    if metrics_port is not None:
+        particular["METRICS_PORT"] = str(metrics_port)
+    return ProcessSpec(
+        name=name,
+        command=command,
+        environment={**environment, **particular},
+        endpoint=endpoint,
+        start_stage=start_stage,
+        drain_stage=drain_stage,
+        grace_s=grace_s,
+        heartbeat_file=heartbeat,
+        probe=probe,
+    )
 
 
 def _simulator_environment(venue: str, ports: StackPorts, paths: StackPaths) -> dict[str, str]:
