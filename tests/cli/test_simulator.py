@@ -6,9 +6,12 @@ import json
 from typing import Any
 
 import pytest
+import typer
 
+from cli.connection import StackNotRunning
 from cli.exit_codes import ExitCode
-from cli.simulator import PaperAccount
+from cli.simulator import PaperAccount, control_url
+from stack.state import Durability, Phase, StackStatus
 from tests.api.serving import Api
 from tests.cli.conftest import Terminal
 
@@ -87,6 +90,27 @@ async def test_without_a_simulator_it_says_how_to_start_one(
     assert "perp-dex up" in json.loads(result.err)["detail"]
     monkeypatch.setenv("PERP_DEX_SIM_CONTROL_URL", "http://127.0.0.1:1")
     assert (await terminal("sim", "ledger", "hyperliquid")).code == ExitCode.UNREACHABLE
+
+
+def test_each_venues_simulator_has_controls_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    urls = {"hyperliquid": "http://127.0.0.1:1", "pacifica": "http://127.0.0.1:2/"}
+    running = StackStatus(
+        home="/home/of/it",
+        phase=Phase.READY,
+        supervisor_pid=1,
+        durability=Durability.POWER,
+        processes=(),
+        ports={},
+        sim_control_urls=urls,
+    )
+    monkeypatch.delenv("PERP_DEX_SIM_CONTROL_URL", raising=False)
+    monkeypatch.setattr("stack.lifecycle.status", lambda: running)
+    assert control_url("pacifica") == "http://127.0.0.1:2"
+    with pytest.raises(typer.BadParameter, match="expected one of hyperliquid, pacifica; found"):
+        control_url("nasdaq")
+    monkeypatch.setattr("stack.lifecycle.status", lambda: running.stopped())
+    with pytest.raises(StackNotRunning, match="/home/of/it"):
+        control_url("pacifica")
 
 
 async def test_something_else_at_that_address_is_told(

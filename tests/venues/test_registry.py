@@ -10,7 +10,7 @@ import pytest
 from domain.accounts import Network
 from domain.errors import InvalidInput
 from venues import registry
-from venues.hyperliquid.spec import SPEC
+from venues.batches import JointPlacer
 
 
 def test_names_are_sorted_and_all_load() -> None:
@@ -22,8 +22,21 @@ def test_names_are_sorted_and_all_load() -> None:
         assert spec.proofs.rows
 
 
+@pytest.mark.parametrize("name", registry.names())
+async def test_what_it_says_of_exits_with_an_entry_is_what_it_can(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"{name.upper()}_PAPER_URL", "http://127.0.0.1:9/")
+    spec = registry.load(name)
+    connector = spec.connect(Network.PAPER)
+    assert isinstance(connector, JointPlacer) is spec.capabilities.joint_exits
+    await connector.close()
+
+
 def test_unknown_venue_is_explained() -> None:
-    with pytest.raises(InvalidInput, match=r"venue: expected one of hyperliquid.*found 'nowhere'"):
+    with pytest.raises(
+        InvalidInput, match=r"venue: expected one of hyperliquid, pacifica, found 'nowhere'"
+    ):
         registry.load("nowhere")
 
 
@@ -33,6 +46,7 @@ def test_unknown_venue_is_explained() -> None:
         "import venues.registry, venues.connector",
         "import venues.registry; venues.registry.names()",
         "import venues.registry; venues.registry.load('hyperliquid')",
+        "import venues.registry; venues.registry.load('pacifica')",
     ],
 )
 def test_naming_and_describing_a_venue_loads_neither_http_nor_signing(statement: str) -> None:
@@ -44,13 +58,14 @@ def test_naming_and_describing_a_venue_loads_neither_http_nor_signing(statement:
     assert shown.stdout.strip() == "[]"
 
 
+@pytest.mark.parametrize("venue", registry.names())
 async def test_connect_and_feed_take_their_address_from_the_environment(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, venue: str
 ) -> None:
-    monkeypatch.setenv("HYPERLIQUID_PAPER_URL", "http://127.0.0.1:9/")
-    spec = registry.load("hyperliquid")
+    monkeypatch.setenv(f"{venue.upper()}_PAPER_URL", "http://127.0.0.1:9/")
+    spec = registry.load(venue)
     connector = spec.connect(Network.PAPER)
-    assert (connector.venue, connector.network) == ("hyperliquid", Network.PAPER)
+    assert (connector.venue, connector.network) == (venue, Network.PAPER)
     await connector.close()
     await spec.account_feed(Network.PAPER).close()
-    await SPEC.market_feed(Network.PAPER, []).close()
+    await spec.market_feed(Network.PAPER, []).close()
