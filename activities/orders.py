@@ -198,7 +198,8 @@ class OrderActivities:
 
         With the database away, or too slow to leave time for the venue, the cancel goes out all
         the same, journaled: see `activities.emergency_journal`. A cancel that makes room for a
-        modify waits: without the database the rest could not be placed.
+        modify waits: without the database, or at a venue where nothing new is risked now, the rest
+        could not be placed.
         """
         emergency = self._emergency
         if task.order is None or task.concern is not Concern.PENDING_CANCEL:
@@ -210,6 +211,8 @@ class OrderActivities:
                 access = await self._access.open(order.account_id)
                 connector = await self._connectors.connector(order.venue, access.account.network)
                 draft = _cancel_draft(task, order, access, connector)
+                if task.concern is Concern.PENDING_MODIFY and not order.reduce_only:
+                    await self._check_room(draft)
                 if emergency is not None:
                     # What is given up here must not come into the ledger behind our back.
                     draft = replace(draft, not_after=give_up_at)
@@ -238,6 +241,16 @@ class OrderActivities:
                 replacing=task.concern is Concern.PENDING_MODIFY,
             ),
         )
+
+    async def _check_room(self, draft: CommandDraft) -> None:
+        """Leave an order as it is whose replacement would be refused for the venue's silence.
+
+        Raises:
+            Unavailable: nothing new is risked at the venue now; ask again.
+        """
+        refusal = self._connectors.opening_refusal(draft.venue, draft.network)
+        if refusal is not None and await self._ledger.read(draft.key) is None:
+            raise Unavailable(refusal)
 
     async def _stored(self, task: CancelTask) -> Order:
         """Return the order of a cancel; one that somebody else placed may not be stored yet."""

@@ -61,7 +61,7 @@ async def close_position(
     """
     key = key_of(key_of_header(request), body.client_key)
     close_id = order_id_for(caller.principal_id, key)
-    plan = await context.parts.closes.plan(close_id)
+    plan = await _known_plan(context, close_id)
     replayed = plan is not None
     if plan is None:
         plan = await _plan(context, caller, position_id, body, key)
@@ -85,6 +85,24 @@ async def close_position(
         detail={"account_id": plan.account_id, "symbol": plan.symbol},
     )
     return response
+
+
+async def _known_plan(context: Context, close_id: str) -> ClosePlan | None:
+    """Return the plan of a close that was asked for before.
+
+    Raises:
+        ProblemError: 503, the database does not answer; it says what closes all the same.
+    """
+    try:
+        return await context.parts.closes.plan(close_id)
+    except Unavailable as error:
+        raise ProblemError(
+            unavailable(
+                f"{error}; nothing was begun, the same key may be used again. On the worker's "
+                "machine `python -m worker emergency flatten` needs neither the database nor "
+                "Temporal"
+            )
+        ) from None
 
 
 async def _plan(

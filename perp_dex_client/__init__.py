@@ -78,6 +78,13 @@ from perp_dex_client.reconciliation import (
     ReconciliationsApi,
 )
 from perp_dex_client.risk import LimitUse, Risk, RiskHalt, RiskScope
+from perp_dex_client.venues import (
+    Venue,
+    VenueCapabilities,
+    VenueProof,
+    VenueProofs,
+    VenuesApi,
+)
 from perp_dex_client.watching import (
     AccountEvent,
     OrderEvent,
@@ -168,7 +175,12 @@ __all__ = [
     "UnknownObject",
     "Unreachable",
     "UnreadableAnswer",
+    "Venue",
+    "VenueCapabilities",
+    "VenueProof",
+    "VenueProofs",
     "VenueShare",
+    "VenuesApi",
     "watch_account",
     "watch_markets",
     "watch_orders",

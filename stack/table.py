@@ -129,9 +129,7 @@ def in_url(host: str) -> str:
 def _own_processes(
     settings: StackSettings, ports: StackPorts, paths: StackPaths
 ) -> list[ProcessSpec]:
-    environment = own_environment(settings, ports, paths)
-
-    own = partial(_own_spec, environment, paths)
+    own = partial(_own, own_environment(settings, ports, paths), paths)
     api_host = loopback_of(settings.api_host)
     # The last three start together: each spends seconds importing, and none needs another to start.
     return [
@@ -143,7 +141,7 @@ def _own_processes(
                 start_stage=0,
                 drain_stage=2,
                 grace_s=_SIMULATOR_GRACE_S,
-                further=_simulator_environment(venue, ports, paths),
+                particular=_simulator_environment(venue, ports, paths),
             )
             for venue in settings.simulators
         ),
@@ -175,7 +173,7 @@ def _own_processes(
     ]
 
 
-def _own_spec(
+def _own(
     environment: Mapping[str, str],
     paths: StackPaths,
     name: str,
@@ -187,16 +185,17 @@ def _own_spec(
     grace_s: float = _GRACE_S,
     probe: Probe | None = None,
     metrics_port: int | None = None,
-    further: Mapping[str, str] | None = None,
+    particular: Mapping[str, str] | None = None,
 ) -> ProcessSpec:
+    """Return a process of ours: it gets all addresses, and what is `particular` to it."""
     heartbeat = paths.heartbeat_file(name)
-    particular = {**(further or {}), "PERP_DEX_HEARTBEAT_FILE": str(heartbeat)}
+    its_own = {**(particular or {}), "PERP_DEX_HEARTBEAT_FILE": str(heartbeat)}
     if metrics_port is not None:
-        particular["METRICS_PORT"] = str(metrics_port)
+        its_own["METRICS_PORT"] = str(metrics_port)
     return ProcessSpec(
         name=name,
         command=command,
-        environment={**environment, **particular},
+        environment={**environment, **its_own},
         endpoint=endpoint,
         start_stage=start_stage,
         drain_stage=drain_stage,

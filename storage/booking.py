@@ -6,8 +6,9 @@ Runs inside the caller's transaction.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from sqlalchemy import Connection, and_, bindparam, select, tuple_
 
@@ -22,7 +23,11 @@ from storage.market_pnl import MarketPnlWriter
 from storage.order_writer import OrderWriter, RevisionName, fill_event
 from storage.tables import client_order_ids, fills, venue_order_ids
 
-_KEYS_AT_ONCE = 200
+_Name = TypeVar("_Name")
+
+#: Keys are asked for in statements of these sizes only: each size is a statement that every
+#: connection keeps prepared, and a large one takes a hundred kilobytes.
+_KEYS_AT_ONCE = (5, 25, 100, 200)
 
 
 class Booking:
@@ -111,11 +116,19 @@ def not_booked(connection: Connection, offered: Sequence[Fill]) -> list[Fill]:
     """Return those of `offered` that are not booked yet, each once, oldest first."""
     unique = {fill.key: fill for fill in offered}
     keys = list(unique)
-    for start in range(0, len(keys), _KEYS_AT_ONCE):
-        part = keys[start : start + _KEYS_AT_ONCE]
+    for part in in_few_sizes(keys):
         for row in connection.execute(select(*_KEY).where(tuple_(*_KEY).in_(part))):
             unique.pop(tuple(row), None)
     return sorted(unique.values(), key=lambda fill: (fill.event_time, fill.trade_id))
+
+
+def in_few_sizes(keys: Sequence[_Name]) -> Iterator[Sequence[_Name]]:
+    """Cut keys into parts of few different sizes; the last one is filled up with its last key."""
+    largest = _KEYS_AT_ONCE[-1]
+    for start in range(0, len(keys), largest):
+        part = keys[start : start + largest]
+        size = next(size for size in _KEYS_AT_ONCE if size >= len(part))
+        yield [*part, *itertools.repeat(part[-1], size - len(part))]
 
 
 def fills_of_order(connection: Connection, order_id: str) -> tuple[Fill, ...]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final, NamedTuple
 
 from domain.principals import Principal
@@ -19,6 +20,8 @@ from streaming.protocol import CloseCode, Limits
 RING_MAX: Final = 512
 #: Heartbeats are sent to one of so many groups of sessions after the other.
 BEAT_GROUPS: Final = 50
+#: Sessions that are closed in one turn because they never said who they are.
+CLOSED_AT_ONCE: Final = 32
 _MINUTE_S: Final = 60.0
 
 
@@ -322,9 +325,12 @@ class Hub:
             self.expect(session, topic)
             self._due.setdefault(session, {})[topic] = None
 
-    def sweep(self, now: float) -> None:
-        """Close who did not say in time who it is, and who has read nothing for too long."""
-        for session in tuple(self._strangers):
+    def sweep(self, now: float) -> bool:
+        """Close who did not say in time who it is, and who has read nothing for too long.
+
+        Returns True when there are more of the first than are closed at once: sweep again soon.
+        """
+        for session in tuple(islice(self._strangers, CLOSED_AT_ONCE)):
             if now - session.opened_at < self._limits.auth_s:
                 break
             self.close(session, CloseCode.UNAUTHENTICATED, "expected auth in time")
@@ -333,6 +339,8 @@ class Hub:
                 del self._blocked[session]
             elif session.outbox.blocked_s(now) >= self._limits.slow_s:
                 self.close(session, CloseCode.SLOW_CONSUMER, "nothing read for too long")
+        oldest = next(iter(self._strangers), None)
+        return oldest is not None and now - oldest.opened_at >= self._limits.auth_s
 
     def beat(self, data: bytes, group: int) -> None:
         """Send a heartbeat to every client of a group (below `BEAT_GROUPS`) that takes messages."""

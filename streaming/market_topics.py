@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -28,6 +29,8 @@ from streaming.protocol import encode
 CHECK_S: Final = 0.25
 #: While a channel is stale its age is told again so often.
 STATUS_AGAIN_S: Final = 5.0
+#: So long a venue is waited for before a view of all begins without it.
+JOIN_S: Final = 2.0
 #: Topics that are checked at once before others get their turn.
 CHECKED_TOGETHER: Final = 200
 
@@ -132,25 +135,38 @@ class MarketTopics:
             place = Place(name.venue, name.network)
             await self._feeds.join(place, name.channel)
             return (ChannelKey(place, name.channel),)
-        carried: list[ChannelKey] = []
-        for venue in venues:
-            key = ChannelKey(Place(venue, name.network), name.channel)
-            try:
-                await self._feeds.join(key.place, key.channel)
-            except InvalidInput:
-                continue
-            except Unavailable:
-                # It joins the others when it answers, unless it turns out to have no such market.
-                self._feeds.want(key.place, key.channel)
-            except BaseException:
-                self._release(carried)
-                raise
-            carried.append(key)
+        keys = [ChannelKey(Place(venue, name.network), name.channel) for venue in venues]
+        joining = {key: asyncio.ensure_future(self._joined(key)) for key in keys}
+        try:
+            await asyncio.gather(*joining.values())
+        except BaseException:
+            # Who asked has left: what was wished for meanwhile is taken back.
+            for key, task in joining.items():
+                task.add_done_callback(partial(self._take_back, key))
+                task.cancel()
+            raise
+        carried = tuple(key for key, task in joining.items() if task.result())
         if not carried:
             raise InvalidInput(
                 "symbol", f"expected a market of any venue on {name.network}, found {name.symbol!r}"
             )
-        return tuple(carried)
+        return carried
+
+    async def _joined(self, key: ChannelKey) -> bool:
+        """Wish for a venue's part of a view; False if the venue has no such market."""
+        try:
+            async with asyncio.timeout(JOIN_S):
+                await self._feeds.join(key.place, key.channel)
+        except InvalidInput:
+            return False
+        except (Unavailable, TimeoutError):
+            # It joins the others when it answers, unless it turns out to have no such market.
+            self._feeds.want(key.place, key.channel)
+        return True
+
+    def _take_back(self, key: ChannelKey, joined: asyncio.Future[bool]) -> None:
+        if not joined.cancelled() and joined.exception() is None and joined.result():
+            self._release([key])
 
     def _release(self, keys: Sequence[ChannelKey]) -> None:
         for key in keys:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import secrets
+import socket
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -43,6 +45,9 @@ HANDSHAKE_S: Final = 5.0
 IDLE_PING_S: Final = 20.0
 PONG_WITHIN_S: Final = 10.0
 DRAIN_S: Final = 2.0
+#: So many new connections are taken before the others are heard again, the rest waits its turn.
+ACCEPTED_AT_ONCE: Final = 16
+WAITING_MAX: Final = 4_096
 
 _log = logging.getLogger(__name__)
 
@@ -107,8 +112,10 @@ class StreamServer:
             enable_auto_pong=False,
             max_frame_size=self._limits.message_bytes_max,
             read_buffer_init_size=4 * 1024,
-            backlog=512,
+            backlog=ACCEPTED_AT_ONCE,
         )
+        for listening in self._server.sockets:
+            _let_wait(listening.fileno())
         return int(self._server.sockets[0].getsockname()[1])
 
     async def run(self) -> None:
@@ -199,7 +206,8 @@ class StreamServer:
         revoked_at = 0.0
         while True:
             now = time.monotonic()
-            self.hub.sweep(now)
+            while self.hub.sweep(now):  # noqa: ASYNC110 - a turn for the others, not a wait
+                await asyncio.sleep(0)
             if now - revoked_at >= 1.0:
                 revoked_at = now
                 self._conversations.revoke_replaced()
@@ -231,6 +239,12 @@ class StreamServer:
                 await self._conversations.follow_new_accounts()
             except Unavailable as error:
                 _log.debug("new accounts have to wait: %s", error)
+
+
+def _let_wait(descriptor: int) -> None:
+    """Have the kernel keep more connections waiting than are accepted in one turn of the loop."""
+    with socket.socket(fileno=os.dup(descriptor)) as listening:
+        listening.listen(WAITING_MAX)
 
 
 def _refusal(status: int, body: bytes) -> WSUpgradeResponseWithListener:

@@ -31,7 +31,8 @@ LONGEST = (
     ("cli", "worker"),
     ("stream_chaos", "stack"),
     ("storage",),
-    ("conformance",),
+    ("conformance:1/2",),
+    ("conformance:2/2",),
     ("venues",),
 )
 #: What waits for servers that are stopped and come back: side by side, after all others.

@@ -95,6 +95,22 @@ async def test_a_late_answer_is_unknown_in_time_and_then_found(stage: Stage) -> 
     assert len(stage.at_venue(row)) == 1
 
 
+async def test_a_command_that_lies_at_the_venue_is_never_called_absent_and_then_done(
+    stage: Stage,
+) -> None:
+    """It is applied half a second after we have given up waiting, while we are finding out."""
+    stage.fault(FaultKind.DELAY, CommandKind.PLACE, delay_ms=2_500)
+    row, outcome = await stage.send(await stage.resting())
+    assert isinstance(outcome, Unknown), outcome
+    truth = await stage.resolve(row)
+    async with asyncio.timeout(5):
+        while stage.running.faults.listed():
+            await asyncio.sleep(0.05)
+    await asyncio.sleep(0.7)
+    agrees(stage, row, truth)
+    assert not isinstance(truth, Unknown) or not can_prove_absence(stage)
+
+
 async def test_a_command_that_arrives_behind_the_fence_is_never_applied(
     scripted: tuple[Stage, Way],
 ) -> None:

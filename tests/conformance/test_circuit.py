@@ -14,6 +14,7 @@ import pytest
 from activities.contracts import CancelTask, CommandResult, PlaceTask
 from domain.circuits import PAUSE_FIRST_S, UNANSWERED_MAX
 from domain.commands import CommandKind
+from domain.errors import Unavailable
 from domain.identifiers import order_id_for
 from domain.instruments import OrderSide
 from domain.orders import Concern, Order, OrderStatus, OrderType, TimeInForce
@@ -96,6 +97,25 @@ async def test_nothing_new_is_risked_where_no_verdict_comes(stage: Stage, clock:
     assert not canceled.definite, "it was sent, and lost like the others"
     (waits,) = stage.connectors.circuits.opens_in_s().values()
     assert waits == PAUSE_FIRST_S
+
+
+async def test_an_order_is_not_taken_back_for_a_replacement_that_would_be_refused(
+    stage: Stage, clock: Clock
+) -> None:
+    resting = await place(stage, 1)
+    await silence(stage, UNANSWERED_MAX)
+    task = CancelTask(
+        order_id=resting.order.order_id, number=0, revision=0, concern=Concern.PENDING_MODIFY
+    )
+    with pytest.raises(Unavailable, match="no verdict on 8 commands"):
+        await stage.environment.run(stage.orders.cancel, task)
+    (record,) = [
+        one for one in stage.records() if one.client_order_id == resting.order.client_order_id
+    ]
+    assert record.status.is_live
+    clock.at += PAUSE_FIRST_S
+    assert (await stage.environment.run(stage.orders.cancel, task)).definite
+    assert not record.status.is_live
 
 
 async def test_a_position_can_be_reduced_all_the_same(stage: Stage, clock: Clock) -> None:

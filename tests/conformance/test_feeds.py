@@ -341,16 +341,19 @@ async def test_a_market_feed_that_was_lost_comes_back_with_all_its_channels(stag
         await heard.until(lambda event: isinstance(event, FeedState) and event.live)
         await stage.running.simulator.close_sockets()
         assert (await heard.live(False)).account_id is None
+        lost = len(heard.all)
         await heard.live()
-        known = len(heard.all)
-        awaited = {BookSeen, TradesSeen, TickerSeen}
         taking = await stage.taking()
+        wanted = set(map(_told, MarketChannelKind))
         async with asyncio.timeout(WITHIN_S):
-            while awaited:
+            while not wanted <= {(type(e), getattr(e, "is_top", False)) for e in heard.all[lost:]}:
                 await stage.send(taking)
-                event = await heard.until(lambda event: not isinstance(event, FeedState))
-                awaited.discard(type(event))
-        assert len(heard.all) > known
+                await heard.until(lambda event: not isinstance(event, FeedState))
+
+
+def _told(kind: MarketChannelKind) -> tuple[type[Any], bool]:
+    """Return the event that a channel brings, and whether it is of the best prices alone."""
+    return EVENTS[kind], kind is MarketChannelKind.TOP
 
 
 async def test_wrong_channels_are_refused_and_change_nothing(stage: Stage) -> None:

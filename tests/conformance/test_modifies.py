@@ -12,14 +12,18 @@ from decimal import Decimal
 
 import pytest
 
+from domain.accounts import Network
+from domain.circuits import PAUSE_FIRST_S, UNANSWERED_MAX
 from domain.commands import CommandKind
 from domain.ledger import CommandKey
 from domain.orders import OrderStatus
+from domain.outcomes import Unknown
 from tests.conformance.life import Life, open_life
 from tests.conformance.rig import VenueRig
 from tests.conformance.stage import Stage
 from tests.workflows.stage import temporal_server
 from venues import registry
+from venues.circuits import Circuits
 from venues.simulation.faults import FaultKind
 
 pytestmark = pytest.mark.filterwarnings(
@@ -88,6 +92,30 @@ async def test_more_is_asked_and_no_more_than_that_lives(life: Life) -> None:
     (new,) = life.live()
     assert (new.price, new.remaining) == (order.price, asked)
     assert life.at_most == asked
+
+
+async def test_a_modify_waits_while_nothing_new_is_risked_at_the_venue(life: Life) -> None:
+    """The old order stays until its replacement can be placed."""
+    order = await life.rest()
+    assert order.price is not None
+    lower = (await life.stage.instrument()).price_rule.floor(order.price * Decimal("0.95"))
+    at = [1000.0]
+    circuits = life.stage.connectors.circuits = Circuits(lambda: at[0])
+    place = (life.stage.rig.venue, Network.PAPER)
+    for _ in range(UNANSWERED_MAX):
+        circuits.note_outcome(*place, Unknown(reason="silence"))
+    changing = asyncio.create_task(life.modify(order, "m1", price=lower))
+    async with asyncio.timeout(10):
+        while not circuits.refused[place]:
+            await asyncio.sleep(0.01)
+    (old,) = life.live()
+    assert old.price == order.price
+    at[0] += PAUSE_FIRST_S
+    answer = await changing
+    assert (answer.decided, answer.refusal) == (True, None)
+    (new,) = life.live()
+    assert (new.price, new.remaining) == (lower, order.quantity)
+    assert life.at_most == order.quantity
 
 
 async def test_a_refused_replacement_is_said_at_once(life: Life) -> None:

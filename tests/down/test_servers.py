@@ -102,6 +102,7 @@ async def test_the_database_is_down(stage: Stage) -> None:
     for answer in refused:
         assert answer.status_code == 503, answer.text
     assert [each.json()["outcome"] for each in refused[:3]] == ["not_sent"] * 3
+    assert "emergency flatten" in refused[1].json()["detail"]
     assert "emergency cancel-all" in refused[2].json()["detail"]
     assert (cancel.status_code, cancel.json()["status"]) == (200, "CANCELED")
     assert (typed.code, typed_buy.code) == (ExitCode.DONE, ExitCode.UNREACHABLE)

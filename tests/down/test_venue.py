@@ -17,9 +17,10 @@ from tests.down.venue_door import Half
 pytestmark = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.timeout(300)]
 
 
-def is_price(price: str) -> Callable[[dict[str, Any]], bool]:
-    """Return a test of messages: an update of the ticker to this price."""
-    return lambda m: m["type"] == "update" and m["ticker"]["mark_price"] == price
+def is_price(price: str, source: str) -> Callable[[dict[str, Any]], bool]:
+    """Return a test of messages: an update of the ticker to this price, which came this way."""
+    told = ("update", price, source)
+    return lambda m: (m["type"], m.get("ticker", {}).get("mark_price"), m.get("source")) == told
 
 
 @row("venue: REST")
@@ -49,7 +50,7 @@ async def test_the_venues_rest_is_down(stage: Stage) -> None:
         typed = await typing
         # Its sockets tell of what happens there.
         await socket.of_order(filled["order_id"], "FILLED")
-        await prices.until(is_price(CROSSED), "the new price")
+        await prices.until(is_price(CROSSED, "stream"), "the new price")
         at_venue = [await stage.on_the_venue(p) for p in ("23001", "23003", "23004", "23005")]
         held = await stage.held()
         said = [message for message in socket.heard if message["type"] == "status"]
@@ -72,11 +73,12 @@ async def test_the_venues_sockets_are_down(stage: Stage) -> None:
     canceled, filled = await stage.resting("23101"), await stage.resting("23102")
     await stage.others_order("23103")
     await stage.bought("sockets")
-    async with stage.socket() as socket, stage.socket("positions") as positions:
+    async with stage.socket() as socket, stage.prices() as prices:
         await socket.status(stale=False)
+        await prices.status(stale=False)
         stage.door.shut(Half.SOCKETS)
         stale = await socket.status(stale=True)
-        await positions.status(stale=True)
+        await prices.status(stale=True)
         await stage.fill(filled)
         condition_id = await stage.guard("sockets")
         placed, cancel, halted, book, balance = await all_of(
@@ -88,7 +90,8 @@ async def test_the_venues_sockets_are_down(stage: Stage) -> None:
         )
         await stage.let_the_price_fall()
         await stage.until_halted(halted)
-        # By its own look where nobody hears the exchange; the account is read again meanwhile.
+        # Where nobody hears the exchange it is asked; the account is read again meanwhile.
+        await prices.until(is_price(CROSSED, "poll"), "the new price, asked for")
         await stage.until_flat()
         await socket.of_order(filled["order_id"], "FILLED", within_s=40)
         await stage.door.open()
@@ -150,18 +153,19 @@ async def test_a_price_source_stands_still(stage: Stage) -> None:
         await stage.fill(filled)
         # Everything else of the same venue goes on over the same way.
         await orders.of_order(filled["order_id"], "FILLED")
+        # What the stream does not say any more is asked for, and says that it was.
+        await prices.until(is_price(CROSSED, "poll"), "the new price, asked for")
         await stage.until_flat()
-        shown = [m for m in prices.heard if m["type"] == "update"]
+        meanwhile = [m for m in prices.heard if m["type"] == "update"]
         await stage.rig.control("DELETE", "/faults")
+        await prices.until(is_price(CROSSED, "stream"), "the new price from the stream")
         await prices.status(stale=False)
-        await prices.until(is_price(CROSSED), "the new price")
     assert (stale["source"], "silent for more than" in stale["reason"]) == ("stream", True)
     assert stale["age_ms"] > 0
-    # Not once was an old price shown as a new one, or a new one made up.
-    assert {update["ticker"]["mark_price"] for update in shown} <= {PRICE}
+    # Not once was the old price shown as new: what stood still said nothing.
+    streamed = {m["ticker"]["mark_price"] for m in meanwhile if m["source"] == "stream"}
+    assert streamed <= {PRICE}
+    assert {m["venue"] for m in meanwhile} == {"hyperliquid"}
     closed = await stage.condition(condition_id)
-    # By what the workflow read itself, since nobody could watch.
     assert closed["status"] in ("CLOSING", "CLOSED"), closed
     assert closed["reason"].endswith("(poll)"), closed
-    watched = closed["watched"]
-    assert watched is None or not watched["is_fresh"]

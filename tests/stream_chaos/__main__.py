@@ -13,6 +13,7 @@ import sys
 import time
 
 from tests.crash.__main__ import homes
+from tests.stream_chaos.market_judge import LEVELS
 from tests.stream_chaos.soak import run_soak
 from tests.stream_chaos.storm import run_storm
 
@@ -29,6 +30,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=30.0, help="how long the storm lasts")
     parser.add_argument("--soak-seconds", type=float, default=0.0, help="soak instead, so long")
     parser.add_argument("--seed", type=int, default=20261130)
+    parser.add_argument("--venue", default="hyperliquid", choices=sorted(LEVELS))
     parser.add_argument(
         "--patient", action="store_true", help="leave the feeds the product's own patience"
     )
@@ -46,6 +48,7 @@ def main() -> int:
                     home / "storm",
                     seconds=options.seconds,
                     seed=options.seed,
+                    venue=options.venue,
                     patient=options.patient,
                     say=say,
                 )

@@ -49,6 +49,7 @@ class Crowd:
 
     def __init__(self, rig: Rig) -> None:
         self._rig = rig
+        self._venue = rig.venue.venue
         self._tasks: list[asyncio.Task[None]] = []
         sound, shaky, rough = rig.url, _url(rig.shaky_line), _url(rig.rough_line)
         self.orders = [
@@ -71,8 +72,8 @@ class Crowd:
             *(self._of_market("sound", sound, one, "paper") for one in MARKET_CHANNELS),
             *(self._of_market("shaky", shaky, one, "paper") for one in ("book", "trades")),
             *(self._of_market("rough", rough, one, "paper") for one in ("book", "top")),
-            self._of_market("sound", sound, "book", "testnet"),
-            self._of_market("sound", sound, "book", "paper", venue=None),
+            self._of_market("sound", sound, "book", "testnet", "hyperliquid"),
+            self._of_market("sound", sound, "book", "paper", None),
         ]
         self.shipped = Shipped("shipped/orders/acc-1", shaky, rig.token, ACCOUNTS[0])
 
@@ -128,10 +129,12 @@ class Crowd:
         return Follower(name, url, channel, subject, token, sound=line != "rough", path=path)
 
     def _of_market(
-        self, line: str, url: str, channel: str, network: str, venue: str | None = "hyperliquid"
+        self, line: str, url: str, channel: str, network: str, venue: str | None = ""
     ) -> Follower:
-        name = f"{line}/{channel}/{venue or 'all'}/{network}"
-        subject = {"venue": venue, "network": network, "symbol": SYMBOL}
+        """Follow a market of the venue in the storm, of another, or (None) of all together."""
+        named = self._venue if venue == "" else venue
+        name = f"{line}/{channel}/{named or 'all'}/{network}"
+        subject = {"venue": named, "network": network, "symbol": SYMBOL}
         return Follower(name, url, channel, subject, self._rig.token, sound=line != "rough")
 
 

@@ -15,8 +15,8 @@ from tests.stream_chaos.follower import Heard
 Json = dict[str, Any]
 Side = dict[Decimal, Decimal]
 
-#: Levels of a side that the venue sends of its quick books.
-LEVELS: Final = 5
+#: Levels of a side that each venue sends of its quick books.
+LEVELS: Final = {"hyperliquid": 5, "pacifica": 10}
 
 
 class ImpossibleChange(Exception):
@@ -44,7 +44,9 @@ def fold_book(heard: Sequence[Heard]) -> tuple[Side, Side]:
     return bids, asks
 
 
-def judge_book(name: str, heard: Sequence[Heard], exchange: Json) -> list[str]:
+def judge_book(
+    name: str, heard: Sequence[Heard], exchange: Json, venue: str = "hyperliquid"
+) -> list[str]:
     """A client's book is the exchange's, as deep as the venue sends it."""
     try:
         sides = fold_book(heard)
@@ -52,7 +54,7 @@ def judge_book(name: str, heard: Sequence[Heard], exchange: Json) -> list[str]:
         return [f"{name}: {impossible}"]
     wrong: list[str] = []
     for side, shown in zip(("bids", "asks"), sides, strict=True):
-        real = {Decimal(price): Decimal(size) for price, size in exchange[side][:LEVELS]}
+        real = {Decimal(price): Decimal(size) for price, size in exchange[side][: LEVELS[venue]]}
         if shown != real:
             wrong.append(f"{name}: {side} are {_plainly(shown)}, at the exchange {_plainly(real)}")
     return wrong

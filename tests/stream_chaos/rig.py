@@ -95,8 +95,13 @@ def said(log: str) -> list[dict[str, Any]]:
 
 
 @asynccontextmanager
-async def open_rig(home: Path, *, seed: int, patient: bool = False) -> AsyncIterator[Rig]:
-    """Start everything, with accounts whose feeds are live; `patient` as the product's own."""
+async def open_rig(
+    home: Path, *, seed: int, venue: str = "hyperliquid", patient: bool = False
+) -> AsyncIterator[Rig]:
+    """Start everything, with accounts whose feeds are live; `patient` as the product's own.
+
+    `venue` is the one in the storm; Hyperliquid is the one beside it.
+    """
     home.mkdir(parents=True, exist_ok=True)
     url = f"sqlite+aiosqlite:///{home / 'perp-dex.db'}"
     await asyncio.to_thread(upgrade, url)
@@ -104,18 +109,18 @@ async def open_rig(home: Path, *, seed: int, patient: bool = False) -> AsyncIter
         storage = await open_storage(url, home)
         stack.push_async_callback(storage.close)
         stage = Stage(storage.orders, storage.accounts, storage.ledger, storage.positions)
-        venue = await stack.enter_async_context(open_floor(stage))
+        stormy = await stack.enter_async_context(open_floor(stage, venue=venue))
         other = await stack.enter_async_context(open_floor(stage, Network.TESTNET))
         for account_id in ACCOUNTS:
-            await venue.open_account(account_id)
+            await stormy.open_account(account_id)
         await other.open_account(OTHER)
-        venue_line = await _line(stack, "venue", urlsplit(venue.sim.url).port or 0, seed)
+        venue_line = await _line(stack, "venue", urlsplit(stormy.sim.url).port or 0, seed)
         process = await stack.enter_async_context(
             _streaming(
                 home,
                 DATABASE_URL=url,
-                HYPERLIQUID_PAPER_URL=f"http://127.0.0.1:{venue_line.port}",
                 HYPERLIQUID_TESTNET_URL=other.sim.url,
+                **{f"{venue.upper()}_PAPER_URL": f"http://127.0.0.1:{venue_line.port}"},
                 **({PATIENT_VARIABLE: "1"} if patient else _generous()),
             )
         )
@@ -123,7 +128,7 @@ async def open_rig(home: Path, *, seed: int, patient: bool = False) -> AsyncIter
         rig = Rig(
             home=home,
             storage=storage,
-            venue=venue,
+            venue=stormy,
             other=other,
             venue_line=venue_line,
             rough_line=await _line(stack, "rough", port, seed),
@@ -139,7 +144,7 @@ async def open_rig(home: Path, *, seed: int, patient: bool = False) -> AsyncIter
 
 def _generous() -> dict[str, str]:
     """Return settings of a venue that allows more requests a minute than the real one does."""
-    return {"HYPERLIQUID_WEIGHT_PER_MINUTE": "1000000"}
+    return {"HYPERLIQUID_WEIGHT_PER_MINUTE": "1000000", "PACIFICA_CREDITS_PER_MINUTE": "1000000"}
 
 
 async def _all_live(rig: Rig) -> bool:

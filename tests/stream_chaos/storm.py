@@ -66,12 +66,13 @@ async def run_storm(
     *,
     seconds: float,
     seed: int,
+    venue: str = "hyperliquid",
     say: Callable[[str], None] = lambda text: None,
     patient: bool = False,
 ) -> Outcome:
-    """Run one storm and judge it."""
+    """Run one storm over a venue's sockets, and judge it."""
     outcome = Outcome()
-    async with open_rig(home, seed=seed, patient=patient) as rig:
+    async with open_rig(home, seed=seed, venue=venue, patient=patient) as rig:
         say("the rig stands")
         crowd = Crowd(rig)
         await crowd.start()

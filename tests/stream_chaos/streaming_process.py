@@ -1,4 +1,4 @@
-"""The product's own streaming process, but that its feeds wait no longer than a second.
+"""The product's own streaming process, but that its feeds wait no longer than half a second.
 
 The venue allows few new connections a minute, and the product is as patient as that takes; a storm
 of half a minute would then be spent waiting. `PATIENT=1` leaves the product as it is.
@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 from domain.accounts import Network
@@ -22,6 +23,11 @@ from venues.hyperliquid.account_stream import HyperliquidAccountFeed
 from venues.hyperliquid.market_stream import HyperliquidMarketFeed
 from venues.hyperliquid.settings import HyperliquidSettings
 from venues.hyperliquid.spec import HyperliquidSpec
+from venues.pacifica.account_stream import PacificaAccountFeed
+from venues.pacifica.market_stream import PacificaMarketFeed
+from venues.pacifica.queries import read_leverage
+from venues.pacifica.settings import PacificaSettings
+from venues.pacifica.spec import PacificaSpec
 from venues.stream import Backoff
 
 PATIENT_VARIABLE = "STREAM_CHAOS_PATIENT"
@@ -45,19 +51,39 @@ class Impatient(HyperliquidSpec):
         return HyperliquidMarketFeed(url, instruments, connections=connections, backoff=_soon())
 
 
+@dataclass(frozen=True, slots=True)
+class ImpatientPacifica(PacificaSpec):
+    """Pacifica, with feeds that come back at once."""
+
+    def account_feed(self, network: Network) -> AccountFeed:
+        """Return the private feed."""
+        connections = ConnectionBudget(connections_max=90, opened_per_minute_max=OPENED_PER_MINUTE)
+        settings = PacificaSettings()
+        reader = partial(read_leverage, settings.base_url(network))
+        url = settings.socket_url(network)
+        return PacificaAccountFeed(url, settings=reader, connections=connections, backoff=_soon)
+
+    def market_feed(self, network: Network, instruments: Iterable[Instrument]) -> MarketFeed:
+        """Return the public feed."""
+        connections = ConnectionBudget(connections_max=1, opened_per_minute_max=OPENED_PER_MINUTE)
+        url = PacificaSettings().socket_url(network)
+        return PacificaMarketFeed(url, instruments, connections=connections, backoff=_soon())
+
+
 def _soon() -> Backoff:
     return Backoff(first_s=0.1, longest_s=0.5)
 
 
+_IMPATIENT = {"hyperliquid": Impatient(), "pacifica": ImpatientPacifica()}
+
+
 def _load(venue: str) -> VenueSpec:
-    spec = cast(VenueSpec, Impatient())
-    return spec if venue == spec.venue else _registered(venue)
-
-
-_registered = registry.load
+    return cast(VenueSpec, _IMPATIENT[venue])
 
 
 if __name__ == "__main__":
+    # Until it is there by itself.
+    registry._VENUES.setdefault("pacifica", "venues.pacifica.spec")
     if not os.environ.get(PATIENT_VARIABLE):
         registry.load = _load
     code = streaming_main.main()

@@ -164,4 +164,5 @@ def test_growth() -> None:
     assert len(judge_growth(samples(tasks=63))) == 1
     assert len(judge_growth(samples(memory=111 << 20))) == 1
     assert judge_growth(samples(memory=111 << 20), only_descriptors=True) == []
-    assert len(judge_growth(samples(descriptors=31), only_descriptors=True)) == 1
+    assert judge_growth(samples(descriptors=34), only_descriptors=True) == []
+    assert len(judge_growth(samples(descriptors=35), only_descriptors=True)) == 1

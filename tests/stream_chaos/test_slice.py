@@ -10,25 +10,27 @@ from pathlib import Path
 
 import pytest
 
+from tests.stream_chaos.market_judge import LEVELS
 from tests.stream_chaos.soak import run_soak
 from tests.stream_chaos.storm import run_storm
 from tests.stream_chaos.weather import Cut, Fate
 
 SEED = int(os.environ.get("STREAM_CHAOS_SEED", "20261130"))
-STORM_S = 10.0
+STORM_S = 8.0
 SOAK_S = 20.0
 
 
 @pytest.mark.timeout(200)
-async def test_a_slice_of_the_storm(tmp_path: Path) -> None:
-    outcome = await run_storm(tmp_path / "home", seconds=STORM_S, seed=SEED)
+@pytest.mark.parametrize("venue", sorted(LEVELS))
+async def test_a_slice_of_the_storm(venue: str, tmp_path: Path) -> None:
+    outcome = await run_storm(tmp_path / "home", seconds=STORM_S, seed=SEED, venue=venue)
 
     assert not outcome.wrong, f"seed {SEED}:\n" + "\n".join(outcome.wrong)
     # It was a storm, and there was something to lose in it.
-    venue = outcome.weather["venue"]
-    assert sum(venue[cut.value] for cut in Cut) >= STORM_S, venue
-    assert all(venue[fate.value] for fate in (Fate.DROP, Fate.DUPLICATE, Fate.SWAP)), venue
-    assert outcome.fills >= 20
+    line = outcome.weather["venue"]
+    assert sum(line[cut.value] for cut in Cut) >= STORM_S, line
+    assert all(line[fate.value] for fate in (Fate.DROP, Fate.DUPLICATE, Fate.SWAP)), line
+    assert outcome.fills >= 15
     assert outcome.clients["connections"] > 20
     assert len(outcome.untouched_s) >= STORM_S / 3
 

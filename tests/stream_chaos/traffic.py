@@ -122,6 +122,9 @@ class Traffic:
 
     async def _stranger(self) -> None:
         """Trade with an account of ours past us, by its owner's own key."""
+        if self._floor.venue != "hyperliquid":
+            await self._take()
+            return
         keys = self._floor.keys[self._account()]
         is_buy = self._source.random() < 0.5
         price = await self._through(OrderSide.BUY if is_buy else OrderSide.SELL)

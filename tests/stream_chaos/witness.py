@@ -140,10 +140,11 @@ class Witness:
             if follower.subject["network"] != floor.network:
                 continue
             name, heard, newest = follower.name, follower.heard, follower.newest or {}
-            if not follower.is_live:
+            # Where a venue repeats no trade to whoever comes back, the next one has to come first.
+            if not follower.is_live and follower.channel != "trades":
                 wrong.append(f"{name}: is said to be stale")
             if follower.channel == "book":
-                wrong += judge_book(name, heard, exchange)
+                wrong += judge_book(name, heard, exchange, floor.venue)
             elif follower.channel == "top":
                 wrong += judge_top(name, newest, exchange)
             elif follower.channel == "ticker":

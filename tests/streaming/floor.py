@@ -13,7 +13,7 @@ import aiohttp
 from domain.accounts import Account, Network, SecretText, TradingAccess
 from domain.commands import CancelOrder, Command, CommandKind, PlaceOrder
 from domain.instruments import OrderSide
-from domain.ledger import CommandDraft, CommandKey, Inserted, NonceRule
+from domain.ledger import CommandDraft, CommandKey, Inserted
 from domain.orders import Order, TimeInForce
 from domain.outcomes import SendResult
 from tests.streaming.building import order
@@ -21,6 +21,8 @@ from tests.streaming.stage import Stage, order_id
 from venues.connector import Connector
 from venues.hyperliquid.connector import HyperliquidConnector
 from venues.hyperliquid.rate_budget import RateBudget
+from venues.pacifica.connector import PacificaConnector
+from venues.pacifica.credits import CreditBudget
 from venues.simulation.server import RunningSimulator, running_simulator
 
 SYMBOL = "BTC-PERP"
@@ -37,6 +39,7 @@ class Floor:
     access: dict[str, TradingAccess] = field(default_factory=dict)
     bid: Decimal = Decimal(0)
     network: Network = Network.PAPER
+    venue: str = "hyperliquid"
     #: What the venue gave out for each account, its owner's own key among it.
     keys: dict[str, dict[str, str]] = field(default_factory=dict)
 
@@ -47,6 +50,7 @@ class Floor:
             address=keys["address"],
             signer=keys["agent_address"],
             network=self.network,
+            venue=self.venue,
         )
         self.keys[account_id] = keys
         credential = SecretText(keys["private_key"])
@@ -69,6 +73,7 @@ class Floor:
         wanted = order(
             order_id(number),
             account_id=account_id,
+            venue=self.venue,
             revisions=(),
             side=side,
             price=limit,
@@ -110,16 +115,16 @@ class Floor:
         draft = CommandDraft(
             key=key,
             account_id=account_id,
-            venue="hyperliquid",
+            venue=self.venue,
             network=self.network,
             symbol=SYMBOL,
             signer=access.account.signer,
             command=command,
             target_revision=0,
             raises_exposure=False,
-            nonce_rule=NonceRule.TIME_MS,
+            nonce_rule=self.connector.capabilities.nonce_rule,
             send_within_s=60.0,
-            admission_window_s=60.0,
+            admission_window_s=min(self.connector.proofs.admission_window_s or 60.0, 60.0),
             order=wanted,
         )
 
@@ -167,11 +172,11 @@ class Floor:
 
 
 @asynccontextmanager
-async def open_floor(stage: Stage, network: Network = Network.PAPER) -> AsyncIterator[Floor]:
-    async with running_simulator() as sim, aiohttp.ClientSession() as http:
-        # What is tested here is never the budget of the one who trades.
-        budget = RateBudget(per_minute=1_000_000)
-        connector = HyperliquidConnector(network, sim.url, budget=budget)
+async def open_floor(
+    stage: Stage, network: Network = Network.PAPER, venue: str = "hyperliquid"
+) -> AsyncIterator[Floor]:
+    async with running_simulator(venue=venue) as sim, aiohttp.ClientSession() as http:
+        connector = _connector(venue, network, sim.url)
         await connector.start()
         try:
             instrument = await connector.instrument(SYMBOL)
@@ -179,7 +184,21 @@ async def open_floor(stage: Stage, network: Network = Network.PAPER) -> AsyncIte
             assert book.mid_price is not None
             bid = instrument.price_rule.floor(book.mid_price * Decimal("0.9"))
             yield Floor(
-                sim=sim, stage=stage, connector=connector, http=http, bid=bid, network=network
+                sim=sim,
+                stage=stage,
+                connector=connector,
+                http=http,
+                bid=bid,
+                network=network,
+                venue=venue,
             )
         finally:
             await connector.close()
+
+
+def _connector(venue: str, network: Network, url: str) -> Connector:
+    # What is tested here is never the budget of the one who trades.
+    if venue == "pacifica":
+        return PacificaConnector(network, url, budget=CreditBudget(per_minute=1_000_000))
+    budget = RateBudget(per_minute=1_000_000)
+    return HyperliquidConnector(network, url, budget=budget)

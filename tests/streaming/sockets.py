@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
-import os
 import socket
-import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -26,6 +23,7 @@ from streaming.server import StreamServer
 from streaming.tokens import FileToken
 from tests.bus.waiting import eventually
 from tests.streaming.contract import assert_documented
+from tests.streaming.raw_frames import frame, upgrade
 from tests.streaming.stage import Stage
 
 TOKEN = "t" * 43
@@ -135,31 +133,6 @@ class Flaky:
         return getattr(self._store, name)
 
 
-def upgrade(*, host: str = "127.0.0.1", path: str = "/ws/v1/orders") -> bytes:
-    key = base64.b64encode(os.urandom(16)).decode()
-    lines = (
-        f"GET {path} HTTP/1.1",
-        f"Host: {host}",
-        "Upgrade: websocket",
-        "Connection: Upgrade",
-        "Sec-WebSocket-Version: 13",
-        f"Sec-WebSocket-Key: {key}",
-        "",
-        "",
-    )
-    return "\r\n".join(lines).encode()
-
-
-def frame(first: int, payload: bytes) -> bytes:
-    mask = b"\x01\x02\x03\x04"
-    masked = bytes(byte ^ mask[i % 4] for i, byte in enumerate(payload))
-    if len(payload) < 126:
-        head = struct.pack("!BB", first, 0x80 | len(payload))
-    else:
-        head = struct.pack("!BBH", first, 0x80 | 126, len(payload))
-    return head + mask + masked
-
-
 async def http_get(port: int, path: str) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
@@ -167,26 +140,6 @@ async def http_get(port: int, path: str) -> bytes:
         return await asyncio.wait_for(reader.read(), 5)
     except ConnectionResetError:
         return b""
-    finally:
-        writer.close()
-
-
-async def raw_close_code(port: int, data: bytes) -> int:
-    """Send frames over a plain socket; return the code of the close frame that comes."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    try:
-        writer.write(upgrade())
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(data)
-        async with asyncio.timeout(5):
-            while True:
-                first, length = await reader.readexactly(2)
-                if length == 126:
-                    (length,) = struct.unpack("!H", await reader.readexactly(2))
-                payload = await reader.readexactly(length)
-                if first & 0xF == 8:
-                    (code,) = struct.unpack("!H", payload[:2])
-                    return int(code)
     finally:
         writer.close()
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.principals import Action, Principal, local_principal
-from streaming.hub import BEAT_GROUPS, RING_MAX, Hub, Session, Topic
+from streaming.hub import BEAT_GROUPS, CLOSED_AT_ONCE, RING_MAX, Hub, Session, Topic
 from streaming.outbox import Outbox
 from streaming.protocol import CloseCode, Limits
 
@@ -212,6 +213,18 @@ def test_who_does_not_say_who_it_is_in_time_is_closed() -> None:
     assert client.closed == (CloseCode.UNAUTHENTICATED, "expected auth in time")
 
 
+def test_a_crowd_that_says_nothing_is_closed_some_at_a_time() -> None:
+    hub = Hub(LIMITS)
+    for number in range(2 * CLOSED_AT_ONCE + 1):
+        hub.open(f"s{number}", "orders", Client(), 0.0)
+    assert hub.sweep(4.9) is False
+    turns = 1
+    while hub.sweep(5.0):
+        turns += 1
+        assert len(hub.sessions) == 2 * CLOSED_AT_ONCE + 1 - (turns - 1) * CLOSED_AT_ONCE
+    assert (turns, hub.sessions) == (3, ())
+
+
 def test_connections_per_principal_are_bounded() -> None:
     hub = Hub(LIMITS)
     joined(hub, "s1")
@@ -341,3 +354,91 @@ def test_whatever_happens_a_client_never_misses_a_change_unknowingly(steps: list
             assert int(data) == known + 1
             known = int(data)
     assert known == truth
+
+
+NEWEST = Topic("top", "market", newest_only=True, kept_max=0)
+
+
+def test_of_a_state_nothing_waits_for_who_is_blocked() -> None:
+    hub = Hub(LIMITS)
+    session, client = joined(hub)
+    other, seen = joined(hub, "s2")
+    hub.attach(session, NEWEST, 5, [b"snapshot@5"])
+    hub.attach(other, NEWEST, 5, [b"snapshot@5"])
+    session.outbox.pause(0.0)
+    for sequence in (6, 7, 8):
+        publish(hub, sequence, NEWEST)
+    assert session.outbox.waiting == 0
+    assert session.subscriptions == {NEWEST: None}
+    session.outbox.resume(1.0)
+    assert hub.due_for_resync() == [(session, NEWEST)]
+    assert hub.attach(session, NEWEST, 8, [b"resync", b"snapshot@8"])
+    publish(hub, 9, NEWEST)
+    assert client.sent == [b"snapshot@5", b"resync", b"snapshot@8", b"9"]
+    assert seen.sent == [b"snapshot@5", b"6", b"7", b"8", b"9"]
+
+
+def test_what_has_not_begun_is_expected_and_not_due() -> None:
+    left: list[Topic] = []
+    hub = Hub(LIMITS, left.append)
+    session, client = joined(hub)
+    hub.expect(session, NEWEST)
+    assert (hub.expecting(NEWEST), hub.is_followed(NEWEST)) == ((session,), True)
+    assert hub.due_for_resync() == []
+    assert hub.followed("top") == {}
+    assert hub.attach(session, NEWEST, 40, [b"snapshot@40"])
+    assert hub.expecting(NEWEST) == ()
+    publish(hub, 41, NEWEST)
+    assert client.sent == [b"snapshot@40", b"41"]
+    hub.unsubscribe(session, NEWEST)
+    assert left == [NEWEST]
+    hub.forget(session)
+    hub.expect(session, NEWEST)
+    assert not hub.is_followed(NEWEST)
+
+
+def test_a_topic_that_all_are_behind_of_goes_on_where_the_first_one_begins() -> None:
+    hub = Hub(LIMITS)
+    session, client = joined(hub)
+    hub.attach(session, TOPIC, 5, [b"snapshot@5"])
+    publish(hub, 6)
+    publish(hub, 9)
+    assert hub.attach(session, TOPIC, 12, [b"resync", b"snapshot@12"])
+    late, seen = joined(hub, "s2")
+    assert not hub.attach(late, TOPIC, 6, [b"snapshot@6"]), "what is between is not kept"
+    publish(hub, 13)
+    assert client.sent[-1] == b"13"
+    assert seen.sent == []
+
+
+def test_an_owed_snapshot_is_due_until_it_is_there() -> None:
+    hub = Hub(LIMITS)
+    session, client = joined(hub)
+    hub.owe(session, TOPIC)
+    assert hub.due_for_resync() == [(session, TOPIC)]
+    assert hub.expecting(TOPIC) == ()
+    hub.attach(session, TOPIC, 3, [b"snapshot@3"])
+    hub.owe(session, TOPIC)
+    assert hub.due_for_resync() == []
+    assert client.sent == [b"snapshot@3"]
+
+
+def test_what_runs_by_the_clock_does_not_look_at_everybody() -> None:
+    hub = Hub(Limits(sessions_per_principal_max=10_000))
+    for number in range(10_000):
+        session, _ = joined(hub, str(number))
+        hub.attach(session, NEWEST, 0, [])
+    blocked = hub.sessions[17]
+    blocked.outbox.pause(0.0)
+    publish(hub, 1, NEWEST)
+    group = hub._groups[blocked.group]
+    assert len(group) == 10_000 // BEAT_GROUPS
+
+    def round_s() -> float:
+        began = time.perf_counter()
+        hub.sweep(1.0)
+        assert hub.due_for_resync() == []
+        hub.beat(b"beat", blocked.group)
+        return time.perf_counter() - began
+
+    assert min(round_s() for _ in range(5)) < 0.005

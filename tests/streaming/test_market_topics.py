@@ -17,6 +17,7 @@ from domain.accounts import Network
 from domain.errors import InvalidInput, VenueUnavailable
 from domain.instruments import OrderSide
 from domain.market_data import BookLevel, Candle, OrderBook, Trade
+from streaming import market_topics
 from streaming.hub import Hub, Session
 from streaming.market_board import CANDLES_KEPT, TRADES_KEPT, MarketBoard
 from streaming.market_feeds import POLL, STREAM_2, MarketFeeds, Place
@@ -26,6 +27,7 @@ from streaming.protocol import Limits
 from tests.streaming.building import T0
 from tests.streaming.contract import assert_documented
 from tests.streaming.test_hub import Client, joined
+from tests.streaming.test_ingest import until
 from tests.streaming.test_market_feeds import Played
 from venues.connector import (
     BookSeen,
@@ -225,6 +227,52 @@ async def test_a_venue_that_lacks_the_market_is_left_out_and_one_that_is_away_co
         await MarketTopics(
             Hub(Limits()), MarketFeeds(refusing), scene.board, lambda: ["one", "two"]
         ).open(shared)
+
+
+async def test_a_venue_that_does_not_answer_holds_up_no_view_of_all(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(market_topics, "JOIN_S", 0.05)
+    shared = replace(TOP, venue=None)
+    scene.feeds.want(TWO, shared.channel)
+    answers = asyncio.Event()
+    source = scene.played.sources[TWO]
+    follow = source.follow
+
+    async def hang(channels: Any) -> None:
+        await answers.wait()
+        await follow(channels)
+
+    source.follow = hang  # type: ignore[method-assign]
+    scene.feeds.release(TWO, shared.channel)
+    running = asyncio.create_task(scene.feeds.run())
+    _, client = await scene.follow(shared)
+    scene.live(ONE)
+    scene.say(ONE, top(99, 101))
+    assert told(client, "snapshot")[0]["bid"] == ["99", "1", [["one", "1"]]]
+    answers.set()
+    await until(lambda: source.carried == {shared.channel})
+    scene.live(TWO)
+    scene.say(TWO, top(100, 101, TWO))
+    assert told(client, "update")[-1]["bid"] == ["100", "1", [["two", "1"]]]
+    running.cancel()
+    await asyncio.wait([running])
+
+
+@pytest.mark.parametrize("name", [TOP, replace(TOP, venue=None)])
+async def test_who_leaves_while_venues_are_asked_leaves_no_wish(
+    scene: Scene, name: MarketName
+) -> None:
+    for steps in range(12):
+        opening = asyncio.create_task(scene.topics.open(name))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        opening.cancel()
+        await asyncio.wait([opening])
+        for _ in range(10):
+            await asyncio.sleep(0)
+        scene.topics.close_unfollowed(name.topic)
+        assert scene.feeds.wanted(ONE) == scene.feeds.wanted(TWO) == frozenset(), steps
 
 
 def refusing(place: Place, deliver: Any) -> Any:

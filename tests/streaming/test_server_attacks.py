@@ -10,17 +10,15 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from tests.streaming.raw_frames import frame, raw_close_code, upgrade
 from tests.streaming.sockets import (
     TOKEN,
     ask,
     authenticated,
     closed,
-    frame,
     hear,
     http_get,
-    raw_close_code,
     serving,
-    upgrade,
 )
 from tests.streaming.stage import Stage
 

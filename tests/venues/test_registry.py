@@ -10,6 +10,7 @@ import pytest
 from domain.accounts import Network
 from domain.errors import InvalidInput
 from venues import registry
+from venues.batches import JointPlacer
 
 
 def test_names_are_sorted_and_all_load() -> None:
@@ -19,6 +20,17 @@ def test_names_are_sorted_and_all_load() -> None:
         assert spec.venue == name
         assert spec.capabilities.batch_limit > 0
         assert spec.proofs.rows
+
+
+@pytest.mark.parametrize("name", registry.names())
+async def test_what_it_says_of_exits_with_an_entry_is_what_it_can(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"{name.upper()}_PAPER_URL", "http://127.0.0.1:9/")
+    spec = registry.load(name)
+    connector = spec.connect(Network.PAPER)
+    assert isinstance(connector, JointPlacer) is spec.capabilities.joint_exits
+    await connector.close()
 
 
 def test_unknown_venue_is_explained() -> None:

@@ -425,6 +425,19 @@ async def test_the_entry_asked_for_by_the_api_takes_what_the_bracket_placed(
     await desk.brackets.end(desk.plan.bracket_id, "end", wait_s=20)
 
 
+async def test_the_entry_asked_for_by_the_api_hears_that_it_is_refused(desk: NativeDesk) -> None:
+    await desk.floor.storage.halts.halt(ACCOUNT_ID, reason="a drill", by="test")
+    entry = replace(an_order(**BOUGHT), joint=True)
+    entry = replace(entry, parent_id=entry.order_id)
+    asking = asyncio.create_task(desk.stage.place(entry))
+    await until(lambda: _runs(desk, entry), what="the entry's workflow")
+
+    await desk.native(entry)
+
+    assert (await asking).status is OrderStatus.DENIED
+    assert "a drill" in await desk.stage.ended(entry)
+
+
 async def _runs(desk: NativeDesk, order: Order) -> bool:
     return await desk.stage.workflows.is_running(order.order_id) is True
 

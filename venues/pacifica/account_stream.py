@@ -34,7 +34,7 @@ from venues.connector import (
 from venues.pacifica import translate, wire
 from venues.pacifica.stream_session import ACKNOWLEDGE_WITHIN_S, Session
 from venues.pacifica.translate import is_perpetual, symbol_of
-from venues.stream import EventQueue, Follower
+from venues.stream import Backoff, EventQueue, Follower
 from venues.stream_core import Step
 from venues.transport import Clock, utc_now
 
@@ -274,8 +274,10 @@ class PacificaAccountFeed:
         *,
         clock: Clock = utc_now,
         connections: ConnectionBudget | None = None,
+        backoff: Callable[[], Backoff] = Backoff,
     ) -> None:
         self._url = url
+        self._backoff = backoff
         self._reading = reading
         self._clock = clock
         self._connections = connections or ConnectionBudget(
@@ -314,7 +316,9 @@ class PacificaAccountFeed:
     async def _run(self, account: Account) -> None:
         paid = asyncio.Event()
         core = AccountStream(account, paid.set)
-        follower = Follower(self._url, core, self._queue, self._connections)
+        follower = Follower(
+            self._url, core, self._queue, self._connections, backoff=self._backoff()
+        )
         # Orders and fills are what the feed is for; the rest is read by REST.
         with contextlib.suppress(VenueUnavailable, VenueRefused):
             core.know(await self._reading.leverage(account))

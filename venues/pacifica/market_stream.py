@@ -30,7 +30,7 @@ from venues.connector import (
 from venues.pacifica import translate, wire
 from venues.pacifica.stream_session import Session
 from venues.pacifica.translate import INTERVALS
-from venues.stream import EventQueue, Follower
+from venues.stream import Backoff, EventQueue, Follower
 from venues.stream_core import Step
 
 #: The venue carries so many subscriptions of one channel on one connection.
@@ -218,11 +218,12 @@ class PacificaMarketFeed:
         instruments: Iterable[Instrument],
         *,
         connections: ConnectionBudget | None = None,
+        backoff: Backoff | None = None,
     ) -> None:
         self._core = MarketStream(instruments)
         self._queue: EventQueue[MarketEvent] = EventQueue()
         budget = connections or ConnectionBudget(connections_max=1, opened_per_minute_max=10)
-        self._follower = Follower(url, self._core, self._queue, budget)
+        self._follower = Follower(url, self._core, self._queue, budget, backoff=backoff)
         self._task: asyncio.Task[None] | None = None
 
     async def events(self) -> AsyncIterator[MarketEvent]:
