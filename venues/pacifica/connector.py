@@ -223,7 +223,7 @@ class PacificaConnector:
         return await self._queries.find_order(account, client_order_id, venue_order_id)
 
     async def venue_time(self, account: Account) -> datetime:
-        """Return the venue's clock, as the newest of its prices tells it."""
+        """Return the venue's clock, as the newest of its prices and its busiest book tell it."""
         return await self._queries.venue_time()
 
     async def open_orders(self, account: Account) -> tuple[VenueOrder, ...]:

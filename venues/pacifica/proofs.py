@@ -77,8 +77,8 @@ PROOFS: Final = ProofTable(
         ),
         ProofRow(
             proves="absent",
-            evidence="timestamp + expiry_window passed by the newest time of /info/prices, plus "
-            "visibility delay, and open orders, history and fills are silent",
+            evidence="timestamp + expiry_window passed by the newest time of /info/prices and "
+            "/book, plus visibility delay, and open orders, history and fills are silent",
             source="docs api/signing (expiry_window); the engine's speed bump is 0.2 s",
         ),
     ),
@@ -87,6 +87,7 @@ PROOFS: Final = ProofTable(
         "the simulator)",
         "whether a client order id is unique among open orders or for ever (off in the simulator)",
         "how far in the future a timestamp may be, so commands are dated a second back",
+        "how old the newest time in prices and books is, which stands for the venue's clock",
         "whether a 429 comes before the engine, so it proves nothing",
         "whether an agent key can withdraw: the venue's own words contradict each other",
         "which event ends an immediate order whose rest was dropped (cancelled in the simulator)",

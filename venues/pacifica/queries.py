@@ -36,6 +36,7 @@ _LOOK_BACK: Final = 200
 _FILLS_WINDOW: Final = timedelta(days=29)
 _WINDOWS_MAX: Final = 40
 _BOOK_DEPTH_MAX: Final = 10
+_BUSIEST_MARKET: Final = "BTC"
 
 R = TypeVar("R")
 W = TypeVar("W")
@@ -88,8 +89,16 @@ class Queries:
         return _read(translate.order_events, page.data)
 
     async def venue_time(self) -> datetime:
-        """Return the venue's clock: the newest time of its prices, which is never ahead of it."""
-        return at_ms(max(row.timestamp for row in (await self._prices()).values()))
+        """Return the venue's clock: the newest time in its prices and in its busiest book.
+
+        Both are of the past, so what is told is never ahead of the venue's clock; of the two the
+        newer one is nearer to it.
+        """
+        prices, book = await asyncio.gather(
+            self._prices(),
+            self._rest.get("/book", wire.Book, symbol=_BUSIEST_MARKET, agg_level=1),
+        )
+        return at_ms(max(book.data.t, *(row.timestamp for row in prices.values())))
 
     async def open_orders(self, account: Account) -> tuple[VenueOrder, ...]:
         """Return what rests or waits."""
