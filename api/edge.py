@@ -198,8 +198,11 @@ class Edge:
     def _cors(self, scope: Scope, headers: Headers) -> dict[str, str]:
         path: str = scope["path"]
         origin = headers.get("origin")
+        if is_ui(path):
+            # Its own pages only, and what it says of caching is its own matter.
+            return {}
         if not path.startswith(CODEC_PREFIX):
-            if origin not in self._rules.page_origins or is_ui(path):
+            if origin not in self._rules.page_origins:
                 return {"vary": "Origin"} if self._rules.page_origins else {}
             return {
                 "access-control-allow-origin": str(origin),
