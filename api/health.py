@@ -45,7 +45,9 @@ async def _reason(probe: Probe) -> str | None:
     except TimeoutError:
         return f"no answer in {PROBE_TIMEOUT_S:g} s"
     except PerpDexError as error:
-        return str(error)[:200]
+        # What follows a colon are a library's words, with hosts, users and paths: for those only
+        # who show a token.
+        return str(error).partition(":")[0][:200]
     except Exception as error:  # noqa: BLE001 - whatever a probe raises is the answer
         # The text of a library's error may name what an open path should not tell.
         return f"failed with {type(error).__name__}"

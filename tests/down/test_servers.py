@@ -106,6 +106,8 @@ async def test_the_database_is_down(stage: Stage) -> None:
     for answer in refused:
         assert answer.status_code == 503, answer.text
     assert [each.json()["outcome"] for each in refused[:3]] == ["not_sent"] * 3
+    # Who asks without a token learns no more than that.
+    assert refused[-1].json()["checks"]["storage"] == "the database does not answer"
     assert "emergency flatten" in refused[1].json()["detail"]
     assert "emergency cancel-all" in refused[2].json()["detail"]
     assert (cancel.status_code, cancel.json()["status"]) == (200, "CANCELED")
