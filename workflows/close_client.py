@@ -31,6 +31,7 @@ from workflows.close import CloseWorkflow
 from workflows.close_contracts import CloseReply, CloseRequest, CloseResult, CloseStart, StopRequest
 from workflows.reaching import (
     QUERY_TIMEOUT,
+    cancel_lastingly,
     never_left,
     refusal_of,
     serialization_context,
@@ -139,6 +140,8 @@ class CloseWorkflows:
     ) -> CloseAnswer:
         """End a close; `decided` when its end is known.
 
+        Not decided, the request is kept all the same, also where no worker has heard it.
+
         Raises:
             Conflict: it has ended (code `close_ended` or `workflow_closed`).
             NotFound: no close of that position was ever begun.
@@ -148,9 +151,23 @@ class CloseWorkflows:
             "stop", StopRequest(close_id=close_id), id=request_id, result_type=CloseReply
         )
         try:
-            return await self._answer(call, wait_s)
+            answer = await self._answer(call, wait_s)
         except (RPCError, RuntimeError) as error:
             raise unreached(error) from None
+        if not answer.decided:
+            await self._stop_lastingly(account_id, symbol, close_id)
+        return answer
+
+    async def _stop_lastingly(self, account_id: str, symbol: str, close_id: str) -> None:
+        """Cancel this close, and none that has begun on the position since."""
+        running = await self._running(account_id, symbol)
+        if running is not None and running.plan.close_id == close_id:
+            await cancel_lastingly(
+                self._client.get_workflow_handle(
+                    ids.close_workflow_id(account_id, symbol),
+                    first_execution_run_id=running.first_run_id,
+                )
+            )
 
     async def _answer(self, call: Awaitable[CloseReply], wait_s: float) -> CloseAnswer:
         try:
@@ -186,6 +203,10 @@ class CloseWorkflows:
         Raises:
             Unavailable: Temporal does not answer.
         """
+        running = await self._running(account_id, symbol)
+        return None if running is None else running.plan
+
+    async def _running(self, account_id: str, symbol: str) -> _Running | None:
         handle = self._handle(account_id, symbol)
         try:
             description = await handle.describe(rpc_timeout=QUERY_TIMEOUT)
@@ -203,12 +224,20 @@ class CloseWorkflows:
         )
         values = await converter.decode(attributes.input.payloads, [CloseStart])
         start: CloseStart = values[0]
-        return start.plan
+        return _Running(plan=start.plan, first_run_id=attributes.first_execution_run_id)
 
     def _handle(self, account_id: str, symbol: str) -> WorkflowHandle[CloseWorkflow, CloseResult]:
         return self._client.get_workflow_handle_for(
             CloseWorkflow.run, ids.close_workflow_id(account_id, symbol)
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Running:
+    """A close that runs; `first_run_id` is the same however often it goes on as new."""
+
+    plan: ClosePlan
+    first_run_id: str
 
 
 def _check_key(known: ClosePlan, plan: ClosePlan) -> None:

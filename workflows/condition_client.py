@@ -43,6 +43,7 @@ from workflows.guard_contracts import (
 from workflows.reaching import (
     QUERY_TIMEOUT,
     SIGNAL_TIMEOUT,
+    cancel_lastingly,
     never_left,
     refusal_of,
     unreached,
@@ -129,14 +130,21 @@ class ConditionWorkflows:
         return await self._asked(call, wait_s)
 
     async def cancel(self, condition_id: str, request_id: str, *, wait_s: float) -> ConditionAnswer:
-        """Have a guard watch no more; `decided` when that is kept. Raises as `change`."""
-        call = self._handle(condition_id).execute_update(
+        """Have a guard watch no more; `decided` when that is kept. Raises as `change`.
+
+        Not decided, the request is kept all the same, also where no worker has heard it.
+        """
+        handle = self._handle(condition_id)
+        call = handle.execute_update(
             "cancel",
             CancelRequest(condition_id=condition_id),
             id=request_id,
             result_type=GuardReply,
         )
-        return await self._asked(call, wait_s)
+        answer = await self._asked(call, wait_s)
+        if not answer.decided:
+            await cancel_lastingly(handle)
+        return answer
 
     async def _asked(self, call: Awaitable[GuardReply], wait_s: float) -> ConditionAnswer:
         try:

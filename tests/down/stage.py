@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import io
 import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -325,10 +326,13 @@ class Stage:
         )
         await self.rig.control("POST", "/price", {"symbol": SYMBOL, "price": PRICE})
         lifted = {"scope": "account", "account": self.other.account_id, "reason": "test over"}
-        assert (await self.request("POST", "/resume", json=lifted)).status_code in (200, 409)
-        if held := await self.held():
-            closed = await self.close(f"close what is left of {held}", wait_s=20)
-            assert closed.status_code == 201, closed.text
+        resumed = await self.request("POST", "/resume", json={**lifted, "force": True})
+        assert resumed.status_code == 200 or resumed.json()["code"] == "not_halted", resumed.text
+        for number, held in enumerate((await self.rig.ledger())["positions"]):
+            if Decimal(held["quantity"]):
+                key = f"left of {held['symbol']}, {time.monotonic()} {number}"
+                closed = await self.close(key, f"{held['symbol']}-PERP", wait_s=20)
+                assert closed.status_code == 201, closed.text
         async with self.socket() as socket:
             await socket.status(stale=False, within_s=BACK_WITHIN_S)
 

@@ -25,10 +25,10 @@ OTHER_PER_S: Final = 2.0
 #: All has to be well again so long after the storm, and so by what a new connection leads to, not
 #: by the safety net of every half minute; with the product's own patience later, since the venue
 #: allows few new connections a minute.
-CALM_WITHIN_S: Final = 12.0
+CALM_WITHIN_S: Final = 15.0
 CALM_WITHIN_PATIENT_S: Final = 150.0
 #: A fill at the venue beside the storm reaches its client within this, whatever happens here.
-UNTOUCHED_WITHIN_S: Final = 5.0
+UNTOUCHED_WITHIN_S: Final = 10.0
 _PROBES_FROM: Final = 900_000
 
 

@@ -10,7 +10,6 @@ import os
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
 from typing import cast
 
 from domain.accounts import Network
@@ -24,8 +23,8 @@ from venues.hyperliquid.market_stream import HyperliquidMarketFeed
 from venues.hyperliquid.settings import HyperliquidSettings
 from venues.hyperliquid.spec import HyperliquidSpec
 from venues.pacifica.account_stream import PacificaAccountFeed
+from venues.pacifica.feed_reading import FeedReading
 from venues.pacifica.market_stream import PacificaMarketFeed
-from venues.pacifica.queries import read_leverage
 from venues.pacifica.settings import PacificaSettings
 from venues.pacifica.spec import PacificaSpec
 from venues.stream import Backoff
@@ -59,9 +58,9 @@ class ImpatientPacifica(PacificaSpec):
         """Return the private feed."""
         connections = ConnectionBudget(connections_max=90, opened_per_minute_max=OPENED_PER_MINUTE)
         settings = PacificaSettings()
-        reader = partial(read_leverage, settings.base_url(network))
+        reading = FeedReading(settings.base_url(network))
         url = settings.socket_url(network)
-        return PacificaAccountFeed(url, settings=reader, connections=connections, backoff=_soon)
+        return PacificaAccountFeed(url, reading, connections=connections, backoff=_soon)
 
     def market_feed(self, network: Network, instruments: Iterable[Instrument]) -> MarketFeed:
         """Return the public feed."""
@@ -82,8 +81,6 @@ def _load(venue: str) -> VenueSpec:
 
 
 if __name__ == "__main__":
-    # Until it is there by itself.
-    registry._VENUES.setdefault("pacifica", "venues.pacifica.spec")
     if not os.environ.get(PATIENT_VARIABLE):
         registry.load = _load
     code = streaming_main.main()

@@ -250,6 +250,35 @@ async def test_another_worker_goes_on(holding: Holding) -> None:
     assert len(holding.ours()) == 2
 
 
+async def test_an_end_that_no_worker_has_heard_is_kept(holding: Holding) -> None:
+    """And it is the end of that close only, not of one that has its place by now."""
+    holding.buy("0.5")
+    plan = await holding.started(limit_price=Decimal(70_000))
+    await holding.stage.stop_worker()
+    handle = holding.stage.client.get_workflow_handle(
+        holding.closes.workflow_id(plan.account_id, plan.symbol)
+    )
+
+    async def kept() -> int:
+        events = [event async for event in handle.fetch_history_events()]
+        asked = "workflow_execution_cancel_requested_event_attributes"
+        return sum(event.HasField(asked) for event in events)
+
+    async def stop(close_id: str) -> bool:
+        stopping = holding.closes.stop(plan.account_id, plan.symbol, close_id, "stop", wait_s=0.4)
+        return (await stopping).decided
+
+    assert not await stop("an earlier one")
+    assert await kept() == 0
+    assert not await stop(plan.close_id)
+    assert await kept() == 1
+
+    await holding.stage.start_worker()
+
+    await holding.until_state(CloseStatus.CANCELED)
+    assert holding.held == Decimal("0.5")
+
+
 async def test_after_a_termination_a_new_one_cleans_up_first(holding: Holding) -> None:
     """Two live closing orders would together ask for more than the target."""
     holding.buy("0.5")

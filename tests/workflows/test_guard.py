@@ -290,6 +290,20 @@ async def test_it_is_canceled(guarded: Guarded) -> None:
         await guarded.guards.cancel(plan.condition_id, "cancel-2", wait_s=5)
 
 
+async def test_a_cancel_that_no_worker_has_heard_is_kept(guarded: Guarded) -> None:
+    guarded.buy("0.5")
+    plan = await guarded.watching()
+    await guarded.stage.stop_worker()
+
+    answer = await guarded.guards.cancel(plan.condition_id, "cancel", wait_s=0.4)
+
+    assert not answer.decided
+    guarded.move("12")
+    await guarded.stage.start_worker()
+    await guarded.until_guard(plan, GuardStatus.CANCELED)
+    assert guarded.held == Decimal("0.5")
+
+
 async def test_cancel_and_change_race_a_crossing_and_it_closes_at_most_once(
     guarded: Guarded,
 ) -> None:

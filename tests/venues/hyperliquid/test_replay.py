@@ -30,8 +30,8 @@ from venues.connector import (
 )
 from venues.hyperliquid.account_stream import AccountStream
 from venues.hyperliquid.market_stream import MarketStream
-from venues.hyperliquid.stream_session import Step
 from venues.hyperliquid.translate import to_ms
+from venues.stream_core import Step
 
 Json = dict[str, Any]
 Row = tuple[str | None, ...]
