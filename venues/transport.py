@@ -136,8 +136,11 @@ class Transport:
         *,
         limits: TransportLimits | None = None,
         clock: Clock = utc_now,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
+        """Take the origin; `headers` go with every request, and may hold what nobody may read."""
         self._base_url = base_url.rstrip("/")
+        self._headers = dict(headers or {})
         self._limits = limits or TransportLimits()
         self._clock = clock
         self._session: aiohttp.ClientSession | None = None
@@ -160,7 +163,7 @@ class Transport:
                 ttl_dns_cache=limits.dns_cache_s,
             ),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=limits.connect_timeout_s),
-            headers={"Accept-Encoding": "identity", "User-Agent": "perp-dex"},
+            headers={**self._headers, "Accept-Encoding": "identity", "User-Agent": "perp-dex"},
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
             auto_decompress=False,

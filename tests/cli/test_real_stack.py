@@ -130,6 +130,29 @@ def test_a_lost_answer_makes_one_order_and_repeating_it_none(stack: Stack) -> No
     assert len(stack.venue_orders(again["order_id"])) == 1
 
 
+def test_another_venue_trades_beside_it(stack: Stack) -> None:
+    added = stack.json("account", "add", "--dex", "pacifica", "--paper", "--label", "second")
+    assert (added["venue"], added["state"], added["is_default"]) == ("pacifica", "ACTIVE", False)
+    on_it = ("--account", "second")
+    bought = stack.json("trade", "buy", "BTC-PERP", "0.01", "--market", "--wait-fill", *on_it)
+    assert (bought["status"], bought["filled_quantity"]) == ("FILLED", "0.01")
+    stack.json("sim", "fault", "pacifica", "drop-after-apply", "--action", "order")
+    arguments = ("trade", "buy", "BTC-PERP", "0.01", "--price", "30500", *on_it)
+    lost = stack.run(*arguments, "--key", "lost", "--wait-fill", "--timeout", "15", "--json")
+    assert lost.returncode == ExitCode.STILL_LIVE, lost.stderr
+    again = stack.json(*arguments, "--key", "lost")
+    assert again["status"] == "ACCEPTED"
+    ledger = stack.json("sim", "ledger", "pacifica", "--account", added["address"])
+    assert [one["client_order_id"] for one in ledger["orders"]] == [
+        bought["order_id"],
+        again["order_id"],
+    ]
+    assert stack.json("trade", "cancel", again["order_id"], "--wait")["status"] == "CANCELED"
+    closed = stack.run("position", "close", "second:BTC-PERP")
+    assert closed.returncode == ExitCode.DONE, closed.stderr
+    assert stack.json("position", "list", "--dex", "pacifica")["positions"] == []
+
+
 def test_a_wait_survives_the_death_of_the_api(stack: Stack) -> None:
     order_id = order_id_for("local", "survivor")
     waiting = stack.start(

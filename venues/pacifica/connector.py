@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -77,11 +77,12 @@ class PacificaConnector:
         clock: Clock = utc_now,
         monotonic: Callable[[], float] = time.monotonic,
         budget: CreditBudget | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         self.network = network
         self._clock = clock
         self._signer = Signer()
-        transport = Transport(base_url, clock=clock)
+        transport = Transport(base_url, clock=clock, headers=headers)
         self._rest = Rest(transport, budget or CreditBudget(), monotonic=monotonic)
         self._queries = Queries(self._rest, clock)
         self._markets = Markets(VENUE, self._queries.instruments, monotonic=monotonic)

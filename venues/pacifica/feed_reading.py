@@ -20,8 +20,9 @@ from venues.transport import Transport, utc_now
 class FeedReading:
     """Implements `account_stream.Reading` at one address."""
 
-    def __init__(self, base_url: str) -> None:
+    def __init__(self, base_url: str, *, headers: Mapping[str, str] | None = None) -> None:
         self._base_url = base_url
+        self._headers = headers
         self._budget = CreditBudget()
 
     async def leverage(self, account: Account) -> Mapping[str, LeverageSetting]:
@@ -40,7 +41,7 @@ class FeedReading:
 
     @asynccontextmanager
     async def _queries(self) -> AsyncIterator[Queries]:
-        rest = Rest(Transport(self._base_url), self._budget)
+        rest = Rest(Transport(self._base_url, headers=self._headers), self._budget)
         await rest.start()
         try:
             yield Queries(rest, utc_now)

@@ -5,6 +5,7 @@ Source: docs.pacifica.fi api/rest-api, api/websocket.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
@@ -68,12 +69,41 @@ class PacificaSettings(BaseSettings):
     paper_url: _Origin | None = Field(
         default=None, description="The simulated Pacifica that paper accounts trade on."
     )
+    api_config_key_file: Path | None = Field(
+        default=None,
+        description="File with an API config key (PF-API-KEY), which raises the limit of credits "
+        "and can do nothing else.",
+    )
     credits_per_minute: float = Field(
         default=CREDITS_PER_MINUTE,
         ge=10,
         description="Credits this process assumes to have each minute, until the venue's first "
         "answer says how many there are.",
     )
+
+    def headers(self, network: Network) -> dict[str, str]:
+        """Return what goes with every request; a simulator gets nothing of it.
+
+        Raises:
+            InvalidInput: the file of the API config key cannot be read, or holds none.
+        """
+        if self.api_config_key_file is None or network is Network.PAPER:
+            return {}
+        try:
+            key = self.api_config_key_file.read_text(encoding="ascii").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InvalidInput(
+                "network",
+                f"expected PACIFICA_API_CONFIG_KEY_FILE to be a file that can be read, found "
+                f"{type(error).__name__}",
+            ) from None
+        if not key or not key.isprintable() or " " in key:
+            raise InvalidInput(
+                "network",
+                "expected PACIFICA_API_CONFIG_KEY_FILE to hold one key, found "
+                f"{len(key)} characters that are none",
+            )
+        return {"PF-API-KEY": key}
 
     def base_url(self, network: Network) -> str:
         """Return the origin of a network's API.

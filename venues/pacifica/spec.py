@@ -34,7 +34,12 @@ class PacificaSpec:
 
         settings = _settings()
         budget = CreditBudget(per_minute=settings.credits_per_minute)
-        return PacificaConnector(network, settings.base_url(network), budget=budget)
+        return PacificaConnector(
+            network,
+            settings.base_url(network),
+            budget=budget,
+            headers=settings.headers(network),
+        )
 
     def account_feed(self, network: Network) -> AccountFeed:
         """Return the private feed, not yet connected. Raises InvalidInput as `connect` does."""
@@ -42,7 +47,7 @@ class PacificaSpec:
         from venues.pacifica.feed_reading import FeedReading
 
         settings = _settings()
-        reading = FeedReading(settings.base_url(network))
+        reading = FeedReading(settings.base_url(network), headers=settings.headers(network))
         return PacificaAccountFeed(settings.socket_url(network), reading)
 
     def market_feed(self, network: Network, instruments: Iterable[Instrument]) -> MarketFeed:
