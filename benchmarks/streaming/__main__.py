@@ -8,38 +8,18 @@ import os
 import resource
 import sys
 import tempfile
-from decimal import Decimal
 from pathlib import Path
 
 from benchmarks.page import machine, write
-from benchmarks.streaming.flood_venue import COINS
 from benchmarks.streaming.ingest import ingest
 from benchmarks.streaming.scenarios import streamed
 from benchmarks.streaming.tables import ingest_table, streamed_tables
-from domain.instruments import Instrument, PriceRule
 
 
 def say(text: str) -> None:
     """Print progress."""
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
-
-
-def instruments() -> list[Instrument]:
-    """Return the markets of the flooding venue."""
-    return [
-        Instrument(
-            venue="hyperliquid",
-            symbol=f"{coin}-PERP",
-            venue_symbol=coin,
-            asset_index=index,
-            lot_size=Decimal("0.01"),
-            price_rule=PriceRule(significant_figures=5, max_decimals=4),
-            min_notional=Decimal(10),
-            max_leverage=10,
-        )
-        for index, coin in enumerate(COINS)
-    ]
 
 
 def main() -> int:
@@ -50,7 +30,7 @@ def main() -> int:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     say("ingest")
-    taken = ingest(instruments())
+    taken = ingest()
     with tempfile.TemporaryDirectory(prefix="perp-dex-bench-") as directory:
         found = asyncio.run(streamed(Path(directory) / "stack", say))
     limits = f"Descriptors a process may open: {soft}, raised to {hard}."

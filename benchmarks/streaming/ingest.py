@@ -6,36 +6,42 @@ plain objects, and does nothing else with them.
 
 from __future__ import annotations
 
-import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from decimal import Decimal
+from typing import Final, Protocol
 
 import msgspec
 
+from benchmarks.streaming import venue_frames
+from benchmarks.streaming.venue_frames import MARKETS, Made
 from domain.accounts import Network
-from domain.instruments import Instrument
+from domain.instruments import Instrument, PriceRule
 from streaming.market_board import MarketBoard
-from streaming.market_feeds import STREAM, Deliver, MarketFeeds, MarketSource, Place
-from venues.connector import MarketChannel, MarketChannelKind
-from venues.hyperliquid.market_stream import MarketStream
+from streaming.market_feeds import MarketFeeds
+from streaming.market_sources import STREAM, Deliver, MarketSource, Place
+from venues.connector import MarketChannel, MarketChannelKind, MarketEvent
+from venues.hyperliquid.market_stream import MarketStream as HyperliquidStream
+from venues.pacifica.market_stream import MarketStream as PacificaStream
+from venues.stream_core import Step
 
-MARKETS: Final = 20
-FRAMES: Final = 6_000
-LEVELS: Final = 20
-#: Levels of a side that differ from the frame before, as in recorded books of a busy market.
-CHANGED: Final = 10
 ROUNDS: Final = 5
-SEED: Final = 20261130
 AT: Final = datetime(2026, 1, 1, tzinfo=UTC)
+KINDS: Final = (
+    MarketChannelKind.BOOK,
+    MarketChannelKind.TOP,
+    MarketChannelKind.TRADES,
+    MarketChannelKind.TICKER,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
     """What one process took in, in a round of median speed."""
 
+    venue: str
     frames_per_s: float
     updates_per_s: float
     bare_frames_per_s: float
@@ -43,75 +49,20 @@ class Taken:
     updates: int
 
 
-def frames() -> tuple[list[bytes], int]:
-    """Return frames in the shapes that the venue sends, and how many updates they hold."""
-    rng = random.Random(SEED)
-    books = {n: [_level(rng) for _ in range(2 * LEVELS)] for n in range(MARKETS)}
-    made: list[bytes] = []
-    updates = 0
-    for number in range(FRAMES):
-        market = number % MARKETS
-        kind = rng.choices(("l2Book", "bbo", "trades", "activeAssetCtx"), (4, 4, 3, 1))[0]
-        data, count = _data(rng, kind, f"COIN{market}", books[market], number)
-        made.append(msgspec.json.encode({"channel": kind, "data": data}))
-        updates += count
-    return made, updates
+class _Stream(Protocol):
+    """What the cores of all venues' public feeds have."""
 
+    def want(self, channels: Iterable[MarketChannel], now: float) -> object:
+        """Set the channels."""
+        ...
 
-def _level(rng: random.Random) -> str:
-    return f"{rng.randrange(1, 9_999_999) / 1000:.3f}"
+    def connected(self, now: float, at: datetime) -> object:
+        """Begin."""
+        ...
 
-
-def _data(
-    rng: random.Random, kind: str, coin: str, sizes: list[str], number: int
-) -> tuple[Any, int]:
-    time_ms = 1_790_000_000_000 + number
-    match kind:
-        case "l2Book":
-            for place in rng.sample(range(2 * LEVELS), 2 * CHANGED):
-                sizes[place] = _level(rng)
-            sides = [
-                [
-                    {"px": f"{100 + sign * (n + 1) * 0.01:.2f}", "sz": sizes[n + at], "n": 3}
-                    for n in range(LEVELS)
-                ]
-                for sign, at in ((-1, 0), (1, LEVELS))
-            ]
-            return {"coin": coin, "time": time_ms, "levels": sides}, 2 * CHANGED
-        case "bbo":
-            best = [{"px": px, "sz": _level(rng), "n": 2} for px in ("99.99", "100.01")]
-            return {"coin": coin, "time": time_ms, "bbo": best}, 2
-        case "trades":
-            count = rng.randrange(1, 6)
-            trades = [
-                {
-                    "coin": coin,
-                    "side": "B",
-                    "px": "100.01",
-                    "sz": _level(rng),
-                    "hash": "0x" + "00" * 32,
-                    "time": time_ms,
-                    "tid": number * 10 + n,
-                    "users": ["0x" + "11" * 20, "0x" + "22" * 20],
-                }
-                for n in range(count)
-            ]
-            return trades, count
-        case _:
-            price = _level(rng)
-            context = {
-                "funding": "0.0000125",
-                "openInterest": "1000.0",
-                "prevDayPx": "100.0",
-                "dayNtlVlm": "1000000.0",
-                "premium": "0.0",
-                "oraclePx": price,
-                "markPx": price,
-                "midPx": price,
-                "impactPxs": ["99.9", "100.1"],
-                "dayBaseVlm": "10000.0",
-            }
-            return {"coin": coin, "ctx": context}, 1
+    def received(self, payload: bytes, now: float, at: datetime) -> Step[MarketEvent]:
+        """Read one message."""
+        ...
 
 
 class _NoSource:
@@ -127,29 +78,57 @@ class _NoSource:
         """Hold nothing."""
 
 
-def ingest(instruments: Sequence[Instrument]) -> Taken:
-    """Measure both, several times over, and return the medians."""
-    made, updates = frames()
-    ours = sorted(_ours(instruments, made) for _ in range(ROUNDS))[ROUNDS // 2]
-    bare = sorted(_bare(made) for _ in range(ROUNDS))[ROUNDS // 2]
+def ingest() -> list[Taken]:
+    """Measure every venue and its floor, several times over, and return the medians."""
+    return [
+        _measured("hyperliquid", venue_frames.hyperliquid(), HyperliquidStream),
+        _measured("pacifica", venue_frames.pacifica(), PacificaStream),
+    ]
+
+
+def _measured(venue: str, made: Made, stream: Callable[[list[Instrument]], _Stream]) -> Taken:
+    frames, updates = made
+    markets = instruments(venue)
+    ours = sorted(_ours(venue, markets, stream(markets), frames) for _ in range(ROUNDS))
+    bare = sorted(_bare(frames) for _ in range(ROUNDS))
     return Taken(
-        frames_per_s=len(made) / ours,
-        updates_per_s=updates / ours,
-        bare_frames_per_s=len(made) / bare,
-        frames=len(made),
+        venue=venue,
+        frames_per_s=len(frames) / ours[ROUNDS // 2],
+        updates_per_s=updates / ours[ROUNDS // 2],
+        bare_frames_per_s=len(frames) / bare[ROUNDS // 2],
+        frames=len(frames),
         updates=updates,
     )
 
 
-def _bare(made: Sequence[bytes]) -> float:
+def instruments(venue: str) -> list[Instrument]:
+    """Return the markets that the frames are about."""
+    return [
+        Instrument(
+            venue=venue,
+            symbol=f"COIN{number}-PERP",
+            venue_symbol=f"COIN{number}",
+            asset_index=number,
+            lot_size=Decimal("0.01"),
+            price_rule=PriceRule(significant_figures=5, max_decimals=4),
+            min_notional=Decimal(10),
+            max_leverage=10,
+        )
+        for number in range(MARKETS)
+    ]
+
+
+def _bare(frames: Sequence[bytes]) -> float:
     decode = msgspec.json.Decoder().decode
     began = time.perf_counter()
-    for frame in made:
+    for frame in frames:
         decode(frame)
     return time.perf_counter() - began
 
 
-def _ours(instruments: Sequence[Instrument], made: Sequence[bytes]) -> float:
+def _ours(
+    venue: str, markets: Sequence[Instrument], stream: _Stream, frames: Sequence[bytes]
+) -> float:
     """Return the seconds from the first frame to the last one's place on the board."""
     delivered: list[Deliver] = []
 
@@ -157,35 +136,33 @@ def _ours(instruments: Sequence[Instrument], made: Sequence[bytes]) -> float:
         delivered.append(deliver)
         return _NoSource()
 
-    place = Place("hyperliquid", Network.MAINNET)
+    place = Place(venue, Network.MAINNET)
     feeds = MarketFeeds(make)
     board = MarketBoard(feeds)
-    kinds = (
-        MarketChannelKind.BOOK,
-        MarketChannelKind.TOP,
-        MarketChannelKind.TRADES,
-        MarketChannelKind.TICKER,
-    )
     channels = [
         MarketChannel(kind=kind, symbol=instrument.symbol)
-        for instrument in instruments
-        for kind in kinds
+        for instrument in markets
+        for kind in KINDS
     ]
     for channel in channels:
         feeds.want(place, channel)
     seen = _Seen()
     board.listen(lambda key, latest: seen.add())
-    stream = MarketStream(instruments)
     stream.want(channels, 0.0)
     stream.connected(0.0, AT)
     deliver, received = delivered[0], stream.received
+    events = 0
     began = time.perf_counter()
-    for number, frame in enumerate(made):
+    for number, frame in enumerate(frames):
         for event in received(frame, number * 0.001, AT).events:
+            events += 1
             deliver(place, event, STREAM)
     took = time.perf_counter() - began
-    if seen.count != len(made):
-        raise AssertionError(f"expected {len(made)} changes on the board, found {seen.count}")
+    if seen.count != events or events < len(frames):
+        raise AssertionError(
+            f"expected a change on the board for each of {len(frames)} frames at least, and for "
+            f"each of {events} events, found {seen.count}"
+        )
     return took
 
 

@@ -121,18 +121,21 @@ def _slow(slow: SlowClient) -> str:
     )
 
 
-def ingest_table(taken: Taken) -> str:
+def ingest_table(taken: Sequence[Taken]) -> str:
     """Return the table of what one process takes in."""
-    rows = [
-        ["floor: JSON decoded, nothing else", f"{taken.bare_frames_per_s:,.0f}", ""],
-        [
-            "ours: decimals exact, books applied, on the board",
-            f"{taken.frames_per_s:,.0f}",
-            f"{taken.updates_per_s:,.0f}",
-        ],
-    ]
+    rows = []
+    for one in taken:
+        floor = f"{one.bare_frames_per_s:,.0f}"
+        rows += [
+            [f"{one.venue}, floor: JSON decoded, nothing else", floor, ""],
+            [
+                f"{one.venue}, ours: decimals exact, books applied, on the board",
+                f"{one.frames_per_s:,.0f}",
+                f"{one.updates_per_s:,.0f}",
+            ],
+        ]
     return (
-        f"Ingest in one process, {taken.frames:,} frames in Hyperliquid's shapes (books, best "
-        f"prices, trades, tickers) with {taken.updates:,} updates (target: 100,000 updates/s):\n\n"
-        + table(["", "frames/s", "updates/s"], rows)
+        f"Ingest in one process, {taken[0].frames:,} frames of each venue in the shapes that it "
+        "sends (books, best prices, trades, tickers); an update is a changed price level, a trade "
+        "or a ticker (target: 100,000 updates/s):\n\n" + table(["", "frames/s", "updates/s"], rows)
     )
