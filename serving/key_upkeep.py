@@ -67,7 +67,7 @@ class KeyUpkeep:
             SecretFileRolledBack: one was.
             Unavailable: the database does not answer.
         """
-        await self.storage.sealing_keys.see(KeyUse.PAYLOAD.value, self.ring.value.version)
+        await self._see_payload_keys()
         await self.sealing.check()
 
     def chores(self, client: Client) -> tuple[Coroutine[Any, Any, None], ...]:
@@ -80,6 +80,12 @@ class KeyUpkeep:
             again("sealing keys", SEALING_KEYS_EVERY_S, self._sealing_keys),
             again("payload keys", PAYLOAD_KEYS_EVERY_S, payload_keys),
         )
+
+    async def _see_payload_keys(self) -> None:
+        async def read() -> int:
+            return (await self.ring.refresh()).version
+
+        await self.storage.sealing_keys.see_file(KeyUse.PAYLOAD.value, read)
 
     async def _sealing_keys(self) -> None:
         try:
@@ -103,7 +109,6 @@ class KeyUpkeep:
                 path = self.secrets / KEY_RING_NAME
                 await asyncio.to_thread(drop_payload_keys, path, self.keepers, gone)
                 log.warning("payload keys destroyed", keys=gone)
-            current = await self.ring.refresh()
-            await self.storage.sealing_keys.see(KeyUse.PAYLOAD.value, current.version)
+            await self._see_payload_keys()
         except SealingError as error:
             raise Unavailable(str(error)) from error

@@ -25,7 +25,7 @@ from sealing.choosing import OpenKeepers, open_keepers
 from sealing.errors import SealingError, SecretFileMissing
 from sealing.keepers import KeyUse
 from sealing.kept_file import rewrap_kept
-from sealing.key_ring import KEY_RING_NAME, PayloadKeyRing, rotate_key_ring
+from sealing.key_ring import KEY_RING_NAME, rotate_key_ring
 from sealing.keys import Recipient, private_keys_path, rotate_key_pair
 from sealing.ring import Ring, load_ring
 from sealing.secret_files import exclusive
@@ -104,17 +104,14 @@ class KeyFiles:
 
     async def rotate(self, use: KeyUse) -> str:
         """Make a fresh key current; return its id. See `rotate_key_pair`, `rotate_key_ring`."""
-        version = load_ring(self.path(use), self._keepers, use).version
         # An older file put back is not built upon.
-        await self._known.see(use.value, version)
+        await self._see(use)
         await self._note("keys.rotate", use, "asked")
         if use is KeyUse.PAYLOAD:
-            ring: PayloadKeyRing = rotate_key_ring(self.path(use), self._keepers)
-            current, version = ring.current, ring.version
+            current = rotate_key_ring(self.path(use), self._keepers).current
         else:
-            pairs = rotate_key_pair(self._secrets, Recipient(use.value), self._keepers)
-            current, version = pairs.current, pairs.version
-        await self._known.see(use.value, version)
+            current = rotate_key_pair(self._secrets, Recipient(use.value), self._keepers).current
+        await self._see(use)
         await self._note("keys.rotate", use, "current", key_id=current)
         return current
 
@@ -137,6 +134,12 @@ class KeyFiles:
         await self._known.accept(use.value, version)
         await self._note("keys.accept", use, "accepted", version=str(version))
         return version
+
+    async def _see(self, use: KeyUse) -> None:
+        async def read() -> int:
+            return load_ring(self.path(use), self._keepers, use).version
+
+        await self._known.see_file(use.value, read)
 
     def path(self, use: KeyUse) -> Path:
         """Return where the key file of a use is."""

@@ -79,7 +79,7 @@ class SealingKeyUpkeep:
             SecretFileRolledBack: an older one was put in its place.
             Unavailable: the database does not answer.
         """
-        await self._known.see(self._recipient.value, self._live.value.version)
+        await self._see()
 
     async def run(self) -> Upkeep:
         """Seal anew what former keys have sealed; destroy the keys that nothing needs.
@@ -91,8 +91,7 @@ class SealingKeyUpkeep:
             SealingError: the key file cannot be read, or is an older one.
             Unavailable: the database does not answer.
         """
-        pairs = await self._live.refresh()
-        await self._known.see(self._recipient.value, pairs.version)
+        pairs = await self._see()
         if not pairs.superseded:
             return Upkeep()
         resealed, shut = await self._reseal(pairs)
@@ -101,12 +100,20 @@ class SealingKeyUpkeep:
         # A process that was killed between the two left keys that are as good as gone.
         gone = (free | await self._known.destroyed(self._recipient)) & set(pairs.superseded)
         if gone:
-            left = await asyncio.to_thread(
+            await asyncio.to_thread(
                 drop_private_keys, self._secrets, self._recipient, self._keepers, gone
             )
-            await self._known.see(self._recipient.value, left.version)
-            await self._live.refresh()
+            await self._see()
         return Upkeep(resealed=resealed, destroyed=tuple(sorted(gone)), shut=shut)
+
+    async def _see(self) -> KeyPairs:
+        """Read the key file, if it was changed, and check that it is the newest there was."""
+
+        async def read() -> int:
+            return (await self._live.refresh()).version
+
+        await self._known.see_file(self._recipient.value, read)
+        return self._live.value
 
     async def _reseal(self, pairs: KeyPairs) -> tuple[int, tuple[str, ...]]:
         resealed, shut = 0, []

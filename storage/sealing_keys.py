@@ -7,7 +7,7 @@ and counts; opens nothing.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, select
@@ -62,6 +62,27 @@ class SqlSealingKeys:
                 "before: an older file was put in its place. Put the newest back, or take this "
                 f"one for good by: perp-dex keys accept {name}"
             )
+
+    async def see_file(self, name: str, read: Callable[[], Awaitable[int]]) -> int:
+        """Remember which version of a key file is there, as `read` finds it; return it.
+
+        Another process may have written the file anew between our reading and our look, so that a
+        version which seems old is read again: an older file stays one.
+
+        Raises:
+            SecretFileRolledBack: a newer one was read before.
+        """
+        version = await read()
+        while True:
+            try:
+                await self.see(name, version)
+            except SecretFileRolledBack:
+                newer = await read()
+                if newer <= version:
+                    raise
+                version = newer
+            else:
+                return version
 
     async def accept(self, name: str, version: int) -> None:
         """Take an older key file for the newest, as an operator decided."""

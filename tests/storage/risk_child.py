@@ -1,7 +1,7 @@
 """A process that places orders: `python -m tests.storage.risk_child URL NAME COUNT ACCOUNT`.
 
 Waits for a line, then places COUNT orders of one unit, three at once, and prints what became of
-each. Every third only reduces.
+each. Every third only reduces. The last six it holds back until it reads another line.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from domain.errors import RiskRefused
 from storage.engine import open_database
 from storage.ledger import SqlIntentLedger
 from tests.storage.builders import a_placement, an_order, compose, spelling
+
+HELD_BACK = 6
 
 
 def say(text: str) -> None:
@@ -51,7 +53,9 @@ async def main(url: str, name: str, count: int, account: str) -> None:
 
     say("ready")
     await asyncio.to_thread(sys.stdin.readline)
-    await asyncio.gather(*(one(number) for number in range(count)))
+    await asyncio.gather(*(one(number) for number in range(count - HELD_BACK)))
+    await asyncio.to_thread(sys.stdin.readline)
+    await asyncio.gather(*(one(number) for number in range(count - HELD_BACK, count)))
     say("done")
     await database.close()
 

@@ -70,10 +70,16 @@ async def line_of(process: asyncio.subprocess.Process) -> str:
         return (await process.stdout.readline()).decode().strip()
 
 
-async def answers(process: asyncio.subprocess.Process, told: asyncio.Queue[str]) -> None:
+async def say(process: asyncio.subprocess.Process, line: bytes) -> None:
     assert process.stdin is not None
-    process.stdin.write(b"go\n")
+    process.stdin.write(line)
     await process.stdin.drain()
+
+
+async def answers(
+    process: asyncio.subprocess.Process, told: asyncio.Queue[str], first: bytes = b"go\nthe rest\n"
+) -> None:
+    await say(process, first)
     while (line := await line_of(process)) != "done":
         assert line, "the process ended before it was done"
         told.put_nowait(line)
@@ -129,11 +135,14 @@ async def test_no_exposure_is_reserved_after_a_halt_was_acknowledged(
     await SqlRiskStore(database).put("acc", RiskLimits(max_position_notional=MARK * 45), by="me")
     async with placing(database_url, ["acc"]) as processes, asyncio.TaskGroup() as group:
         for process in processes:
-            group.create_task(answers(process, told))
+            group.create_task(answers(process, told, b"go\n"))
         while lines.count("raising") < 5:
             lines.append(await told.get())
         await HaltStore(database).halt(halted, reason="among them", by="me")
         at_halt = await newest_raising(database)
+        # However fast they were, some orders come after the halt.
+        for process in processes:
+            await say(process, b"the rest\n")
     lines += [told.get_nowait() for _ in range(told.qsize())]
     assert await newest_raising(database) == at_halt
     counted = Counter(lines)

@@ -199,6 +199,21 @@ async def test_an_older_file_is_noticed_at_the_next_start(desk: Desk) -> None:
     await started.upkeep().check()
 
 
+async def test_a_file_that_was_written_anew_since_it_was_read_is_no_older_one(desk: Desk) -> None:
+    """Between the reading and the look another process has made a newer file, and said so."""
+    versions = [4, 6]
+    await desk.known.see("worker", 6)
+
+    async def read() -> int:
+        return versions.pop(0)
+
+    assert await desk.known.see_file("worker", read) == 6
+    versions += [5, 5]
+    with pytest.raises(SecretFileRolledBack, match="of version 5, version 6"):
+        await desk.known.see_file("worker", read)
+    assert not versions, "an older file stays one"
+
+
 async def test_a_feed_part_is_opened_by_streaming_alone(desk: Desk) -> None:
     account = an_account()
     feeds = SqlFeedCredentials(desk.database, desk.secrets)

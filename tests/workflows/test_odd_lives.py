@@ -502,7 +502,11 @@ async def test_an_order_that_stays_unknown_goes_on_as_new_and_sends_callers_off(
 
     assert not placement.decided
     assert not answer.decided
-    assert (await stage.attributes(order)).get("NeedsAttention") is True
+
+    async def calls_for_somebody() -> bool:
+        return (await stage.attributes(order)).get("NeedsAttention") is True
+
+    await until(calls_for_somebody, what="an order that calls for an operator")
     stage.floor.venue_is_back()
     asked_again = await stage.workflows.cancel(order.order_id, "c1", wait_s=20)
     assert asked_again.order is not None
