@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -75,6 +76,8 @@ class Part:
 
 def main(paths: list[str]) -> int:
     """Return 0 when every test passed."""
+    # Begun in the background, a shell has us ignore Ctrl-C, and whatever we start would ignore it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if paths and paths != ["tests"]:
         return subprocess.run([sys.executable, "-m", "pytest", *SELECT, *paths]).returncode
     rooms = sorted(path.parent.name for path in HERE.glob("*/__init__.py"))
