@@ -40,6 +40,7 @@ from venues import registry
 
 EXIT_CONFIGURATION: Final = 2
 KEYS_EVERY_S: Final = 10.0
+SWITCH_INTERVAL_S: Final = 0.0005
 TOKEN_NAME: Final = "api-token"  # noqa: S105 - the name of a file
 
 log = structlog.get_logger("streaming")
@@ -155,6 +156,8 @@ def _endpoint(host: str, port: int) -> str:
 
 
 def main() -> int:
+    # A thread that reads the database may hold the interpreter for so long, and every client waits.
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     """Run the process; 0 after a drain, 2 when it was configured wrongly."""
     settings = StreamingSettings.load_or_exit()
     configure_logging(service="streaming", log_format=settings.log_format, level=settings.log_level)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from benchmarks.running import Stack, running_stack
 from benchmarks.streaming.fan_out import (
+    SECONDS,
     Delivered,
     Ground,
     bare_ground,
@@ -18,14 +19,14 @@ from benchmarks.streaming.fan_out import (
     our_ground,
     resident_bytes,
 )
-from benchmarks.streaming.flood_venue import COINS
 from benchmarks.streaming.lines import Program, running
 
 CLIENTS: Final = 1_000
 RATE: Final = 100.0
-RATES: Final = (100.0, 125.0, 150.0, 175.0, 200.0, 225.0, 250.0, 300.0, 350.0, 400.0)
+RATES: Final = (100.0, 110.0, 120.0, 135.0, 150.0, 165.0, 180.0, 200.0, 225.0, 250.0)
 MANY: Final = 10_000
 MANY_TOPICS: Final = 10
+MANY_RATES: Final = (25.0, 50.0, 75.0, 100.0)
 FEW: Final = (1, 100, 1_000)
 GROWTH: Final = (1, 10, 100, 1_000, 10_000)
 GROWTH_RATE: Final = 10.0
@@ -43,10 +44,10 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Many:
-    """Ten thousand connections: one run, and what they take in memory."""
+    """Ten thousand connections at growing rates, and what they take in memory."""
 
-    bare: Delivered
-    ours: Delivered
+    bare: list[Delivered]
+    ours: list[Delivered]
     bytes_per_connection: float
     connect_s: float
 
@@ -167,15 +168,24 @@ async def _highest(side: _Side) -> list[Delivered]:
 
 async def _many(bare: _Side, ours: _Side, stack: Stack) -> Many:
     """Every tenth client follows the same market, so that a message has a thousand receivers."""
-    assert len(COINS) >= MANY_TOPICS
-    rate = RATE * CLIENTS / (MANY / MANY_TOPICS)
-    bare_run = await bare.once(MANY, rate, MANY_TOPICS)
+    await bare.gather(MANY, MANY_TOPICS)
+    bare_runs = await _at_all(bare, MANY_RATES)
+    await bare.ground.leave()
     before = resident_bytes(stack)
     connect_s = await ours.gather(MANY, MANY_TOPICS)
     held = resident_bytes(stack) - before
-    run = await ours.ground.run(clients=MANY, topics=MANY_TOPICS, rate=rate)
+    our_runs = await _at_all(ours, MANY_RATES)
     await ours.ground.leave()
-    return Many(bare=bare_run, ours=run, bytes_per_connection=held / MANY, connect_s=connect_s)
+    return Many(
+        bare=bare_runs, ours=our_runs, bytes_per_connection=held / MANY, connect_s=connect_s
+    )
+
+
+async def _at_all(side: _Side, rates: Sequence[float]) -> list[Delivered]:
+    return [
+        await side.ground.run(clients=MANY, topics=MANY_TOPICS, rate=rate, seconds=SECONDS / 2)
+        for rate in rates
+    ]
 
 
 async def _slow(ours: _Side, crowd: Program) -> SlowClient:

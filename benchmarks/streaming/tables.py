@@ -64,7 +64,11 @@ def _highest(bare: Sequence[Delivered], ours: Sequence[Delivered]) -> str:
 
 
 def _many(many: Many) -> str:
-    rows = [_row("floor: a bare picows server", many.bare), _row("ours", many.ours)]
+    rows = [
+        _row(name, run)
+        for name, runs in (("floor", many.bare), ("ours", many.ours))
+        for run in runs
+    ]
     return (
         f"10,000 connections, ten markets, each message to 1,000 of them; connected and "
         f"subscribed within {many.connect_s:.1f} s, {many.bytes_per_connection / 1024:.1f} KiB "
