@@ -156,9 +156,9 @@ def _endpoint(host: str, port: int) -> str:
 
 
 def main() -> int:
+    """Run the process; 0 after a drain, 2 when it was configured wrongly."""
     # A thread that reads the database may hold the interpreter for so long, and every client waits.
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    """Run the process; 0 after a drain, 2 when it was configured wrongly."""
     settings = StreamingSettings.load_or_exit()
     configure_logging(service="streaming", log_format=settings.log_format, level=settings.log_level)
     protect_memory()
