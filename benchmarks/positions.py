@@ -85,6 +85,7 @@ async def position_updates(stack: Stack, *, fills: int = FILLS) -> Updates:
             finally:
                 for reader in readers:
                     reader.cancel()
+        await _cancel(stack, session, order["order_id"])
     return Updates(floor=_since(at_venue, at_relay), ours=_since(at_venue, at_us))
 
 
@@ -108,6 +109,14 @@ async def _place(stack: Stack, session: aiohttp.ClientSession, fills: int) -> An
         order = await response.json()
     assert response.status == 201, order
     return order
+
+
+async def _cancel(stack: Stack, session: aiohttp.ClientSession, order_id: str) -> None:
+    """End what is left of the order: what is measured next waits until nothing runs."""
+    headers = {"Idempotency-Key": str(uuid.uuid4()), "Prefer": "wait=20"}
+    url = f"{stack.api_url}/api/v1/orders/{order_id}"
+    async with session.delete(url, headers=headers) as response:
+        assert response.status == 200, await response.text()
 
 
 async def _follow_venue(client: ClientConnection, address: str) -> None:
