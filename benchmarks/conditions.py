@@ -22,7 +22,7 @@ from benchmarks.figures import Latencies
 from benchmarks.floor_worker import QUEUE, BareGuard
 from benchmarks.running import Stack, running_program
 
-CROSSINGS = 60
+CROSSINGS = 40
 SIGNALS = 150
 SYMBOL, COIN = "ETH-PERP", "ETH"
 START = Decimal(2500)
