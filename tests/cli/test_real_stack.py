@@ -184,7 +184,11 @@ def test_a_wait_survives_the_death_of_the_api(stack: Stack) -> None:
 
 
 def test_what_is_followed_survives_the_death_of_the_streaming_process(stack: Stack) -> None:
-    following = stack.start("monitor", "orders", "--json", "--for", "120")
+    [mine] = [
+        one for one in stack.json("account", "list")["accounts"] if one["venue"] == "hyperliquid"
+    ]
+    account = ("--account", mine["account_id"])
+    following = stack.start("monitor", "orders", "--json", "--for", "120", *account)
     heard: list[dict[str, Any]] = []
 
     def until(kind: str, order_id: str | None = None) -> dict[str, Any]:
