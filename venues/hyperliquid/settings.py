@@ -5,37 +5,13 @@ Source: https://hyperliquid.gitbook.io/hyperliquid-docs/for-developers/api
 
 from __future__ import annotations
 
-from typing import Annotated, Final
-from urllib.parse import urlsplit
-
-from pydantic import AfterValidator, Field
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from domain.accounts import Network
 from domain.errors import InvalidInput
+from venues.addresses import Origin, SecureOrigin
 from venues.hyperliquid.rate_budget import WEIGHT_PER_MINUTE
-
-_LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
-
-
-def _origin(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("an address such as https://api.hyperliquid.xyz")
-    if parts.path.strip("/") or parts.query or parts.fragment or parts.username:
-        raise ValueError("an origin only: scheme, host and port, nothing after it")
-    return url.rstrip("/")
-
-
-def _secure_origin(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
-        raise ValueError("https, unless the host is this machine")
-    return url
-
-
-_Origin = Annotated[str, AfterValidator(_origin)]
-_SecureOrigin = Annotated[_Origin, AfterValidator(_secure_origin)]
 
 
 class HyperliquidSettings(BaseSettings):
@@ -51,24 +27,24 @@ class HyperliquidSettings(BaseSettings):
         validate_default=True,
     )
 
-    mainnet_url: _SecureOrigin = Field(
+    mainnet_url: SecureOrigin = Field(
         default="https://api.hyperliquid.xyz", description="Hyperliquid's mainnet API."
     )
-    testnet_url: _SecureOrigin = Field(
+    testnet_url: SecureOrigin = Field(
         default="https://api.hyperliquid-testnet.xyz", description="Hyperliquid's testnet API."
     )
-    paper_url: _Origin | None = Field(
+    paper_url: Origin | None = Field(
         default=None, description="The simulated Hyperliquid that paper accounts trade on."
     )
-    mainnet_second_url: _SecureOrigin | None = Field(
+    mainnet_second_url: SecureOrigin | None = Field(
         default=None,
         description="Another address of mainnet's public data, such as a node of your own; market "
         "data comes from there while the first one's is lost.",
     )
-    testnet_second_url: _SecureOrigin | None = Field(
+    testnet_second_url: SecureOrigin | None = Field(
         default=None, description="As HYPERLIQUID_MAINNET_SECOND_URL, for testnet."
     )
-    paper_second_url: _Origin | None = Field(
+    paper_second_url: Origin | None = Field(
         default=None, description="As HYPERLIQUID_MAINNET_SECOND_URL, for the simulated exchange."
     )
     weight_per_minute: float = Field(

@@ -6,37 +6,14 @@ Source: docs.pacifica.fi api/rest-api, api/websocket.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Final
-from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from domain.accounts import Network
 from domain.errors import InvalidInput
+from venues.addresses import Origin, SecureOrigin
 from venues.pacifica.credits import CREDITS_PER_MINUTE
-
-_LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
-
-
-def _origin(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("an address such as https://api.pacifica.fi")
-    if parts.path.strip("/") or parts.query or parts.fragment or parts.username:
-        raise ValueError("an origin only: scheme, host and port, nothing after it")
-    return url.rstrip("/")
-
-
-def _secure_origin(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
-        raise ValueError("https, unless the host is this machine")
-    return url
-
-
-_Origin = Annotated[str, AfterValidator(_origin)]
-_SecureOrigin = Annotated[_Origin, AfterValidator(_secure_origin)]
 
 
 class PacificaSettings(BaseSettings):
@@ -52,21 +29,21 @@ class PacificaSettings(BaseSettings):
         validate_default=True,
     )
 
-    mainnet_url: _SecureOrigin = Field(
+    mainnet_url: SecureOrigin = Field(
         default="https://api.pacifica.fi", description="Pacifica's mainnet API."
     )
-    mainnet_socket_url: _SecureOrigin = Field(
+    mainnet_socket_url: SecureOrigin = Field(
         default="https://ws.pacifica.fi",
         description="Origin of Pacifica's mainnet WebSocket, spelled with https.",
     )
-    testnet_url: _SecureOrigin = Field(
+    testnet_url: SecureOrigin = Field(
         default="https://test-api.pacifica.fi", description="Pacifica's testnet API."
     )
-    testnet_socket_url: _SecureOrigin = Field(
+    testnet_socket_url: SecureOrigin = Field(
         default="https://test-ws.pacifica.fi",
         description="Origin of Pacifica's testnet WebSocket, spelled with https.",
     )
-    paper_url: _Origin | None = Field(
+    paper_url: Origin | None = Field(
         default=None, description="The simulated Pacifica that paper accounts trade on."
     )
     api_config_key_file: Path | None = Field(
