@@ -142,7 +142,7 @@ async def test_the_process_speaks_tls_with_a_password(
                     ca_file=certificates.authority,
                     group=await storage.installation(),
                 )
-                requests = MarketRequests(bus, deadline_s=20)
+                requests = MarketRequests(bus, deadline_s=2)
                 await a_book_comes(requests)
                 valkey.kill()
                 await a_fill_reaches_the_socket(floor, url, tmp_path, 1)
