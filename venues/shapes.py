@@ -139,9 +139,7 @@ def _joined(path: str, name: str) -> str:
 @lru_cache(maxsize=1024)
 def _fields(kind: Any) -> dict[str, tuple[Any, bool]]:
     """Return what a struct reads: by its name on the wire, of which kind, and whether needed."""
-    return {
-        each.encode_name: (each.type, each.required) for each in msgspec.structs.fields(kind)
-    }
+    return {each.encode_name: (each.type, each.required) for each in msgspec.structs.fields(kind)}
 
 
 def _is_struct(kind: Any) -> bool:

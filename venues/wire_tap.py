@@ -48,7 +48,8 @@ class Tap:
 
     def failed(self, body: bytes, kind: Any) -> None:
         """Keep a payload that could not be read."""
-        if kind in self._left:
+        was_kept = bool(self._kept) and self._kept[-1].body is body
+        if kind in self._left and not was_kept:
             self._keep(body, kind)
 
     def take(self) -> tuple[Kept, ...]:
