@@ -26,6 +26,7 @@ from api.ports import (
     BookSource,
     LatestPriceSource,
     OrderDesk,
+    PastSource,
     PayloadCodec,
     PriceSource,
     Probe,
@@ -137,6 +138,7 @@ class ApiParts:
     reconcile_desk: ReconcileDesk
     books: BookSource
     prices: PriceSource
+    past: PastSource
     latest_prices: LatestPriceSource
     served_venues: ServedVenues
     codec: PayloadCodec

@@ -45,6 +45,7 @@ from streaming.ingest import Ingest
 from streaming.intake import Intake
 from streaming.market_board import MarketBoard, silences_of
 from streaming.market_feeds import MarketFeeds, Place, SourceFactory
+from streaming.market_past import PastReader
 from streaming.market_topics import MarketTopics
 from streaming.marks import Marks
 from streaming.paths import PATHS
@@ -147,7 +148,8 @@ class StreamingApp:
             self.connectors, self.books, self._price_writer, writes=self._writes_prices
         )
         self.feeds.listen(self.prices.take)
-        self._answers = MarketAnswers(parts.bus, self.books.book, self.prices.price)
+        self.past = PastReader(self.connectors, self.market_board, self.budget, self.prices.ticker)
+        self._answers = MarketAnswers(parts.bus, self.books.book, self.prices.price, self.past.past)
         me = new_sender()
         self._nudges = NudgeSubscriber(parts.bus, self._nudged, sender=me)
         self._nudging = NudgePublisher(parts.bus, sender=me)
@@ -198,6 +200,7 @@ class StreamingApp:
 
     async def close(self) -> None:
         """Release what was opened, after `run` has ended."""
+        await self.past.close()
         await self.prices.close()
         await self.books.close()
         await self.feeds.close()

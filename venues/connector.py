@@ -30,12 +30,12 @@ from domain.fills import Fill
 from domain.instruments import Instrument, OrderSide
 from domain.ledger import CommandRow, CommandSlot
 from domain.market_data import Candle, FundingRate, OrderBook, Ticker, Trade
+from domain.market_past import MarketQuery as MarketQuery
 from domain.orders import Verdict
 from domain.outcomes import SendResult
 from venues.capabilities import Capabilities as Capabilities
 from venues.capabilities import Fence as Fence
 from venues.capabilities import MarketChannelKind as MarketChannelKind
-from venues.capabilities import MarketQuery as MarketQuery
 from venues.capabilities import ProofRow as ProofRow
 from venues.capabilities import ProofTable as ProofTable
 

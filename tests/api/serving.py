@@ -8,7 +8,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,8 @@ from domain.accounts import Account, AccountState, Network
 from domain.errors import Unavailable
 from domain.instruments import Instrument, MarketState, OrderSide, PriceRule
 from domain.latest_prices import LatestPrice
-from domain.market_data import BookLevel, OrderBook
+from domain.market_data import BookLevel, Candle, FundingRate, OrderBook, Trade
+from domain.market_past import MarketPast, MarketQuery, PastQuestion
 from domain.orders import Order, OrderType, TimeInForce
 from domain.timeline import EventKind, TimelineEvent
 from storage.opening import Storage, open_storage
@@ -131,6 +132,47 @@ class Prices:
         return latest_price(source="poll")
 
 
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+@dataclass
+class Past:
+    """Answers what a market's past holds, as the streaming process would."""
+
+    error: Exception | None = None
+    as_of: datetime | None = None
+    asked: list[PastQuestion] = field(default_factory=list)
+
+    async def request_past(self, question: PastQuestion) -> MarketPast:
+        self.asked.append(question)
+        if self.error is not None:
+            raise self.error
+        of = {"venue": question.venue, "symbol": question.symbol}
+        trades = Trade(
+            **of, trade_id="7", price=Decimal("45000.5"), quantity=Decimal("0.02"),
+            aggressor_side=OrderSide.SELL, event_time=NOON,
+            received_time=NOON + timedelta(milliseconds=120),
+        )  # fmt: skip
+        rate = FundingRate(**of, rate=Decimal("0.0000125"), interval_s=3600, event_time=NOON)
+        as_of = self.as_of or datetime.now(UTC)
+        candles = [
+            Candle(
+                **of, interval=question.interval or "", open_time=opened,
+                close_time=opened + timedelta(hours=1), open=Decimal(1), high=Decimal(4),
+                low=Decimal("0.5"), close=Decimal(2), volume=Decimal(3),
+            )
+            for opened in (NOON, as_of - timedelta(minutes=1))
+        ]  # fmt: skip
+        return MarketPast(
+            source="query",
+            as_of=as_of,
+            trades=(trades,) if question.query is MarketQuery.TRADES else (),
+            rates=(rate,) if question.query is MarketQuery.FUNDING else (),
+            present_rate=rate if question.query is MarketQuery.FUNDING else None,
+            candles=tuple(candles) if question.query is MarketQuery.CANDLES else (),
+        )
+
+
 def latest_price(**changes: Any) -> LatestPrice:
     values: dict[str, Any] = {
         "venue": "hyperliquid",
@@ -179,6 +221,7 @@ class Api:
     reconciliations: ScriptedReconciliations
     books: Books
     prices: Prices
+    past: Past
     venues: SaidVenues
     sealed: Sealed
     parts: ApiParts
@@ -296,7 +339,7 @@ async def serving(
     conditions, reader = ScriptedConditions(storage), ScriptedReader(storage)
     rotations, leverages = ScriptedRotations(storage), ScriptedLeverages()
     halt_desk, reconcile_desk = ScriptedHalts(), ScriptedReconciliations(storage)
-    books, prices, sealed = Books(), Prices(), Sealed()
+    books, prices, past, sealed = Books(), Prices(), Past(), Sealed()
     said_venues = SaidVenues()
     listener = listen("127.0.0.1", port)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -318,6 +361,7 @@ async def serving(
         reconcile_desk=reconcile_desk,
         books=books,
         prices=prices,
+        past=past,
         latest_prices=prices,
         served_venues=said_venues,
         codec=Codec(),
@@ -351,6 +395,7 @@ async def serving(
             reconciliations=reconcile_desk,
             books=books,
             prices=prices,
+            past=past,
             venues=said_venues,
             sealed=sealed,
             parts=parts,
