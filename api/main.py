@@ -29,6 +29,7 @@ from bus.connection import Bus
 from bus.latest_prices import LatestPrices
 from bus.market_requests import MarketRequests
 from bus.served_venues import ServedVenuesOnBus
+from bus.session_states import SessionStatesOnBus
 from domain.errors import PerpDexError, Unavailable
 from process.death import protect_memory
 from process.heartbeat import Heartbeat
@@ -163,6 +164,8 @@ async def compose(
         past=requests,
         latest_prices=LatestPrices(bus),
         served_venues=ServedVenuesOnBus(bus),
+        sessions_of=SessionStatesOnBus(bus),
+        nonce_lanes=storage.signer_nonces,
         codec=CodecService(keys),
         sealer=WorkerSealer(secrets),
         authenticator=authenticator,

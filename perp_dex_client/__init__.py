@@ -88,6 +88,7 @@ from perp_dex_client.reconciliation import (
     ReconciliationsApi,
 )
 from perp_dex_client.risk import LimitUse, Risk, RiskHalt, RiskScope
+from perp_dex_client.sessions import AccountSession
 from perp_dex_client.venues import (
     Venue,
     VenueCapabilities,
@@ -109,6 +110,7 @@ __all__ = [
     "AccountDetail",
     "AccountEvent",
     "AccountGroup",
+    "AccountSession",
     "AccountsApi",
     "ApiError",
     "ApiProblem",

@@ -21,12 +21,14 @@ from bus.lease_rules import Role
 from bus.leases import Lease
 from bus.market_requests import MarketAnswers
 from bus.nudges import Nudge, NudgeKind, NudgePublisher, NudgeSubscriber, new_sender
+from bus.session_states import SessionStatesOnBus
 from domain.accounts import Network
 from domain.condition_store import ConditionStore
 from domain.feed_credentials import FeedCredentialSource
 from domain.ports import AccountStore, Folded, OrderStore
 from domain.position_store import PositionStore
 from streaming.account_channels import ACCOUNT, POSITIONS, AccountChannel, PositionsChannel
+from streaming.account_sessions import AccountSessions
 from streaming.account_share import AccountShare
 from streaming.books import Books
 from streaming.bridge import Bridge, ReportSink
@@ -116,6 +118,7 @@ class StreamingApp:
             cadence=parts.cadence,
         )
         self.share = AccountShare(parts.bus, self.board, self._roles_changed)
+        self.sessions = AccountSessions(SessionStatesOnBus(parts.bus))
         self.ingest = Ingest(
             parts.accounts,
             parts.load,
@@ -126,6 +129,7 @@ class StreamingApp:
             credentials=parts.feed_credentials,
             meters=self.meters,
             share=self.share,
+            sessions=self.sessions,
         )
         self.bridge = Bridge(parts.orders, parts.sink)
         self.conditions = ConditionWatch(parts.conditions, self.marks, parts.crossings)
@@ -183,6 +187,7 @@ class StreamingApp:
                 ("bridge", self.bridging.run),
                 ("share", self.share.run),
                 ("ingest", self.ingest.run),
+                ("sessions", self.sessions.run),
                 ("intake", self.intake.run),
                 ("catch-up", self.catch_up.run),
                 ("nudges", self._nudges.run),

@@ -39,6 +39,7 @@ from tests.api.condition_desk import ScriptedConditions
 from tests.api.desk import ScriptedDesk
 from tests.api.halt_desk import ScriptedHalts
 from tests.api.reconcile_desk import ScriptedReconciliations
+from tests.api.said_sessions import SaidSessions
 from tests.api.said_venues import SaidVenues
 from tests.api.setup_desk import ScriptedLeverages, ScriptedRotations
 
@@ -223,6 +224,7 @@ class Api:
     prices: Prices
     past: Past
     venues: SaidVenues
+    sessions: SaidSessions
     sealed: Sealed
     parts: ApiParts
 
@@ -316,7 +318,12 @@ def stored(storage: Storage) -> dict[str, Any]:
         "rotation": storage.rotation,
         "reconciliations": storage.reconciliations,
         "reconciliation_gate": storage.reconciliations,
+        "nonce_lanes": storage.signer_nonces,
     }
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
 
 
 @asynccontextmanager
@@ -340,13 +347,10 @@ async def serving(
     rotations, leverages = ScriptedRotations(storage), ScriptedLeverages()
     halt_desk, reconcile_desk = ScriptedHalts(), ScriptedReconciliations(storage)
     books, prices, past, sealed = Books(), Prices(), Past(), Sealed()
-    said_venues = SaidVenues()
+    said_venues, said_sessions = SaidVenues(), SaidSessions()
     listener = listen("127.0.0.1", port)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     authenticator = Authenticator(TOKEN)
-
-    def now() -> datetime:
-        return datetime.now(UTC)
 
     parts = ApiParts(
         **stored(storage),
@@ -364,6 +368,7 @@ async def serving(
         past=past,
         latest_prices=prices,
         served_venues=said_venues,
+        sessions_of=said_sessions,
         codec=Codec(),
         sealer=sealed,
         authenticator=authenticator,
@@ -397,6 +402,7 @@ async def serving(
             prices=prices,
             past=past,
             venues=said_venues,
+            sessions=said_sessions,
             sealed=sealed,
             parts=parts,
         )
