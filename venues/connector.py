@@ -379,11 +379,21 @@ class BookSeen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TradesSeen:
-    """Public trades, oldest first; `is_backlog` for those from before the subscription."""
+    """Public trades, oldest first; `is_backlog` for those from before the subscription.
+
+    With a `symbol` there may be none: the venue confirmed that it tells every trade from now on, so
+    that its silence says that nobody trades.
+    """
 
     kind: Literal["trades"] = "trades"
     trades: tuple[Trade, ...]
     is_backlog: bool
+    symbol: str = ""
+
+    @property
+    def market(self) -> str:
+        """The symbol of the market; empty where neither trades nor the venue name one."""
+        return self.trades[0].symbol if self.trades else self.symbol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,7 +45,8 @@ class VenueRig:
     that bear signed commands. `spell_error` writes the answer to a placement that a row of
     `error_table` stands for. `expire` makes an account's credential expire at the exchange now.
 
-    `symbol` is a market of the simulated exchange that is open.
+    `symbol` is a market of the simulated exchange that is open. `confirms_trades`: the public feed
+    says when it tells every trade from then on, also where nobody trades.
     """
 
     venue: str
@@ -60,6 +61,7 @@ class VenueRig:
     spell_error: Callable[[ErrorRow], WireReply]
     expire: Callable[[RunningSimulator, Opened], Awaitable[None]]
     symbol: str = "BTC-PERP"
+    confirms_trades: bool = False
 
     @property
     def notes(self) -> Path:
