@@ -14,6 +14,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any
 
 import structlog
+from prometheus_client.registry import Collector
 from temporalio.client import Client
 from temporalio.worker import Worker
 
@@ -32,6 +33,7 @@ from sealing.errors import SealingError
 from sealing.key_ring import KEY_RING_NAME, LiveKeyRing
 from sealing.keys import LiveKeyPairs, Recipient
 from serving.chores import again, chores
+from serving.dead_man import DeadManMeter, stand_in
 from serving.emergency import emergency_main
 from serving.key_upkeep import KeyUpkeep
 from serving.metrics import VenueMeter
@@ -80,7 +82,7 @@ async def run(settings: WorkerSettings, parts: Parts | None = None) -> None:
         nudges = await stack.enter_async_context(NudgePublisher(bus))
         storage.on_change(nudges.nudge)
         venues = frozenset(name.strip() for name in settings.worker_venues.split(","))
-        fields = FieldWatch(venues)
+        fields, switches = FieldWatch(venues), DeadManMeter()
         fields.install()
         connectors = Connectors(venues)
         stack.push_async_callback(connectors.close)
@@ -102,14 +104,21 @@ async def run(settings: WorkerSettings, parts: Parts | None = None) -> None:
         for worker in workers:
             await stack.enter_async_context(worker)
         again_and_again = (
-            *chores(settings, client, storage, connectors, reserve.access),
+            *chores(
+                settings,
+                client,
+                storage,
+                connectors,
+                reserve.access,
+                stand_in(reserve, connectors, parts, switches),
+            ),
             again("reconcile", SWEEP_EVERY_S, reconciles.run),
             again("venues", SAY_EVERY_S, lambda: say_venues(connectors, ServedVenuesOnBus(bus))),
             *reserve.chores(),
             *upkeep.chores(client),
             fields.run(),
         )
-        metrics = _serving_metrics(settings, parts, connectors, fields)
+        metrics = _serving_metrics(settings, parts, connectors, fields, switches)
         await _until_stopped(stop, heartbeat, again_and_again, metrics)
 
 
@@ -138,9 +147,9 @@ def _venue_workers(
 
 
 def _serving_metrics(
-    settings: WorkerSettings, parts: Parts, connectors: Connectors, fields: FieldWatch
+    settings: WorkerSettings, parts: Parts, connectors: Connectors, *more: Collector
 ) -> AbstractAsyncContextManager[str]:
-    meters = [parts.meter, VenueMeter(connectors.circuits), fields]
+    meters = [parts.meter, VenueMeter(connectors.circuits), *more]
     return serving_metrics(meters, settings.metrics_host, settings.metrics_port)
 
 
