@@ -12,7 +12,7 @@ from typing import Protocol
 
 from domain.accounts import Network
 from domain.outcomes import Outcome
-from domain.ports import IntentLedger, OrderStore, TradingAccessSource
+from domain.ports import IntentLedger, OrderStore, SymbolBlocks, TradingAccessSource
 from venues.connector import Connector
 
 
@@ -64,7 +64,10 @@ class NoCheckpoints:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandParts:
-    """What the activities of orders work with; `now` is our clock, aware UTC."""
+    """What the activities of orders work with; `now` is our clock, aware UTC.
+
+    `blocks` is None where there is no database to keep them in, and so no placement either.
+    """
 
     ledger: IntentLedger
     orders: OrderStore
@@ -72,3 +75,4 @@ class CommandParts:
     connectors: ConnectorSource
     checkpoints: Checkpoints
     now: Callable[[], datetime]
+    blocks: SymbolBlocks | None = None

@@ -325,6 +325,22 @@ class TradingAccessSource(Protocol):
         ...
 
 
+class SymbolBlocks(Protocol):
+    """Markets of accounts on which an order that nobody can decide forbids new exposure."""
+
+    async def block(self, account_id: str, symbol: str, *, order_id: str, reason: str) -> None:
+        """Forbid new exposure there by all orders but this one.
+
+        Raises:
+            NotFound: there is no such account.
+        """
+        ...
+
+    async def unblock(self, account_id: str, symbol: str, *, order_id: str) -> None:
+        """Take back this order's block; those of other orders stay."""
+        ...
+
+
 class MarketStore(Protocol):
     """The markets that workers have seen, for processes that never talk to a venue."""
 

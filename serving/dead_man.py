@@ -194,6 +194,7 @@ def stand_in(
         connectors=connectors,
         checkpoints=parts.checkpoints,
         now=now,
+        blocks=storage.halts,
     )
 
     async def wanted() -> Switches:

@@ -85,6 +85,7 @@ def _halt(
         connectors=connectors,
         checkpoints=NoCheckpoints(),
         now=now,
+        blocks=None if storage is None else storage.halts,
     )
     commands = EmergencyCommands(
         journal=FileCommandJournal(home / "journal"),

@@ -80,6 +80,7 @@ def venue_worker(
         connectors=connectors,
         checkpoints=parts.checkpoints,
         now=now,
+        blocks=storage.halts,
     )
     orders = OrderActivities(injected, emergency)
     resolution = parts.resolution(injected)

@@ -69,6 +69,12 @@ class ProofTable:
     rows: tuple[ProofRow, ...]
     unverified: tuple[str, ...] = ()
 
+    @property
+    def proves_absence(self) -> bool:
+        """Whether silence can ever prove that a placement never came: it needs a closed fence."""
+        expires = Fence.ADMISSION_EXPIRY in self.fences and self.admission_window_s is not None
+        return expires or Fence.NONCE_BURN in self.fences
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:

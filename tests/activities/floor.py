@@ -100,6 +100,7 @@ class Floor:
             connectors=self.connectors,
             checkpoints=self.points,
             now=now,
+            blocks=self.storage.halts,
         )
         return replace(parts, **changes)
 
