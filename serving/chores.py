@@ -27,6 +27,7 @@ from workflows.closing_sweep import ClosingSweep
 from workflows.condition_client import ConditionSweep, ConditionWorkflows
 from workflows.halt_client import HaltSweep, KillSwitchWorkflows
 from workflows.orphans import OrphanSweep
+from workflows.split_client import SplitSweep, SplitWorkflows
 
 MARKETS_EVERY_S = 600.0
 CLOCK_EVERY_S = 60.0
@@ -112,10 +113,12 @@ def chores(
     """Return what is to be done again and again beside serving."""
     sweep = _sweeper(storage, OrderWorkflows(client))
     closes = ClosingSweep.over(client, storage.closes, storage.brackets, now)
+    splits = SplitSweep(storage.splits, SplitWorkflows(client), now)
     guards = ConditionSweep(storage.conditions, ConditionWorkflows(client), now)
     return (
         again("sweep", settings.worker_sweep_every_s, sweep),
         again("closes", settings.worker_sweep_every_s, closes.run),
+        again("splits", settings.worker_sweep_every_s, splits.run),
         again("conditions", settings.worker_sweep_every_s, guards.run),
         again("halts", HALT_SWEEP_EVERY_S, _halt_sweeper(storage, client)),
         again("dead man", DEAD_MAN_EVERY_S, _dead_man(storage, connectors, access).run),

@@ -88,6 +88,11 @@ class CreditBudget:
         """How many credits a minute has, as far as it is known."""
         return self._capacity
 
+    def left(self, now: float) -> float:
+        """Return how many credits are left; never below zero."""
+        self._refill(now)
+        return max(self._left, 0.0)
+
     def take(self, cost: float, purpose: Purpose, now: float) -> bool:
         """Take `cost` if that leaves the reserve; otherwise take nothing and return False."""
         if self.wait_s(cost, purpose, now) > 0.0:
