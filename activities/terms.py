@@ -18,7 +18,7 @@ from temporalio import activity
 from activities.access import ConnectorSource
 from activities.terms_contracts import TermsTask
 from domain.account_terms import AccountRoom, AccountTerms, position_in
-from domain.accounts import Account, AccountSummary
+from domain.accounts import Account, AccountSummary, FeeRates
 from domain.errors import NotFound, VenueRefused, VenueUnavailable
 from domain.ports import AccountStore
 from venues.connector import Connector, RoomTeller
@@ -57,19 +57,28 @@ class TermsReading:
         # What is read may not be older than the time we say we saw it.
         asked_at = self.now()
         summary = await connector.account_summary(account)
-        fees = await self._remembered(
-            ("fees", account.account_id), FEES_KEPT_S, lambda: connector.fee_rates(account)
-        )
         return AccountTerms(
             account_id=account.account_id,
             symbol=task.symbol,
             available=summary.available,
             position=position_in(summary, task.symbol),
-            fees=fees,
+            fees=await self._fees(connector, account, task.symbol),
             leverage=await self._leverage(connector, account, task.symbol, summary),
             seen_at=asked_at,
             room=await self._room(connector, account),
         )
+
+    async def _fees(self, connector: Connector, account: Account, symbol: str) -> FeeRates:
+        """Return what the account pays; without its venue's word what anybody pays at most."""
+        try:
+            return await self._remembered(
+                ("fees", account.account_id), FEES_KEPT_S, lambda: connector.fee_rates(account)
+            )
+        except (VenueUnavailable, VenueRefused):
+            published = (await connector.instrument(symbol)).fees
+            if published is None:
+                raise
+            return published
 
     async def _leverage(
         self, connector: Connector, account: Account, symbol: str, summary: AccountSummary

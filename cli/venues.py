@@ -10,11 +10,14 @@ from cli.connection import ask
 from cli.exit_codes import ExitCode
 from cli.options import Json
 from cli.output import print_fields, print_json, print_table, say
+from cli.venue_check import check
 
 if TYPE_CHECKING:
     from perp_dex_client.venues import Venue, VenueCapabilities, VenueProofs
 
 app = typer.Typer(no_args_is_help=True, help="Look at exchanges.")
+
+app.command("check")(check)
 
 
 @app.command("list")
@@ -106,6 +109,8 @@ def _capabilities(found: VenueCapabilities) -> tuple[tuple[str, object], ...]:
         ("orders in a batch", found.batch_limit),
         ("nonces", found.nonce_rule),
         ("dead man's switch", found.dead_man_effect or "none"),
+        ("past of a market", ", ".join(found.market_queries) or "not told"),
+        ("candles of", ", ".join(found.candle_intervals) or None),
     )
 
 

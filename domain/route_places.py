@@ -171,7 +171,7 @@ def _market(ask: OrderAsk, place: Place, _now: datetime) -> _Found:
     if instrument is None:
         return Why.NO_MARKET, f"{place.venue} has no market {ask.symbol}, or it is not known yet"
     try:
-        instrument.check_open()
+        instrument.check_open(reduce_only=ask.reduce_only)
     except InvalidInput as error:
         return Why.MARKET_CLOSED, error.message
     try:

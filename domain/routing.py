@@ -255,8 +255,12 @@ def _unfit_size(ask: OrderAsk, place: Place, figures: Figures) -> tuple[Why, str
 
 
 def too_small(ask: OrderAsk, place: Place, quantity: Decimal) -> str | None:
-    """Return in words that a quantity is worth less than its market takes, or None."""
-    if ask.reduce_only:
+    """Return in words that a quantity is less, or worth less, than its market takes; or None.
+
+    What closes a whole position is taken by some venues all the same.
+    """
+    closes_whole = ask.reduce_only and quantity == opposite_held(ask, place)
+    if closes_whole and place.sheet is not None and place.sheet.closes_below_minimum:
         return None
     try:
         market_of(place).check_notional(quantity, _least_worth(ask, place))

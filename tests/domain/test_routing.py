@@ -100,6 +100,17 @@ def test_what_only_reduces_stays_where_the_position_is() -> None:
     assert "holds 0.6" in small.exclusions[0].reason
 
 
+def test_what_closes_a_whole_position_may_be_small_where_the_venue_takes_it() -> None:
+    held = {"position": Decimal("-0.05")}
+    ask = a_market_ask("0.05", reduce_only=True)
+    assert best(ask, a_place(terms=held)) == "a1"
+    strict = {"closes_below_minimum": False}
+    [out] = choose(ask, [a_place(terms=held, sheet=strict)], NOW).exclusions
+    assert out.why is Why.TOO_SMALL
+    [out] = choose(replace(ask, quantity=Decimal("0.04")), [a_place(terms=held)], NOW).exclusions
+    assert out.why is Why.TOO_SMALL
+
+
 def test_what_only_reduces_passes_halts_blocks_limits_and_open_circuits() -> None:
     short = a_place(
         terms={"position": Decimal(-2)},
@@ -120,6 +131,8 @@ def test_margin_counts_only_what_grows_the_position() -> None:
 _LEFT_OUT: list[tuple[Why, dict[str, Any], dict[str, Any]]] = [
     (Why.NO_MARKET, {"instrument": None}, {}),
     (Why.MARKET_CLOSED, {"market": {"state": MarketState.DELISTED}}, {}),
+    (Why.MARKET_CLOSED, {"market": {"state": MarketState.CLOSE_ONLY}}, {}),
+    (Why.TOO_SMALL, {"market": {"min_quantity": Decimal(1)}}, {}),
     (Why.STEPS, {}, {"price": Decimal("100.3")}),
     (Why.STEPS, {}, {"price": Decimal("1e-30")}),
     (Why.STEPS, {}, {"quantity": Decimal("0.0005")}),

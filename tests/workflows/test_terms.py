@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -12,7 +13,7 @@ from temporalio.testing import ActivityEnvironment
 from activities.terms import FEES_KEPT_S, TermsReading
 from activities.terms_contracts import TermsTask
 from domain.account_terms import AccountRoom, position_in
-from domain.accounts import AccountSummary
+from domain.accounts import AccountSummary, FeeRates
 from domain.errors import NotFound, Unavailable, VenueUnavailable
 from tests.activities.floor import ACCOUNT_ID, now
 from tests.domain.routing_building import NOW
@@ -70,6 +71,7 @@ class Counting:
         self._connector = connector
         self.asked: list[str] = []
         self.silent: set[str] = set()
+        self.fees: FeeRates | None = None
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._connector, name)
@@ -81,6 +83,9 @@ class Counting:
             return await found(*arguments)
 
         return counted
+
+    async def instrument(self, symbol: str) -> Any:
+        return replace(await self._connector.instrument(symbol), fees=self.fees)
 
     async def account_room(self, account: Any) -> AccountRoom:
         self.asked.append("account_room")
@@ -116,6 +121,20 @@ async def test_what_changes_seldom_is_asked_for_seldom(stage: Stage) -> None:
     clock[0] *= 2
     assert (await run(reading.read, TASK)).position == Decimal("0.1")
     assert "leverage_of" not in counting.asked, "the position says it"
+
+
+async def test_without_the_accounts_own_fees_the_published_ones_count(stage: Stage) -> None:
+    counting = Counting(await stage.floor.connector())
+    counting.silent = {"fee_rates"}
+    reading = TermsReading(
+        accounts=stage.floor.storage.accounts, connectors=_Source(counting), now=now
+    )
+    with pytest.raises(VenueUnavailable):
+        await ActivityEnvironment().run(reading.read, TASK)
+    published = FeeRates(maker=Decimal("0.0002"), taker=Decimal("0.0007"))
+    counting.fees = published
+    terms = await ActivityEnvironment().run(reading.read, TASK)
+    assert terms.fees == published
 
 
 async def test_a_connector_without_that_word_leaves_the_room_unknown(stage: Stage) -> None:
