@@ -21,11 +21,13 @@ from api import (
     health,
     markets,
     operator,
+    order_routing,
     orders,
     positions,
     reconciliations,
     reference,
     risk,
+    splits,
     temporal_ui,
     trading_setup,
     venues,
@@ -73,7 +75,9 @@ def create_app(parts: ApiParts) -> FastAPI:
     failures.install(app)
     for module in (
         orders,
+        order_routing,
         brackets,
+        splits,
         closes,
         conditions,
         positions,

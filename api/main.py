@@ -51,6 +51,8 @@ from workflows.leverage_client import Leverages
 from workflows.payloads import CodecService
 from workflows.reconciliation_client import ReconcileWorkflows
 from workflows.rotation_client import Rotations
+from workflows.split_client import SplitWorkflows
+from workflows.terms_client import AccountTermsReads
 
 EXIT_CONFIGURATION = 2
 
@@ -162,6 +164,10 @@ async def compose(
         reconciliations=storage.reconciliations,
         reconciliation_gate=storage.reconciliations,
         reconcile_desk=ReconcileWorkflows(client),
+        routes=storage.routes,
+        splits=storage.splits,
+        split_desk=SplitWorkflows(client),
+        terms=AccountTermsReads(client),
         books=requests,
         prices=requests,
         latest_prices=LatestPrices(bus),

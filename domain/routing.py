@@ -309,7 +309,7 @@ def _unfit_fill(ask: OrderAsk, place: Place, figures: Figures) -> tuple[Why, str
 
 
 def _money(amount: Decimal) -> str:
-    return plain(amount.quantize(Decimal("0.01")))
+    return plain(amount.quantize(Decimal("0.01"), context=EXACT))
 
 
 def in_words(choice: Choice) -> str:
@@ -317,20 +317,20 @@ def in_words(choice: Choice) -> str:
     best = choice.best
     if best is None:
         return "no account can take it"
-    others = len(choice.candidates) - 1
-    parts = [f"{best.venue}/{best.account}"]
-    if best.average_price is not None:
-        price = plain(best.average_price.quantize(Decimal("0.00000001")))
-        parts.append(
-            f"{plain(best.executable)} executes at {price}, taker fee {_rate(best.taker_fee)}"
-        )
-    if best.resting:
-        parts.append(f"{plain(best.resting)} waits, fee {_rate(best.maker_fee)}")
-    parts.append(
-        f"best of {others + 1}, {len(choice.exclusions)} left out"
-        if others
-        else f"the only one, {len(choice.exclusions)} left out"
-    )
+    count, left_out = len(choice.candidates), len(choice.exclusions)
+    among = f"best of {count}" if count > 1 else "the only one"
+    return f"{figures_in_words(best)}; {among}, {left_out} left out"
+
+
+def figures_in_words(figures: Figures) -> str:
+    """Return in one line what a quantity is in a place."""
+    parts = [f"{figures.venue}/{figures.account}"]
+    if figures.average_price is not None:
+        price = plain(figures.average_price.quantize(Decimal("0.00000001"), context=EXACT))
+        fee = _rate(figures.taker_fee)
+        parts.append(f"{plain(figures.executable)} executes at {price}, taker fee {fee}")
+    if figures.resting:
+        parts.append(f"{plain(figures.resting)} waits, fee {_rate(figures.maker_fee)}")
     return "; ".join(parts)
 
 

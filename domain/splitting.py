@@ -61,6 +61,11 @@ def split(ask: OrderAsk, places: Iterable[Place], now: datetime) -> Split:
     """Return how the order is split; the order of `places` means nothing."""
     with localcontext(EXACT):
         usable, exclusions = sifted(ask, places, now)
+        limited = [place for place in usable if place.violation is not None]
+        usable = [place for place in usable if place.violation is None]
+        exclusions += tuple(
+            place.without(Why.RISK_LIMIT, place.violation or "") for place in limited
+        )
         if not usable:
             return Split(shares=(), exclusions=exclusions, unplaced=ask.quantity)
         yardstick = yardstick_of(ask, usable)

@@ -38,6 +38,7 @@ from tests.api.condition_desk import ScriptedConditions
 from tests.api.desk import ScriptedDesk
 from tests.api.halt_desk import ScriptedHalts
 from tests.api.reconcile_desk import ScriptedReconciliations
+from tests.api.routing_desk import ScriptedSplits, ScriptedTerms
 from tests.api.said_venues import SaidVenues
 from tests.api.setup_desk import ScriptedLeverages, ScriptedRotations
 
@@ -90,6 +91,7 @@ class Books:
 
     error: Exception | None = None
     asked: list[tuple[str, str, str, int]] = field(default_factory=list)
+    at: dict[str, OrderBook] = field(default_factory=dict)
 
     async def request_book(
         self, venue: str, network: Network, symbol: str, depth: int
@@ -98,6 +100,8 @@ class Books:
         if self.error is not None:
             raise self.error
         now = datetime.now(UTC)
+        if venue in self.at:
+            return self.at[venue]
         return OrderBook(
             venue=venue,
             symbol=symbol,
@@ -172,6 +176,8 @@ class Api:
     closes: ScriptedCloses
     conditions: ScriptedConditions
     brackets: ScriptedBrackets
+    splits: ScriptedSplits
+    terms: ScriptedTerms
     reader: ScriptedReader
     rotations: ScriptedRotations
     leverages: ScriptedLeverages
@@ -273,6 +279,8 @@ def stored(storage: Storage) -> dict[str, Any]:
         "rotation": storage.rotation,
         "reconciliations": storage.reconciliations,
         "reconciliation_gate": storage.reconciliations,
+        "routes": storage.routes,
+        "splits": storage.splits,
     }
 
 
@@ -287,6 +295,7 @@ async def serving(
     ui_upstream: str | None = None,
     port: int = 0,
     streaming: str | None = "ws://127.0.0.1:1",
+    venues: tuple[str, ...] = ("hyperliquid",),
     change: Callable[[FastAPI], Awaitable[None]] | None = None,
     **options: Any,
 ) -> AsyncIterator[Api]:
@@ -298,6 +307,7 @@ async def serving(
     halt_desk, reconcile_desk = ScriptedHalts(), ScriptedReconciliations(storage)
     books, prices, sealed = Books(), Prices(), Sealed()
     said_venues = SaidVenues()
+    splits, terms = ScriptedSplits(storage, desk), ScriptedTerms()
     listener = listen("127.0.0.1", port)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     authenticator = Authenticator(TOKEN)
@@ -311,6 +321,8 @@ async def serving(
         close_desk=closes,
         condition_desk=conditions,
         bracket_desk=brackets,
+        split_desk=splits,
+        terms=terms,
         halt_desk=halt_desk,
         account_reader=reader,
         rotation_desk=rotations,
@@ -325,7 +337,7 @@ async def serving(
         authenticator=authenticator,
         sessions=OperatorSessions(authenticator.derived_key("operator session"), now),
         endpoints=_endpoints(url, streaming, f"{url}{UI_PATH}" if ui_upstream else temporal_ui),
-        venues=("hyperliquid",),
+        venues=venues,
         hosts=frozenset({"127.0.0.1", "localhost"}),
         origins=frozenset({UI_ORIGIN}),
         page_origins=frozenset({PAGE_ORIGIN}),
@@ -344,6 +356,8 @@ async def serving(
             closes=closes,
             conditions=conditions,
             brackets=brackets,
+            splits=splits,
+            terms=terms,
             reader=reader,
             rotations=rotations,
             leverages=leverages,
