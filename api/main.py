@@ -117,11 +117,7 @@ async def compose(
     """Make every part of the app; `stack` closes them."""
     home = settings.perp_dex_home.expanduser()
     secrets = home / "secrets"
-    keepers = await asyncio.to_thread(open_keepers, settings, secrets)
-    log.info("keys_kept", keeper=keepers.chosen.where(), passed_over=keepers.passed_over)
-    keys = await stack.enter_async_context(
-        await asyncio.to_thread(LiveKeyRing, secrets / KEY_RING_NAME, keepers, _key_trouble)
-    )
+    keys = await _keys(settings, stack, secrets)
     authenticator = Authenticator(ensure_api_token(home / "api-token"))
     storage = await open_storage(settings.database_url, home)
     stack.push_async_callback(storage.close)
@@ -184,6 +180,15 @@ async def compose(
         now=_now,
         probes={"storage": _storage_probe(storage), "temporal": _temporal_probe(desk)},
         temporal_ui=ui,
+    )
+
+
+async def _keys(settings: ApiSettings, stack: AsyncExitStack, secrets: Path) -> LiveKeyRing:
+    """Open the ring of payload keys, which hears of new ones."""
+    keepers = await asyncio.to_thread(open_keepers, settings, secrets)
+    log.info("keys_kept", keeper=keepers.chosen.where(), passed_over=keepers.passed_over)
+    return await stack.enter_async_context(
+        await asyncio.to_thread(LiveKeyRing, secrets / KEY_RING_NAME, keepers, _key_trouble)
     )
 
 
