@@ -26,6 +26,7 @@ from api.ports import (
     BookSource,
     LatestPriceSource,
     OrderDesk,
+    PastSource,
     PayloadCodec,
     PriceSource,
     Probe,
@@ -55,6 +56,8 @@ from domain.principals import Action, Principal, authorize
 from domain.reconciliation_store import ReconciliationGate, ReconciliationStore
 from domain.risk_store import RiskStore
 from domain.routing_store import RouteStore, SplitStore
+from domain.session_states import SessionStates
+from domain.signer_nonces import NonceLanes
 from domain.venue_sheets import ServedVenues
 
 IN_USE: Final = (AccountState.ACTIVE, AccountState.PENDING)
@@ -143,8 +146,11 @@ class ApiParts:
     terms: TermsReader
     books: BookSource
     prices: PriceSource
+    past: PastSource
     latest_prices: LatestPriceSource
     served_venues: ServedVenues
+    sessions_of: SessionStates
+    nonce_lanes: NonceLanes
     codec: PayloadCodec
     sealer: Sealer
     authenticator: Authenticator

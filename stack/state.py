@@ -23,6 +23,7 @@ PROCESS_NAMES = (
     "sim-hyperliquid",
     "sim-pacifica",
     "worker",
+    "watchdog",
     "api",
     "streaming",
 )

@@ -89,6 +89,7 @@ async def test_a_whole_life_detached(paths: StackPaths, capsys: pytest.CaptureFi
         "sim-hyperliquid started",
         "sim-pacifica started",
         "streaming started",
+        "watchdog started",
         "worker started",
     ]
     await _assert_contract(found, paths)
@@ -121,8 +122,8 @@ async def test_a_whole_life_detached(paths: StackPaths, capsys: pytest.CaptureFi
     assert not any(is_alive(pid) for pid in running)
     stops = [event for event in events_of(paths) if event.endswith("stopped")]
     assert set(stops[:2]) == {"api stopped", "streaming stopped"}
-    assert stops[2] == "worker stopped"
-    assert sorted(stops[3:]) == ["sim-hyperliquid stopped", "sim-pacifica stopped"]
+    assert set(stops[2:4]) == {"watchdog stopped", "worker stopped"}
+    assert sorted(stops[4:]) == ["sim-hyperliquid stopped", "sim-pacifica stopped"]
     assert await down() == DownResult(was_running=False, killed=False, status=status())
 
     again = await up(replace(OPTIONS, detach=True))

@@ -15,7 +15,6 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
-from domain.account_terms import AccountRoom
 from domain.accounts import (
     Account,
     AccountSummary,
@@ -35,6 +34,7 @@ from domain.instruments import Instrument, OrderSide
 from domain.ledger import CommandRow
 from domain.market_data import Candle, FundingRate, OrderBook, Ticker, Trade
 from domain.outcomes import Accepted, SendResult, Unknown
+from domain.session_states import BudgetLeft
 from venues.connector import (
     Capabilities,
     MessageComposer,
@@ -103,6 +103,10 @@ class PacificaConnector:
     async def close(self) -> None:
         """Close the session."""
         await self._rest.close()
+
+    def budget_left(self) -> BudgetLeft:
+        """Return what is left of the credits that a minute allows."""
+        return self._rest.budget_left()
 
     def signer_of(self, credential: SecretText) -> str:
         """Return the address a private key signs as. Raises InvalidInput if it is no key."""
@@ -247,11 +251,6 @@ class PacificaConnector:
     async def fee_rates(self, account: Account) -> FeeRates:
         """Return the account's fee rates."""
         return await self._queries.fee_rates(account)
-
-    async def account_room(self, account: Account) -> AccountRoom:
-        """Return how many credits are left; the venue does not say how many orders may rest."""
-        left, of = self._rest.credits()
-        return AccountRoom(requests_left=left, requests_of=of)
 
     async def funding_payments(
         self, account: Account, *, since: datetime

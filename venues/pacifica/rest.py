@@ -9,11 +9,11 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any, Final, Generic, TypeVar
 from urllib.parse import urlencode
 
 from domain.errors import VenueRefused, VenueUnavailable
+from domain.session_states import BudgetLeft
 from venues.pacifica import wire
 from venues.pacifica.credits import (
     CANCEL_COST,
@@ -67,6 +67,10 @@ class Rest:
         self._budget = budget
         self._monotonic = monotonic
 
+    def budget_left(self) -> BudgetLeft:
+        """Return what is left of our own budget of credits."""
+        return self._budget.left(self._monotonic())
+
     async def start(self) -> None:
         """Open the session."""
         await self._transport.start()
@@ -74,11 +78,6 @@ class Rest:
     async def close(self) -> None:
         """Close the session."""
         await self._transport.close()
-
-    def credits(self) -> tuple[Decimal, Decimal]:
-        """Return how many credits are left now, and how many a minute has, as far as is known."""
-        left, per_minute = self._budget.left(self._monotonic()), self._budget.per_minute
-        return Decimal(f"{left:.1f}"), Decimal(f"{per_minute:.1f}")
 
     async def get(
         self, path: str, kind: type[T], *, further: bool = False, **parameters: str | int | None
