@@ -258,6 +258,19 @@ class FeedCredentialMinter(Protocol):
 
 
 @runtime_checkable
+class RoomTeller(Protocol):
+    """What a connector can besides, where the venue says how much more it takes of an account."""
+
+    async def account_room(self, account: Account) -> AccountRoom:
+        """Return how many orders may rest, and how much of the request budget is left.
+
+        Raises:
+            VenueUnavailable, VenueRefused: the venue did not say.
+        """
+        ...
+
+
+@runtime_checkable
 class TellsBudget(Protocol):
     """What a connector can do besides: tell what is left of what it allows itself to ask."""
 
@@ -272,19 +285,6 @@ class TellsTokens(Protocol):
 
     def token_expiries(self, account_id: str) -> Mapping[str, datetime]:
         """Return by name when each token that it holds of an account ends; never a token."""
-        ...
-
-
-@runtime_checkable
-class RoomTeller(Protocol):
-    """What a connector can besides, where the venue says how much more it takes of an account."""
-
-    async def account_room(self, account: Account) -> AccountRoom:
-        """Return how many orders may rest, and how much of the request budget is left.
-
-        Raises:
-            VenueUnavailable, VenueRefused: the venue did not say.
-        """
         ...
 
 
