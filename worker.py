@@ -21,6 +21,7 @@ from temporalio.worker import Worker
 from bus.connection import Bus
 from bus.nudges import NudgePublisher
 from bus.served_venues import ServedVenuesOnBus
+from bus.session_states import SessionStatesOnBus
 from domain.accounts import Network
 from domain.errors import InvalidInput, PerpDexError, VenueUnavailable
 from process.death import protect_memory
@@ -36,9 +37,10 @@ from serving.chores import again, chores
 from serving.dead_man import DeadManMeter, stand_in
 from serving.emergency import emergency_main
 from serving.key_upkeep import KeyUpkeep
-from serving.metrics import VenueMeter
+from serving.metrics import SessionMeter, VenueMeter
 from serving.queues import core_worker, reconcile_sweep, venue_worker
 from serving.reserve import Reserve
+from serving.session_news import say_sessions
 from serving.settings import EXIT_CONFIGURATION, Parts, WorkerSettings
 from serving.venue_news import SAY_EVERY_S, say_venues
 from storage.opening import Storage, open_storage
@@ -113,7 +115,7 @@ async def run(settings: WorkerSettings, parts: Parts | None = None) -> None:
                 stand_in(reserve, connectors, parts, switches),
             ),
             again("reconcile", SWEEP_EVERY_S, reconciles.run),
-            again("venues", SAY_EVERY_S, lambda: say_venues(connectors, ServedVenuesOnBus(bus))),
+            *_news(connectors, storage, bus),
             *reserve.chores(),
             *upkeep.chores(client),
             fields.run(),
@@ -146,10 +148,24 @@ def _venue_workers(
     ]
 
 
+def _news(
+    connectors: Connectors, storage: Storage, bus: Bus
+) -> tuple[Coroutine[Any, Any, None], ...]:
+    """Return what tells the other processes of this one's venues and sessions."""
+    venues, sessions = ServedVenuesOnBus(bus), SessionStatesOnBus(bus)
+    return (
+        again("venues", SAY_EVERY_S, lambda: say_venues(connectors, venues)),
+        again(
+            "sessions", SAY_EVERY_S, lambda: say_sessions(connectors, storage.accounts, sessions)
+        ),
+    )
+
+
 def _serving_metrics(
     settings: WorkerSettings, parts: Parts, connectors: Connectors, *more: Collector
 ) -> AbstractAsyncContextManager[str]:
-    meters = [parts.meter, VenueMeter(connectors.circuits), *more]
+    venues = (VenueMeter(connectors.circuits), SessionMeter(connectors))
+    meters = [parts.meter, *venues, *more]
     return serving_metrics(meters, settings.metrics_host, settings.metrics_port)
 
 

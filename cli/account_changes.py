@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.account_session import session_fields
 from cli.connection import ask
 from cli.exit_codes import ExitCode
 from cli.options import Json
@@ -28,7 +29,7 @@ def register(app: typer.Typer) -> None:
 
 
 def info(account: AccountName, as_json: Json = False) -> int:
-    """Show one account: its key, groups, limits, dead man's switch, and what it has open."""
+    """Show one account: its key, groups, limits, dead man's switch, what is open, its session."""
 
     async def work(client: PerpDexClient) -> tuple[AccountDetail, DeadMan]:
         return await client.account_details.get(account), await client.dead_man.get(account)
@@ -194,6 +195,7 @@ def _print(account: AccountDetail, dead_man: str) -> None:
             ("groups", ", ".join(account.groups) or None),
             ("limits", limits or None),
             ("open", _in_words(account.open) or "nothing"),
+            *session_fields(account.session),
         )
     )
     if account.reconcile_due is not None:

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from domain.accounts import MarginMode, Network
 from domain.ledger import NonceRule
+from domain.market_past import MarketQuery
 from domain.orders import OrderType, TimeInForce
 
 
@@ -29,14 +30,6 @@ class MarketChannelKind(StrEnum):
     TOP = "top"
     TRADES = "trades"
     TICKER = "ticker"
-    CANDLES = "candles"
-
-
-class MarketQuery(StrEnum):
-    """What of a market's past can be asked for; not every venue answers every one."""
-
-    TRADES = "trades"
-    FUNDING = "funding"
     CANDLES = "candles"
 
 

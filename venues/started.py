@@ -14,9 +14,11 @@ from datetime import UTC, datetime, timedelta
 from domain.accounts import Account, Network
 from domain.errors import InvalidInput
 from domain.outcomes import Outcome
+from domain.session_states import MeasuredClock
 from venues import registry
 from venues.circuits import Circuits
 from venues.connector import Connector
+from venues.rights import RightsBoard
 
 CLOCK_OFFSET_BOUND = timedelta(milliseconds=500)
 CLOCK_QUESTIONS = 3
@@ -34,12 +36,13 @@ class ClockOffset:
 
     offset: timedelta
     uncertainty: timedelta
+    measured_at: datetime
 
     @classmethod
     def of(cls, before: datetime, venue_time: datetime, after: datetime) -> ClockOffset:
         """Return what one question and its answer tell."""
         half = (after - before) / 2
-        return cls(before + half - venue_time, half)
+        return cls(before + half - venue_time, half, after)
 
     @property
     def tells_nothing(self) -> bool:
@@ -58,6 +61,7 @@ class Connectors:
 
     venues: frozenset[str]
     circuits: Circuits = field(default_factory=Circuits)
+    rights: RightsBoard = field(default_factory=RightsBoard)
     _started: dict[tuple[str, Network], Connector] = field(default_factory=dict)
     _offsets: dict[tuple[str, Network], ClockOffset] = field(default_factory=dict)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -102,6 +106,18 @@ class Connectors:
     def note_outcome(self, venue: str, network: Network, outcome: Outcome) -> None:
         """Learn from a command's outcome whether the venue gives verdicts."""
         self.circuits.note_outcome(venue, network, outcome)
+
+    def clock(self, venue: str, network: Network) -> MeasuredClock | None:
+        """Return our clock's offset to a venue as it was measured last, or None."""
+        measured = self._offsets.get((venue, network))
+        if measured is None:
+            return None
+        return MeasuredClock(
+            offset_s=measured.offset.total_seconds(),
+            uncertainty_s=measured.uncertainty.total_seconds(),
+            is_beyond_bound=measured.is_beyond_bound,
+            measured_at=measured.measured_at,
+        )
 
     def started(self) -> tuple[Connector, ...]:
         """Return all started connectors."""
