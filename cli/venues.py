@@ -20,6 +20,8 @@ app = typer.Typer(no_args_is_help=True, help="Look at exchanges.")
 @app.command("list")
 def list_venues(as_json: Json = False) -> int:
     """List the exchanges that are offered, and whether a worker serves them."""
+    from perp_dex_client.venues import standing
+
     found = ask(lambda client: client.venues.list())
     if as_json:
         print_json({"venues": found})
@@ -27,6 +29,7 @@ def list_venues(as_json: Json = False) -> int:
     print_table(
         (
             "venue",
+            "standing",
             "served",
             "connected",
             "new risk refused",
@@ -37,6 +40,7 @@ def list_venues(as_json: Json = False) -> int:
         [
             (
                 venue.venue,
+                standing(venue),
                 venue.served,
                 ", ".join(venue.connected),
                 ", ".join(venue.opening_refused) or "no",
@@ -70,9 +74,13 @@ def info(
 
 
 def _print(found: Venue) -> None:
+    from perp_dex_client.venues import standing
+
     print_fields(
         (
             ("venue", found.venue),
+            ("standing", standing(found)),
+            ("caution", found.caution),
             ("served by a worker", found.served),
             ("connected", ", ".join(found.connected) or None),
             ("new risk refused", ", ".join(found.opening_refused) or "no"),
@@ -106,6 +114,8 @@ def _capabilities(found: VenueCapabilities) -> tuple[tuple[str, object], ...]:
         ("orders in a batch", found.batch_limit),
         ("nonces", found.nonce_rule),
         ("dead man's switch", found.dead_man_effect or "none"),
+        ("fills", "listed" if found.lists_fills else "derived from orders: the venue lists none"),
+        ("funding payments", "listed" if found.lists_funding_payments else "not told one by one"),
     )
 
 

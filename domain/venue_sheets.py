@@ -29,6 +29,8 @@ class VenueSheet:
     `visibility_delay_s` later silence of every look-up proves absence. `replay_protected`: a copy
     of the same bytes is executed at most once. `dead_man_effect` says what the venue's own switch
     does to stops, None where it has no switch. `unverified`: what nobody has proven.
+    `lists_fills` False: fills are derived from orders. `experimental`, with `caution` as the
+    reason: not for money that matters. `live_verified`: proven with orders at the venue itself.
     """
 
     venue: str
@@ -55,6 +57,11 @@ class VenueSheet:
     fill_key: tuple[str, ...]
     proofs: tuple[VenueProof, ...]
     unverified: tuple[str, ...] = ()
+    lists_fills: bool = True
+    lists_funding_payments: bool = True
+    experimental: bool = False
+    live_verified: bool = False
+    caution: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

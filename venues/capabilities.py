@@ -50,7 +50,8 @@ class ProofTable:
     same bytes. `cancels_repeatable`: a cancel names its order by id and can do nothing else, so it
     may be sent again where placements may not. `fill_key` names the fields that make a fill unique.
     `unverified` lists what nobody has proven of the venue, in words: nothing of the house relies
-    on it.
+    on it. `live_verified`: an order of this system has been sent to the venue itself, with real
+    money, and all of this was found to hold.
     """
 
     fences: tuple[Fence, ...]
@@ -63,6 +64,7 @@ class ProofTable:
     rows: tuple[ProofRow, ...]
     unverified: tuple[str, ...] = ()
     cancels_repeatable: bool = False
+    live_verified: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +89,12 @@ class Capabilities:
     off it cancels the stops and targets of open positions as well.
 
     `networks`: where the venue can be traded, the simulated exchange (paper) included.
+
+    `lists_fills`: the venue lists single fills. Where it does not, they are derived from its orders
+    (`domain.fills.Fill.is_total`). `lists_funding_payments`: it lists what was paid; where it does
+    not, payments are in an account's money and named nowhere.
+
+    `experimental`: not for money that matters; `caution` says why, to whoever meets the venue.
     """
 
     order_types: frozenset[OrderType]
@@ -106,3 +114,7 @@ class Capabilities:
     joint_exits: bool = False
     schedule_cancel_takes_stops: bool = True
     networks: frozenset[Network] = frozenset(Network)
+    lists_fills: bool = True
+    lists_funding_payments: bool = True
+    experimental: bool = False
+    caution: str | None = None

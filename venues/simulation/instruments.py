@@ -18,7 +18,8 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
 
     A quantity is a multiple of 10^-`size_decimals`. A price has at most `significant_figures`
     significant figures and `price_decimals` decimals; an integer price is always valid.
-    `start_price` is where the house quotes until a price is set.
+    `start_price` is where the house quotes until a price is set. An order is worth at least
+    `min_notional`, but for one that closes a whole position.
     """
 
     symbol: str
@@ -28,6 +29,8 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     start_price: Decimal
     significant_figures: int = 5
     delisted: bool = False
+    #: https://hyperliquid.gitbook.io/hyperliquid-docs/trading/contract-specifications
+    min_notional: Decimal = Decimal(10)
 
     def tick_size(self, price: Decimal) -> Decimal:
         """Return the distance between valid prices around `price`."""

@@ -1,0 +1,89 @@
+"""Where Vest lives on each network. Reads the environment only when asked to.
+
+Source: the official v2 API page; the older hosts of `vest.exchange` are gone.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from domain.accounts import Network
+from domain.errors import InvalidInput
+from venues.addresses import Origin, SecureOrigin
+
+#: Requests a minute, of which nothing is documented: five a second to begin with.
+REQUESTS_PER_MINUTE: Final = 300.0
+
+
+class VestSettings(BaseSettings):
+    """Addresses of Vest's networks; no secret is among them."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="VEST_",
+        env_file=".env",
+        env_file_encoding="utf-8",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        validate_default=True,
+    )
+
+    mainnet_url: SecureOrigin = Field(
+        default="https://server-prod.hz.vestmarkets.com",
+        description="Origin of Vest's v2 API; experimental, see `perp-dex venue info vest`.",
+    )
+    mainnet_socket_url: SecureOrigin = Field(
+        default="https://ws-prod.hz.vestmarkets.com",
+        description="Origin of Vest's v2 WebSocket, spelled with https.",
+    )
+    testnet_url: SecureOrigin = Field(
+        default="https://server-dev.hz.vestmarkets.com",
+        description="Origin of Vest's development API.",
+    )
+    testnet_socket_url: SecureOrigin = Field(
+        default="https://ws-dev.hz.vestmarkets.com",
+        description="Origin of Vest's development WebSocket, spelled with https.",
+    )
+    paper_url: Origin | None = Field(
+        default=None, description="The simulated Vest that paper accounts trade on."
+    )
+    requests_per_minute: float = Field(
+        default=REQUESTS_PER_MINUTE,
+        ge=10,
+        description="Requests this process assumes to have each minute, until the venue's answers "
+        "say how many there are; nothing is documented.",
+    )
+
+    def base_url(self, network: Network) -> str:
+        """Return the origin of a network's API.
+
+        Raises:
+            InvalidInput: paper is asked for and VEST_PAPER_URL is not set.
+        """
+        if network is Network.MAINNET:
+            return self.mainnet_url
+        if network is Network.TESTNET:
+            return self.testnet_url
+        if self.paper_url is None:
+            raise InvalidInput(
+                "network",
+                "expected VEST_PAPER_URL for paper accounts, found nothing; "
+                "start the simulator or set it",
+            )
+        return self.paper_url
+
+    def socket_url(self, network: Network) -> str:
+        """Return the WebSocket address of a network. Raises InvalidInput as `base_url`."""
+        if network is Network.MAINNET:
+            return socket_url(self.mainnet_socket_url)
+        if network is Network.TESTNET:
+            return socket_url(self.testnet_socket_url)
+        return socket_url(self.base_url(network))
+
+
+def socket_url(origin: str) -> str:
+    """Return the WebSocket address at an origin spelled with http or https, without its query."""
+    return "ws" + origin.removeprefix("http") + "/ws-api"
