@@ -7,7 +7,10 @@ from domain.venue_sheets import ServedVenue, VenueSheet
 
 
 class CapabilitiesView(View):
-    """What a venue can do. `dead_man_effect` None: it has no switch of its own."""
+    """What a venue can do. `dead_man_effect` None: it has no switch of its own.
+
+    `market_queries` of a market's past are answered (`trades`, `funding`, `candles`).
+    """
 
     networks: list[str]
     order_types: list[str]
@@ -24,6 +27,8 @@ class CapabilitiesView(View):
     dead_man_effect: str | None
     lists_fills: bool
     lists_funding_payments: bool
+    market_queries: list[str]
+    candle_intervals: list[str]
 
 
 class ProofView(View):
@@ -108,6 +113,8 @@ def _capabilities(sheet: VenueSheet) -> CapabilitiesView:
         dead_man_effect=sheet.dead_man_effect,
         lists_fills=sheet.lists_fills,
         lists_funding_payments=sheet.lists_funding_payments,
+        market_queries=list(sheet.market_queries),
+        candle_intervals=list(sheet.candle_intervals),
     )
 
 

@@ -116,6 +116,8 @@ def _capabilities(found: VenueCapabilities) -> tuple[tuple[str, object], ...]:
         ("dead man's switch", found.dead_man_effect or "none"),
         ("fills", "listed" if found.lists_fills else "derived from orders: the venue lists none"),
         ("funding payments", "listed" if found.lists_funding_payments else "not told one by one"),
+        ("past of a market", ", ".join(found.market_queries) or "not told"),
+        ("candles of", ", ".join(found.candle_intervals) or None),
     )
 
 

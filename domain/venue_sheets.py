@@ -31,6 +31,7 @@ class VenueSheet:
     does to stops, None where it has no switch. `unverified`: what nobody has proven.
     `lists_fills` False: fills are derived from orders. `experimental`, with `caution` as the
     reason: not for money that matters. `live_verified`: proven with orders at the venue itself.
+    `market_queries` of a market's past are answered, candles in `candle_intervals`.
     """
 
     venue: str
@@ -62,6 +63,8 @@ class VenueSheet:
     experimental: bool = False
     live_verified: bool = False
     caution: str | None = None
+    market_queries: tuple[str, ...] = ()
+    candle_intervals: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

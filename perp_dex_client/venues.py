@@ -15,7 +15,10 @@ T = TypeVar("T")
 
 
 class VenueCapabilities(msgspec.Struct, frozen=True, kw_only=True):
-    """What a venue can do. `dead_man_effect` None: it has no switch of its own."""
+    """What a venue can do. `dead_man_effect` None: it has no switch of its own.
+
+    `market_queries` of a market's past are answered (`trades`, `funding`, `candles`).
+    """
 
     networks: tuple[str, ...]
     order_types: tuple[str, ...]
@@ -32,6 +35,8 @@ class VenueCapabilities(msgspec.Struct, frozen=True, kw_only=True):
     dead_man_effect: str | None = None
     lists_fills: bool = True
     lists_funding_payments: bool = True
+    market_queries: tuple[str, ...] = ()
+    candle_intervals: tuple[str, ...] = ()
 
 
 class VenueProof(msgspec.Struct, frozen=True, kw_only=True):

@@ -59,6 +59,8 @@ def sheet_of(venue: str, capabilities: Capabilities, proofs: ProofTable) -> Venu
         experimental=capabilities.experimental,
         live_verified=proofs.live_verified,
         caution=capabilities.caution,
+        market_queries=_ordered(capabilities.market_queries),
+        candle_intervals=capabilities.candle_intervals,
     )
 
 
