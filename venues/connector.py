@@ -244,6 +244,19 @@ class FeedCredentialMinter(Protocol):
         ...
 
 
+@runtime_checkable
+class CredentialedQueries(Protocol):
+    """What a connector can besides, where the venue tells of an account only to who has a secret.
+
+    The source gives whatever this process may open of the account: the trading part in a worker,
+    the feed part elsewhere. Either answers every question.
+    """
+
+    def use_credentials(self, source: FeedCredentialSource) -> None:
+        """Take secrets from `source`, each time that an account is first asked about."""
+        ...
+
+
 class MessageComposer(Protocol):
     """Writes a command's message once its slot is known; pure, called inside a transaction."""
 

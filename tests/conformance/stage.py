@@ -26,6 +26,7 @@ from activities.orders import OrderActivities
 from activities.resolution import ResolutionActivities
 from domain.accounts import Account, AccountState, Network, TradingAccess
 from domain.commands import CancelOrder, Command, CommandKind, PlaceOrder
+from domain.feed_credentials import TradingSecrets
 from domain.identifiers import order_id_for
 from domain.instruments import Instrument, OrderSide
 from domain.ledger import CommandDraft, CommandKey, CommandRow, Inserted
@@ -428,13 +429,14 @@ async def open_stage(
     shutil.copyfile(template, home / "perp-dex.db")
     storage = await open_storage("", home)
     key = PrivateKey.generate()
-    connectors = Connectors(frozenset({rig.venue}))
+    access = storage.access(key)
+    connectors = Connectors(frozenset({rig.venue}), TradingSecrets(access))
     try:
         stage = Stage(
             rig=rig,
             running=running,
             storage=storage,
-            access=storage.access(key),
+            access=access,
             connectors=connectors,
             connector=await connectors.connector(rig.venue, Network.PAPER),
             key=key,
