@@ -19,7 +19,7 @@ from domain.ledger import CommandRow
 from domain.outcomes import NotSent, Outcome, SendResult, Unknown
 from venues.transport import Clock, NoAnswer, NothingSent, PostResult, WriteGate, raw_evidence
 from venues.vest import credential, translate
-from venues.vest.answers import Asked, canceled, gone, outcome
+from venues.vest.answers import Asked, gone, outcome
 from venues.vest.credential import Reader
 from venues.vest.queries import Queries
 from venues.vest.rate_budget import Purpose
@@ -127,10 +127,7 @@ class Dispatch:
             raise _DecidedError(gone(f"GET /orders shows no order of nonce {nonce}"))
         found = translate.order_row(row)
         if found.verdict.is_terminal:
-            ended = canceled(Asked(kind=CommandKind.CANCEL), found)
-            says = f"the order has ended {found.verdict.value} (GET /orders)"
-            # Before we asked for it, so it is nothing that this cancel did.
-            raise _DecidedError(gone(says) if first or ended is None else ended)
+            raise _DecidedError(gone(f"the order has ended {found.verdict.value} (GET /orders)"))
         named = {name: value for name, value in order.items() if name != "orderNonce"}
         return {**named, "id": row.id}
 
