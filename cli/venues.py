@@ -10,11 +10,14 @@ from cli.connection import ask
 from cli.exit_codes import ExitCode
 from cli.options import Json
 from cli.output import print_fields, print_json, print_table, say
+from cli.venue_check import check
 
 if TYPE_CHECKING:
     from perp_dex_client.venues import Venue, VenueCapabilities, VenueProofs
 
 app = typer.Typer(no_args_is_help=True, help="Look at exchanges.")
+
+app.command("check")(check)
 
 
 @app.command("list")
@@ -46,9 +49,7 @@ def list_venues(as_json: Json = False) -> int:
                 ", ".join(venue.opening_refused) or "no",
                 ", ".join(venue.capabilities.networks) if venue.capabilities else None,
                 ", ".join(venue.proofs.fences) if venue.proofs else None,
-                None
-                if venue.capabilities is None
-                else venue.capabilities.dead_man_effect is not None,
+                _dead_man(venue.capabilities),
             )
             for venue in found
         ],
@@ -113,12 +114,19 @@ def _capabilities(found: VenueCapabilities) -> tuple[tuple[str, object], ...]:
         ("closes below the minimum", found.closes_below_minimum),
         ("orders in a batch", found.batch_limit),
         ("nonces", found.nonce_rule),
-        ("dead man's switch", found.dead_man_effect or "none"),
+        ("dead man's switch", _dead_man(found)),
+        ("its effect", found.dead_man_effect),
         ("fills", "listed" if found.lists_fills else "derived from orders: the venue lists none"),
         ("funding payments", "listed" if found.lists_funding_payments else "not told one by one"),
         ("past of a market", ", ".join(found.market_queries) or "not told"),
         ("candles of", ", ".join(found.candle_intervals) or None),
     )
+
+
+def _dead_man(found: VenueCapabilities | None) -> str | None:
+    if found is None:
+        return None
+    return "our watchdog" if found.dead_man_kept_by == "watchdog" else "the venue's own"
 
 
 def _proofs(found: VenueProofs) -> tuple[tuple[str, object], ...]:

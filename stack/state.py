@@ -24,6 +24,7 @@ PROCESS_NAMES = (
     "sim-pacifica",
     "sim-vest",
     "worker",
+    "watchdog",
     "api",
     "streaming",
 )

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from domain.accounts import MarginMode, Network
 from domain.ledger import NonceRule
+from domain.market_past import MarketQuery
 from domain.orders import OrderType, TimeInForce
 
 
@@ -29,14 +30,6 @@ class MarketChannelKind(StrEnum):
     TOP = "top"
     TRADES = "trades"
     TICKER = "ticker"
-    CANDLES = "candles"
-
-
-class MarketQuery(StrEnum):
-    """What of a market's past can be asked for; not every venue answers every one."""
-
-    TRADES = "trades"
-    FUNDING = "funding"
     CANDLES = "candles"
 
 
@@ -79,6 +72,12 @@ class ProofTable:
     live_verified: bool = False
     clock_step_s: float = 0.0
 
+    @property
+    def proves_absence(self) -> bool:
+        """Whether silence can ever prove that a placement never came: it needs a closed fence."""
+        expires = Fence.ADMISSION_EXPIRY in self.fences and self.admission_window_s is not None
+        return expires or Fence.NONCE_BURN in self.fences
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
@@ -99,7 +98,9 @@ class Capabilities:
     `joint_exits`: an entry takes its exits along in one signed request (see `venues.batches`).
 
     `schedule_cancel` is the venue's dead man's switch; `schedule_cancel_takes_stops`: when it goes
-    off it cancels the stops and targets of open positions as well.
+    off it cancels the stops and targets of open positions as well. Where there is none our own
+    watchdog cancels, and leaves them. `schedule_cancel_triggers_most`: so often a day it may go
+    off, None where the venue does not count.
 
     `market_queries`: what of a market's past the connector answers; for any other it raises
     `InvalidInput` of the field `venue`. `candle_intervals`: those of its candles, shortest first,
@@ -131,6 +132,7 @@ class Capabilities:
     market_silence_max_s: tuple[tuple[MarketChannelKind, float], ...] = ()
     joint_exits: bool = False
     schedule_cancel_takes_stops: bool = True
+    schedule_cancel_triggers_most: int | None = None
     networks: frozenset[Network] = frozenset(Network)
     lists_fills: bool = True
     lists_funding_payments: bool = True

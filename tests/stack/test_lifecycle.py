@@ -90,6 +90,7 @@ async def test_a_whole_life_detached(paths: StackPaths, capsys: pytest.CaptureFi
         "sim-pacifica started",
         "sim-vest started",
         "streaming started",
+        "watchdog started",
         "worker started",
     ]
     await _assert_contract(found, paths)
@@ -122,8 +123,8 @@ async def test_a_whole_life_detached(paths: StackPaths, capsys: pytest.CaptureFi
     assert not any(is_alive(pid) for pid in running)
     stops = [event for event in events_of(paths) if event.endswith("stopped")]
     assert set(stops[:2]) == {"api stopped", "streaming stopped"}
-    assert stops[2] == "worker stopped"
-    assert sorted(stops[3:]) == [
+    assert set(stops[2:4]) == {"watchdog stopped", "worker stopped"}
+    assert sorted(stops[4:]) == [
         "sim-hyperliquid stopped",
         "sim-pacifica stopped",
         "sim-vest stopped",

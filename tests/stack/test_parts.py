@@ -271,6 +271,7 @@ def test_the_whole_table(paths: StackPaths, monkeypatch: pytest.MonkeyPatch) -> 
         "sim-pacifica": ("venues.simulation", "pacifica"),
         "sim-vest": ("venues.simulation", "vest"),
         "worker": ("worker",),
+        "watchdog": ("serving.watchdog",),
         "api": ("api.main",),
         "streaming": ("streaming.main",),
     }
@@ -279,8 +280,8 @@ def test_the_whole_table(paths: StackPaths, monkeypatch: pytest.MonkeyPatch) -> 
         assert spec.command == (sys.executable, "-P", "-m", *arguments)
         assert spec.environment["PERP_DEX_HEARTBEAT_FILE"] == str(paths.heartbeat_file(name))
         assert "REDIS_URL_FILE" not in spec.environment
-    assert [by_name[name].start_stage for name in table.order] == [0, 0, 0, 0, 0, 1, 1, 1]
-    assert [by_name[name].drain_stage for name in table.order] == [2, 2, 2, 2, 2, 1, 0, 0]
+    assert [by_name[name].start_stage for name in table.order] == [0, 0, 0, 0, 0, 1, 1, 1, 1]
+    assert [by_name[name].drain_stage for name in table.order] == [2, 2, 2, 2, 2, 1, 1, 0, 0]
     simulated = ("hyperliquid", "pacifica", "vest")
     simulators = [by_name[f"sim-{venue}"].environment for venue in simulated]
     assert [(one["SIM_PORT"], one["SIM_CONTROL_PORT"]) for one in simulators] == [
