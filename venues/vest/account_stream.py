@@ -76,10 +76,9 @@ class AccountStream:
             self._on_money()
             return ()
         args = bytes(event.args)
-        end = wire.decode(args, wire.OrderEnd)
         if _is_whole(args):
             return self.take(wire.decode(args, wire.OrderRow))
-        return self._ended(end)
+        return self._ended(wire.decode(args, wire.OrderEnd))
 
     def take(self, row: wire.OrderRow) -> tuple[AccountEvent, ...]:
         """Take an order that is told whole, by the feed or by a look-up."""
@@ -136,4 +135,8 @@ class _Whole(msgspec.Struct):
 
 
 def _is_whole(args: bytes) -> bool:
-    return msgspec.json.decode(args, type=_Whole).symbol is not None
+    """Tell whether an event says all of an order; what is no object is left to `wire`."""
+    try:
+        return msgspec.json.decode(args, type=_Whole).symbol is not None
+    except msgspec.DecodeError:
+        return False

@@ -34,6 +34,7 @@ from domain.instruments import Instrument, OrderSide
 from domain.ledger import CommandRow
 from domain.market_data import Candle, FundingRate, OrderBook, Ticker, Trade
 from domain.outcomes import Acknowledged, Outcome, SendResult, Unknown
+from domain.session_states import BudgetLeft
 from venues.connector import (
     Capabilities,
     MessageComposer,
@@ -108,6 +109,10 @@ class VestConnector:
     async def close(self) -> None:
         """Close the session."""
         await self._rest.close()
+
+    def budget_left(self) -> BudgetLeft:
+        """Return what is left of the requests that we allow ourselves."""
+        return self._rest.budget_left()
 
     # Credentials.
 

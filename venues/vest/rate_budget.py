@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from domain.session_states import BudgetLeft
+
 _NUMBER: Final = re.compile(r"\d{1,9}")
 _MINUTE_S: Final = 60.0
 #: The bucket holds so many seconds of its refill, until the venue says how much there is.
@@ -91,6 +93,16 @@ class RateBudget:
             return wait
         closed_until = max(self._closed_until, self._accounts.get(account, float("-inf")))
         return max(wait, closed_until - now)
+
+    def left(self, now: float) -> BudgetLeft:
+        """Return what is left of our own budget."""
+        self._refill(now)
+        return BudgetLeft(
+            unit="requests",
+            left=self._left,
+            capacity=self._capacity,
+            per_s=self._per_minute / _MINUTE_S,
+        )
 
     def ended(self, now: float, told: Told | None = None) -> None:
         """Note that a request ended, and what its answer told of the rest.

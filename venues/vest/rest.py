@@ -16,6 +16,7 @@ from typing import Any, Final, Generic, TypeVar
 from urllib.parse import urlencode
 
 from domain.errors import VenueRefused, VenueUnavailable
+from domain.session_states import BudgetLeft
 from venues.transport import NothingSent, PostResult, Reply, Transport, WriteGate
 from venues.vest import wire
 from venues.vest.credential import Reader
@@ -62,6 +63,10 @@ class Rest:
         self._transport = transport
         self._budget = budget
         self._monotonic = monotonic
+
+    def budget_left(self) -> BudgetLeft:
+        """Return what is left of our own budget of requests."""
+        return self._budget.left(self._monotonic())
 
     async def start(self) -> None:
         """Open the session."""

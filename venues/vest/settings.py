@@ -8,28 +8,20 @@ from __future__ import annotations
 from typing import Final
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings
 
 from domain.accounts import Network
-from domain.errors import InvalidInput
-from venues.addresses import Origin, SecureOrigin
+from venues.addresses import Origin, SecureOrigin, origin_of, settings_of, socket_url
 
 #: Requests a minute, of which nothing is documented: five a second to begin with.
 REQUESTS_PER_MINUTE: Final = 300.0
+_SOCKET_PATH: Final = "/ws-api"
 
 
 class VestSettings(BaseSettings):
     """Addresses of Vest's networks; no secret is among them."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="VEST_",
-        env_file=".env",
-        env_file_encoding="utf-8",
-        env_ignore_empty=True,
-        extra="ignore",
-        frozen=True,
-        validate_default=True,
-    )
+    model_config = settings_of("VEST_")
 
     mainnet_url: SecureOrigin = Field(
         default="https://server-prod.hz.vestmarkets.com",
@@ -63,27 +55,18 @@ class VestSettings(BaseSettings):
         Raises:
             InvalidInput: paper is asked for and VEST_PAPER_URL is not set.
         """
-        if network is Network.MAINNET:
-            return self.mainnet_url
-        if network is Network.TESTNET:
-            return self.testnet_url
-        if self.paper_url is None:
-            raise InvalidInput(
-                "network",
-                "expected VEST_PAPER_URL for paper accounts, found nothing; "
-                "start the simulator or set it",
-            )
-        return self.paper_url
+        return origin_of(
+            network,
+            mainnet=self.mainnet_url,
+            testnet=self.testnet_url,
+            paper=self.paper_url,
+            paper_variable="VEST_PAPER_URL",
+        )
 
     def socket_url(self, network: Network) -> str:
-        """Return the WebSocket address of a network. Raises InvalidInput as `base_url`."""
+        """Return the WebSocket address of a network, without its query. Raises as `base_url`."""
         if network is Network.MAINNET:
-            return socket_url(self.mainnet_socket_url)
+            return socket_url(self.mainnet_socket_url, _SOCKET_PATH)
         if network is Network.TESTNET:
-            return socket_url(self.testnet_socket_url)
-        return socket_url(self.base_url(network))
-
-
-def socket_url(origin: str) -> str:
-    """Return the WebSocket address at an origin spelled with http or https, without its query."""
-    return "ws" + origin.removeprefix("http") + "/ws-api"
+            return socket_url(self.testnet_socket_url, _SOCKET_PATH)
+        return socket_url(self.base_url(network), _SOCKET_PATH)

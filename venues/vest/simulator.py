@@ -12,11 +12,9 @@ knows it (`fok_cancels`, `takes_any_cancel`, `detail_envelope`, `errors_with_200
 
 from __future__ import annotations
 
-import asyncio
 import json
-import logging
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -25,17 +23,18 @@ from typing import Final
 
 from aiohttp import web
 
-from venues.simulation.exchange import Exchange, ExchangeStopped
-from venues.simulation.faults import FaultKind, FaultPlan
+from venues.simulation.exchange import Exchange
+from venues.simulation.faults import FaultPlan
 from venues.simulation.instruments import Instrument
-from venues.simulation.journal import JournalFailed
-from venues.simulation.operations import pass_time
 from venues.simulation.ownership import open_account
 from venues.simulation.records import Order
+from venues.simulation.routes import cut, garbled, query_fault, venue_application
+from venues.simulation.socket import ClientSocket
 from venues.vest import wire
 from venues.vest.simulator_accounts import Accounts, far_expiry
 from venues.vest.simulator_business import Quirks, Refused
 from venues.vest.simulator_exchange import (
+    RATE_LIMITED,
     UNAUTHORIZED,
     ConnectionDropped,
     Reply,
@@ -45,17 +44,14 @@ from venues.vest.simulator_exchange import (
 from venues.vest.simulator_feeds import Feeds
 from venues.vest.simulator_queries import Queries
 from venues.vest.simulator_signature import fresh_key
-from venues.vest.simulator_socket import SocketClient
+from venues.vest.simulator_socket import Conversation
 from venues.vest.simulator_views import order_number, status_word
 
 REQUESTS_VARIABLE: Final = "SIM_VEST_REQUESTS"
 QUIRKS_VARIABLE: Final = "SIM_VEST_QUIRKS"
 _REQUESTS: Final = 6_000
 _MINUTE_MS: Final = 60_000
-_TICK_S: Final = 0.1
-_BODY_MAX: Final = 1 << 20
 _LISTEN_KEY: Final = "/account/listenKey"
-_log = logging.getLogger(__name__)
 
 
 def _market(symbol: str, price: str, *, price_decimals: int, lot: int, leverage: int) -> Instrument:
@@ -100,12 +96,8 @@ class VestSimulator:
         self._requests = SignedRequests(exchange, faults, self._accounts, self.quirks)
         self._feeds = Feeds(exchange, faults, self.quirks)
         self._queries = Queries(exchange, self.quirks)
-        self.application = web.Application(
-            client_max_size=_BODY_MAX, middlewares=[self._maintenance]
-        )
+        self.application = venue_application(exchange, faults, self._feeds)
         self._add_routes(self.application.router)
-        self.application.cleanup_ctx.append(self._clockwork)
-        self.application.on_shutdown.append(self._on_shutdown)
 
     def _add_routes(self, router: web.UrlDispatcher) -> None:
         for path in self._queries.public:
@@ -163,16 +155,6 @@ class VestSimulator:
 
     # Routes.
 
-    @web.middleware
-    async def _maintenance(
-        self,
-        request: web.Request,
-        handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
-    ) -> web.StreamResponse:
-        if self._faults.take(FaultKind.MAINTENANCE):
-            return web.Response(status=503, text="Service Unavailable")
-        return await handler(request)
-
     async def _serve_public(self, request: web.Request) -> web.StreamResponse:
         path = request.path.removeprefix(wire.PREFIX)
         refusal = self._refused(request)
@@ -207,7 +189,7 @@ class VestSimulator:
         try:
             return self._response(request, await act(body, account))
         except ConnectionDropped:
-            return _cut(request)
+            return cut(request)
 
     async def _serve_listen_key(self, request: web.Request) -> web.StreamResponse:
         account = self._known(request)
@@ -222,46 +204,33 @@ class VestSimulator:
         return self._response(request, await self._requests.register(await request.read()))
 
     async def _serve_socket(self, request: web.Request) -> web.StreamResponse:
-        client = SocketClient(
-            request,
-            accounts=self._accounts,
-            faults=self._faults,
-            feeds=self._feeds,
-            quirks=self.quirks,
+        socket: ClientSocket[str, None] = ClientSocket(
+            request, self._faults, is_binary=lambda: self.quirks.binary_frames
         )
+        client = Conversation(request, socket, accounts=self._accounts, feeds=self._feeds)
         return await client.serve()
 
     async def _answered(
         self, request: web.Request, path: str, answer: Callable[[], object]
     ) -> web.StreamResponse:
-        fault = await self._query_fault(request, path)
+        names = ("info", path)
+        fault = await query_fault(
+            request, self._faults, names, lambda status: self._failed(request, status)
+        )
         if fault is not None:
             return fault
         try:
             reply = success(answer())
         except Refused as refused:
             reply = self._requests.error(refused.code, refused.text)
-        if self._faults.take(FaultKind.GARBLE, ("info", path), is_query=True):
-            reply = Reply(status=reply.status, body=reply.body[: len(reply.body) // 2])
-        return self._response(request, reply)
+        body = garbled(reply.body, self._faults, names)
+        return self._response(request, Reply(status=reply.status, body=body))
 
-    async def _query_fault(self, request: web.Request, path: str) -> web.StreamResponse | None:
-        """Apply faults that name this path (or `info`); dropped before or after is the same."""
-        faults, names = self._faults, ("info", path)
-        for kind in (FaultKind.DELAY, FaultKind.DELAY_ANSWER):
-            delay = faults.take(kind, names, is_query=True)
-            if delay is not None:
-                await asyncio.sleep(delay.delay_ms / 1_000)
-        if faults.take(FaultKind.RATE_LIMIT, names, is_query=True):
-            error = self._requests.error(429, "Rate limited", status=429)
-            return self._response(request, error)
-        for kind in (FaultKind.ERROR_BEFORE_APPLY, FaultKind.ERROR_AFTER_APPLY):
-            if faults.take(kind, names, is_query=True):
-                return web.Response(status=500, text="Internal Server Error")
-        for kind in (FaultKind.DROP_BEFORE_APPLY, FaultKind.DROP_AFTER_APPLY):
-            if faults.take(kind, names, is_query=True):
-                return _cut(request)
-        return None
+    def _failed(self, request: web.Request, status: int) -> web.Response:
+        if status == RATE_LIMITED:
+            limited = self._requests.error(status, "Rate limited", status=status)
+            return self._response(request, limited)
+        return web.Response(status=status, text="Internal Server Error")
 
     # Who asks.
 
@@ -304,29 +273,6 @@ class VestSimulator:
             },
         )
 
-    # Time.
-
-    async def _clockwork(self, application: web.Application) -> AsyncIterator[None]:
-        del application
-        task = asyncio.create_task(self._tick(), name="simulator clock")
-        yield
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-    async def _tick(self) -> None:
-        while self._exchange.failure is None:
-            try:
-                pass_time(self._exchange)
-            except (ExchangeStopped, JournalFailed) as error:
-                _log.error("the simulated exchange stands still: %s", error)
-                return
-            self._feeds.pass_time()
-            await asyncio.sleep(_TICK_S)
-
-    async def _on_shutdown(self, application: web.Application) -> None:
-        del application
-        self._feeds.kill_all()
-
 
 def simulator(
     exchange: Exchange, faults: FaultPlan, environment: Mapping[str, str]
@@ -353,11 +299,3 @@ def _group(request: web.Request) -> int:
     """Return the group that a request is routed to, -1 where it names none."""
     text = request.headers.get(wire.ROUTING_HEADER, "").removeprefix("restserver")
     return int(text) if text.isascii() and text.isdigit() and len(text) < 9 else -1
-
-
-def _cut(request: web.Request) -> web.Response:
-    """Cut the connection; what is returned is never written."""
-    transport = request.transport
-    if transport is not None:
-        transport.abort()
-    return web.Response(status=500)

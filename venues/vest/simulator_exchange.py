@@ -29,6 +29,7 @@ _AHEAD_MAX_MS: Final = 1_000
 _WINDOW_MAX_MS: Final = 60_000
 _NETWORK_TYPE: Final = 0
 UNAUTHORIZED: Final = 401
+RATE_LIMITED: Final = 429
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

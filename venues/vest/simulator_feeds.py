@@ -39,9 +39,17 @@ _SILENT: Final = frozenset({Reason.DUPLICATE_CLIENT_ID})
 class Client(Protocol):
     """A connected socket as the feeds see it; `address` is whose private channel it may hear."""
 
-    channels: set[str]
     address: str | None
-    last_heard_s: float
+
+    @property
+    def channels(self) -> Collection[str]:
+        """The channels that it hears."""
+        ...
+
+    @property
+    def last_heard_s(self) -> float:
+        """When it last said something."""
+        ...
 
     def send_encoded(self, frame: bytes, names: Collection[str] = ()) -> None:
         """Queue a frame; `names` (channel, action) are what faults are filtered by."""

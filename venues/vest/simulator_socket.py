@@ -1,102 +1,81 @@
-"""The socket of the simulated venue: one client's requests in, answers and channels out.
-
-Frames leave through a bounded queue; a client that does not read is cut off.
+"""The socket of the simulated venue: what one client asks for, and what it is answered.
 
 Source: the official v2 API page, WebSocket; its close codes.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Collection
 from typing import Any, Final
 
 import msgspec
-from aiohttp import WSMsgType, web
+from aiohttp import web
 
-from venues.simulation.faults import FaultKind, FaultPlan
+from venues.simulation.socket import ClientSocket
 from venues.vest.simulator_accounts import Accounts, ListenKey
-from venues.vest.simulator_business import Quirks
 from venues.vest.simulator_feeds import PRIVATE, Feeds
 
 Json = dict[str, Any]
 
-_QUEUE_MAX: Final = 10_000
 _ENCODER: Final = msgspec.json.Encoder()
 _VERSION: Final = "1.0"
 _GROUP: Final = "restserver"
 
 
-class SocketClient:
-    """One connected client."""
+class Conversation:
+    """One connected client; `address` is whose private channel it may hear."""
 
     def __init__(
         self,
         request: web.Request,
+        socket: ClientSocket[str, None],
         *,
         accounts: Accounts,
-        faults: FaultPlan,
         feeds: Feeds,
-        quirks: Quirks,
     ) -> None:
-        self._request = request
+        self._query = request.query
+        self._socket = socket
         self._accounts = accounts
-        self._faults = faults
         self._feeds = feeds
-        self._quirks = quirks
-        self._socket = web.WebSocketResponse(autoping=True, max_msg_size=1 << 20)
-        self._outgoing: asyncio.Queue[bytes] = asyncio.Queue(_QUEUE_MAX)
         self._listen_key: ListenKey | None = None
-        self.channels: set[str] = set()
         self.address: str | None = None
-        self.last_heard_s = asyncio.get_running_loop().time()
+
+    @property
+    def channels(self) -> Collection[str]:
+        """The channels that the client hears."""
+        return self._socket.subscriptions
+
+    @property
+    def last_heard_s(self) -> float:
+        """When the client last said something."""
+        return self._socket.last_heard_s
 
     async def serve(self) -> web.WebSocketResponse:
         """Talk to the client until one side ends the connection."""
-        await self._socket.prepare(self._request)
         refusal = self._refusal()
         if refusal is not None:
-            await self._socket.close(code=refusal)
-            return self._socket
+            return await self._socket.refuse(refusal)
         self._feeds.connect(self)
-        writer = asyncio.create_task(self._write(), name="socket writer")
         try:
-            async for message in self._socket:
-                self.last_heard_s = asyncio.get_running_loop().time()
-                if message.type is WSMsgType.TEXT:
-                    code = self._receive(message.data)
-                    if code is not None:
-                        await self._socket.close(code=code)
+            return await self._socket.serve(self._receive)
         finally:
             self._feeds.disconnect(self)
-            writer.cancel()
-            await asyncio.gather(writer, return_exceptions=True)
-        return self._socket
 
     def kill(self) -> None:
-        """Cut the connection without a closing frame."""
-        transport = self._request.transport
-        if transport is not None:
-            transport.abort()
+        """Cut the connection."""
+        self._socket.kill()
 
     def send_encoded(self, frame: bytes, names: Collection[str] = ()) -> None:
-        """Queue a frame; `names` (channel, action) are what faults are filtered by."""
-        if self._faults.take(FaultKind.STALL, names):
-            return
+        """Queue a frame; who listens with an expired key is closed instead."""
         if PRIVATE in names and self._listen_key and self._accounts.is_expired(self._listen_key):
-            self.kill()
+            self._socket.close(4005)
             return
-        try:
-            self._outgoing.put_nowait(frame)
-            if self._faults.take(FaultKind.DUPLICATE, names):
-                self._outgoing.put_nowait(frame)
-        except asyncio.QueueFull:
-            self.kill()
+        self._socket.send_encoded(frame, names)
 
     def _refusal(self) -> int | None:
         """Return the close code for how the client came, or None."""
-        query = self._request.query
+        query = self._query
         if query.get("version") != _VERSION:
             return 4000
         group = query.get("xwebsocketserver", query.get("websocketserver", ""))
@@ -117,46 +96,34 @@ class SocketClient:
         self._listen_key, self.address = known, known.address
         return None
 
-    async def _write(self) -> None:
-        while True:
-            frame = await self._outgoing.get()
-            try:
-                if self._quirks.binary_frames:
-                    await self._socket.send_bytes(frame)
-                else:
-                    await self._socket.send_str(frame.decode())
-            except (ConnectionError, RuntimeError):
-                return
-
-    def _receive(self, text: str) -> int | None:
-        """Answer a request; return the code to close with where it may not be asked."""
+    def _receive(self, text: str) -> None:
         try:
             frame = json.loads(text)
         except ValueError:
             frame = None
         if not isinstance(frame, dict):
             self._send({"code": 1130, "msg": "INVALID_PARAMETER"})
-            return None
+            return
         method, params, number = frame.get("method"), frame.get("params"), frame.get("id")
         if method == "PING":
             self._send({"data": "PONG"})
-            return None
-        if method not in ("SUBSCRIBE", "UNSUBSCRIBE") or not isinstance(params, list):
+        elif method not in ("SUBSCRIBE", "UNSUBSCRIBE") or not isinstance(params, list):
             self._send({"code": 1130, "msg": "INVALID_PARAMETER", "id": number})
-            return None
-        if any(not self._feeds.is_channel(name) for name in params):
+        elif any(not self._feeds.is_channel(name) for name in params):
             self._send({"code": 1121, "msg": "BAD_SYMBOL", "id": number})
-            return None
-        if PRIVATE in params and self.address is None:
-            return 4003
-        self._send({"result": None, "id": number})
-        if method == "UNSUBSCRIBE":
-            self.channels.difference_update(params)
-            return None
-        for name in params:
-            self.channels.add(name)
-            self._feeds.begin(self, name)
-        return None
+        elif PRIVATE in params and self.address is None:
+            self._socket.close(4003)
+        else:
+            self._send({"result": None, "id": number})
+            self._change(params, wanted=method == "SUBSCRIBE")
+
+    def _change(self, names: list[str], *, wanted: bool) -> None:
+        for name in names:
+            if wanted:
+                self._socket.subscriptions[name] = None
+                self._feeds.begin(self, name)
+            else:
+                self._socket.subscriptions.pop(name, None)
 
     def _send(self, frame: Json) -> None:
-        self.send_encoded(_ENCODER.encode(frame))
+        self._socket.send_encoded(_ENCODER.encode(frame))

@@ -26,6 +26,7 @@ class VestSpec:
     venue: str = "vest"
     capabilities: Capabilities = CAPABILITIES
     proofs: ProofTable = PROOFS
+    shapes: str = "venues.vest.shapes"
 
     def connect(self, network: Network) -> Connector:
         """Return a connector, not yet started. Raises InvalidInput for an unknown network."""
