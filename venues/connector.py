@@ -34,6 +34,7 @@ from domain.market_data import Candle, FundingRate, OrderBook, Ticker, Trade
 from domain.market_past import MarketQuery as MarketQuery
 from domain.orders import Verdict
 from domain.outcomes import SendResult
+from domain.ports import TradingAccessSource
 from domain.session_states import BudgetLeft
 from venues.capabilities import Capabilities as Capabilities
 from venues.capabilities import Fence as Fence
@@ -245,6 +246,18 @@ class Connector(Protocol):
 
 
 @runtime_checkable
+class OwnersQueries(Protocol):
+    """What a connector can besides, where its venue answers only who has the account's key.
+
+    Queries of an account whose credential is gone raise `VenueRefused`, and never say "nothing".
+    """
+
+    def use_access(self, source: TradingAccessSource) -> None:
+        """Take credentials from `source`, each time that an account is asked about."""
+        ...
+
+
+@runtime_checkable
 class FeedCredentialMinter(Protocol):
     """What a connector can besides, where the venue's private feed needs a secret."""
 
@@ -267,6 +280,19 @@ class RoomTeller(Protocol):
         Raises:
             VenueUnavailable, VenueRefused: the venue did not say.
         """
+        ...
+
+
+@runtime_checkable
+class CredentialedQueries(Protocol):
+    """What a connector can besides, where the venue tells of an account only to who has a secret.
+
+    The source gives whatever this process may open of the account: the trading part in a worker,
+    the feed part elsewhere. Either answers every question.
+    """
+
+    def use_credentials(self, source: FeedCredentialSource) -> None:
+        """Take secrets from `source`, each time that an account is first asked about."""
         ...
 
 
