@@ -13,7 +13,7 @@ from typing import Protocol
 from domain.accounts import Network
 from domain.outcomes import Outcome
 from domain.ports import IntentLedger, OrderStore, SymbolBlocks, TradingAccessSource
-from venues.connector import Connector
+from venues.connector import Connector, SignerCheck
 
 
 class ConnectorSource(Protocol):
@@ -44,6 +44,14 @@ class ConnectorSource(Protocol):
 
     def note_outcome(self, venue: str, network: Network, outcome: Outcome) -> None:
         """Be told what became of a command that was sent."""
+        ...
+
+
+class RightsNotes(Protocol):
+    """Is told what self-checks of keys proved."""
+
+    def note(self, account_id: str, check: SignerCheck) -> None:
+        """Be told what a check of the account's key proved just now."""
         ...
 
 

@@ -24,6 +24,7 @@ from domain.ledger import (
     JointReservation,
     Reservation,
 )
+from domain.market_listing import MarketFilter, MarketPage
 from domain.orders import Concern, Order, OrderReport
 from domain.outcomes import SendResult
 from domain.timeline import OrderChange, TimelineEvent
@@ -356,6 +357,10 @@ class MarketStore(Protocol):
 
     async def instrument(self, venue: str, network: Network, symbol: str) -> Instrument | None:
         """Return one market, or None."""
+        ...
+
+    async def page(self, wanted: MarketFilter) -> MarketPage:
+        """Return a page of markets over venues. Raises InvalidInput: a wrong limit or cursor."""
         ...
 
 

@@ -22,7 +22,9 @@ PROCESS_NAMES = (
     "valkey",
     "sim-hyperliquid",
     "sim-pacifica",
+    "sim-vest",
     "worker",
+    "watchdog",
     "api",
     "streaming",
 )

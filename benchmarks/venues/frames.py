@@ -19,7 +19,6 @@ import msgspec
 import pytest
 
 from domain.accounts import Account, Network, SecretText
-from domain.orders import TimeInForce
 from tests.conformance.stage import Stage
 from venues import registry, stream
 from venues.connector import (
@@ -134,7 +133,7 @@ async def _drain(events: AsyncIterator[Any]) -> None:
 
 async def _trading(stage: Stage) -> None:
     """Have the market move and the account trade for a while."""
-    resting, taking = await stage.resting(), await stage.taking(time_in_force=TimeInForce.IOC)
+    resting, taking = await stage.resting(), await stage.taking()
     mark, steps = stage.mark(), 0
     until = asyncio.get_running_loop().time() + LISTEN_S
     while asyncio.get_running_loop().time() < until:

@@ -13,9 +13,10 @@ from tests.crash.matrix import Cell, CellResult
 from tests.crash.rig import Rig, eventually
 
 HOLD_ANSWER_MS = 700
+IMMEDIATE = "IOC, or what the venue has in its place"
 CASES: dict[str, dict[str, Any]] = {
     "market": {"order_type": "MARKET", "time_in_force": "IOC"},
-    "ioc": {"time_in_force": "IOC"},
+    "immediate": {"time_in_force": IMMEDIATE},
     "crossing limit": {},
 }
 
@@ -26,6 +27,8 @@ def run_fills_first(rig: Rig, party: Party) -> Iterator[Coroutine[Any, Any, Cell
     for number, (name, fields) in enumerate(CASES.items()):
         quantity = ground.quantity + ground.lot * (number + 1)
         order = ground.order(quantity=f"{quantity:f}", **fields)
+        if order.get("time_in_force") == IMMEDIATE:
+            order["time_in_force"] = ground.immediate
         if "order_type" not in fields:
             order["price"] = f"{ground.taking:f}"
         yield _run(rig, party, name, order, quantity)

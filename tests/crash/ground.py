@@ -13,6 +13,7 @@ from typing import Any
 
 from domain.accounts import Network
 from domain.instruments import Instrument
+from domain.orders import TimeInForce
 from tests.conformance.rig import VenueRig, rig_of
 from tests.crash.rig import WITHOUT_FENCE, Rig
 from tests.crash.trader import Trader
@@ -55,6 +56,12 @@ class Ground:
         """How long what was lost may take to be found out, once everything runs again."""
         window_s = self.proofs.admission_window_s or 0.0
         return window_s + self.proofs.visibility_delay_s + self.proofs.verdict_delay_s + GRACE_S
+
+    @property
+    def immediate(self) -> TimeInForce:
+        """The time in force of an order that takes at once what there is, or all of it."""
+        ioc = TimeInForce.IOC in self.capabilities.times_in_force
+        return TimeInForce.IOC if ioc else TimeInForce.FOK
 
     def price(self, number: int) -> str:
         """Return a price of its own that rests far below the book."""
@@ -126,7 +133,7 @@ async def join(rig: Rig, venue: str) -> Party:
     trader = Trader(rig.api_url, rig.home / "api-token")
     opened = await rig.control("POST", "/accounts", {}, venue=venue)
     address = ground.rig.address(opened)
-    await trader.open_account(opened, f"crash-{venue}-{address[-8:]}".lower(), at=ground.rig)
+    await trader.open_account(opened, f"crash-{venue}-{address[-8:]}".lower(), venue=venue)
     return Party(ground=ground, trader=trader, address=address)
 
 

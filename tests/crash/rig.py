@@ -37,7 +37,7 @@ T = TypeVar("T")
 class Rig:
     """A whole stack in one home directory, without a supervisor: the test is the supervisor.
 
-    It serves `venues`, each with its simulated exchange.
+    It serves `venues`, each with its simulated exchange; with `watchdog` there is one, too.
     """
 
     def __init__(
@@ -45,12 +45,14 @@ class Rig:
         home: Path,
         *,
         venues: Sequence[str] = (HOUSE,),
+        watchdog: bool = False,
         mutant: str = "",
         durability: str = "process",
     ) -> None:
         self.home = home
         self.mutant = mutant
         self.venues = tuple(venues)
+        self._trading = ("worker", "watchdog") if watchdog else ("worker",)
         self.paths = StackPaths(home)
         self.paths.create()
         served = ",".join(self.venues)
@@ -84,7 +86,7 @@ class Rig:
     def order_of_start(self) -> tuple[str, ...]:
         """Every process, each after those that it needs."""
         simulators = (f"sim-{venue}" for venue in self.venues)
-        return ("temporal", "valkey", *simulators, "worker", "api", "streaming")
+        return ("temporal", "valkey", *simulators, *self._trading, "api", "streaming")
 
     @property
     def control_url(self) -> str:
@@ -114,7 +116,7 @@ class Rig:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        for name in (*reversed(self.order_of_start), "worker-2"):
+        for name in (*reversed(self.order_of_start), *self._children):
             self.resume(name)
             self.kill(name)
 

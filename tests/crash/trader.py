@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx2
 
-from tests.conformance.rig import VenueRig, rig_of
+from tests.conformance.rig import rig_of
 
 RETRY_EVERY_S = 0.2
 CALL_TIMEOUT_S = 15.0
@@ -24,12 +24,12 @@ class Trader:
         self.account_id = account_id
 
     async def open_account(
-        self, control: dict[str, Any], label: str, at: VenueRig | None = None
+        self, control: dict[str, Any], label: str, *, venue: str = "hyperliquid"
     ) -> str:
         """Register a paper account that a venue's simulator made; return its id."""
-        rig = at or rig_of("hyperliquid")
+        rig = rig_of(venue)
         body = {
-            "venue": rig.venue,
+            "venue": venue,
             "label": label,
             "network": "paper",
             "address": rig.address(control),
