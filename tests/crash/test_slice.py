@@ -54,14 +54,10 @@ def good(results: list[CellResult]) -> None:
 async def test_a_command_is_killed_between_two_of_its_steps(
     rig: Rig, parties: list[Party], source: random.Random
 ) -> None:
-    """A cancel and a modify, each at a venue of the seed's choice."""
-    results = []
-    for commands in (("cancel",), ("modify-cancel", "modify-place")):
-        party = source.choice(parties)
-        command = source.choice(commands)
-        cell = source.choice([one for one in cells(party.venue) if one.command == command])
-        results.append(await Matrix(rig, party, first=100 + 10 * len(results)).run(cell))
-    good(results)
+    """A cancel or a modify, at a venue of the seed's choice; placements die in the tests below."""
+    party = source.choice(parties)
+    chosen = source.choice([one for one in cells(party.venue) if one.command != "place"])
+    good([await Matrix(rig, party, first=100).run(chosen)])
 
 
 async def test_an_order_on_every_venue_survives_that_everything_dies(
