@@ -7,8 +7,10 @@ import sys
 from typing import Any
 
 import api.main
+from domain.splits import SplitPlan
 from tests.crash.checkpoints import FileCheckpoints
 from workflows.client import OrderWorkflows
+from workflows.split_client import SplitWorkflows
 
 
 class HaltingWorkflows(OrderWorkflows):
@@ -32,8 +34,20 @@ class HaltingWorkflows(OrderWorkflows):
         return answer
 
 
+class HaltingSplits(SplitWorkflows):
+    """The façade with checkpoints around the start: the choice is kept before both."""
+
+    points = FileCheckpoints.from_environment()
+
+    async def start(self, plan: SplitPlan) -> None:
+        self.points.reached("split.choice_kept")
+        await super().start(plan)
+        self.points.reached("split.started")
+
+
 if __name__ == "__main__":
     vars(api.main)["OrderWorkflows"] = HaltingWorkflows
+    vars(api.main)["SplitWorkflows"] = HaltingSplits
     code = api.main.main()
     sys.stdout.flush()
     sys.stderr.flush()

@@ -122,6 +122,15 @@ def test_what_only_reduces_passes_halts_blocks_limits_and_open_circuits() -> Non
     assert best(a_market_ask(reduce_only=True), short) == "a1"
 
 
+def test_margin_is_measured_at_the_worst_price_that_may_come() -> None:
+    figures = choose(an_ask(1, 50), [a_place(fees=("0", "0"))], NOW).best
+    assert figures is not None
+    assert figures.margin_needed == 5, "a buy never pays more than its limit"
+    figures = choose(an_ask(1, 50, side=OrderSide.SELL), [a_place(fees=("0", "0"))], NOW).best
+    assert figures is not None
+    assert figures.margin_needed == Decimal("9.9"), "a sell trades at the best bid"
+
+
 def test_margin_counts_only_what_grows_the_position() -> None:
     short = a_place(terms={"position": Decimal("-0.5"), "available": Decimal(1)}, fees=("0", "0"))
     assert best(an_ask("0.5"), short) == "a1"
