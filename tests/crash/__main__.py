@@ -20,6 +20,7 @@ from tests.crash.mutants import MUTANTS
 from tests.crash.native import NativeBrackets, native_cells
 from tests.crash.native_storm import NativeStorm
 from tests.crash.rig import Rig
+from tests.crash.splits import Splits, split_cells
 from tests.crash.storm import Storm
 from tests.crash.trader import Trader
 
@@ -66,6 +67,11 @@ async def run_matrix(
                 results.append(await native.run(cell))
                 say(f"{cell}: {results[-1].wrong or 'good'} ({results[-1].seconds:.1f} s)")
             results.append(await native.run_all_dead())
+        if "split" in commands:
+            splits = Splits(rig)
+            for cell in split_cells()[::every]:
+                results.append(await splits.run(cell))
+                say(f"{cell}: {results[-1].wrong or 'good'} ({results[-1].seconds:.1f} s)")
         extras = (
             *run_fills_first(rig, trader),
             *run_late_requests(rig, trader),
@@ -94,7 +100,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.crash")
     parser.add_argument("what", choices=("all", "matrix", "storm"), nargs="?", default="all")
     parser.add_argument("--every", type=int, default=1, help="run every Nth cell only")
-    commands = (*COMMANDS, "native")
+    commands = (*COMMANDS, "native", "split")
     parser.add_argument("--command", choices=commands, action="append", help="only this one")
     parser.add_argument("--orders", type=int, default=200)
     parser.add_argument("--seed", type=int, default=20261125)
