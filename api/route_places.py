@@ -136,7 +136,11 @@ async def places_of(
     places = []
     for account in accounts:
         place = _place(context, account, venues[account.venue], situations, halts)
-        place = replace(place, misfit=_misfit(body, place.instrument))
+        place = replace(
+            place,
+            misfit=_misfit(body, place.instrument),
+            named=body.group is not None or body.venue == account.venue,
+        )
         if judge and not body.reduce_only:
             violations = await violations_of(context, account, body)
             place = replace(place, violation=in_words(violations) if violations else None)
