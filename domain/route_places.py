@@ -158,7 +158,7 @@ def opposite_held(ask: OrderAsk, place: Place) -> Decimal:
 
 def barred(ask: OrderAsk, place: Place, now: datetime) -> Exclusion | None:
     """Return why a place can take nothing of the order whatever its quantity, or None."""
-    for check in (_market, _offer, _ours, _book, _terms):
+    for check in (_market, _offer, _ours, _terms, _book):
         found = check(ask, place, now)
         if found is not None:
             return place.without(*found)
