@@ -14,11 +14,15 @@ from workflows.split_client import SplitWorkflows
 
 
 class HaltingWorkflows(OrderWorkflows):
-    """The façade with a checkpoint after each verdict, before the caller hears of it."""
+    """The façade with a checkpoint after each verdict, before the caller hears of it.
+
+    One before a placement is reached once the account of an order that names none is chosen.
+    """
 
     points = FileCheckpoints.from_environment()
 
     async def place(self, *args: Any, **kwargs: Any) -> Any:
+        self.points.reached("place.choice_kept")
         placement = await super().place(*args, **kwargs)
         self.points.reached("place.task_completed")
         return placement

@@ -1,4 +1,4 @@
-"""Split orders over two exchanges, killed between choice, start, children and ledger.
+"""Orders that name no account, and split ones, killed between choice, start and ledger.
 
 Judged by both exchanges' own ledgers: each share is there once, the shares add up to what was
 asked, and the choice is the one that was made first, wherever prices went meanwhile.
@@ -22,6 +22,7 @@ POINTS = {
     "one child's answer read | outcome commit": "place.answer_read",
 }
 API_POINTS = ("split.choice_kept", "split.started")
+CHOICE_KEPT = "choice kept | workflow started"
 MARKET = "BTC-PERP"
 MARK, MOVED = "65000", "60000"
 
@@ -35,6 +36,8 @@ def split_cells() -> list[Cell]:
             Cell(command="split", gap=gap, kill=own),
             Cell(command="split", gap=gap, kill="worker+temporal+api"),
         ]
+    for kill in ("api", "worker+temporal+api"):
+        cells.append(Cell(command="routed", gap=CHOICE_KEPT, kill=kill))
     return cells
 
 
@@ -56,7 +59,7 @@ class Splits:
         try:
             if not self._addresses:
                 await self._open()
-            await self._cell(cell)
+            await (self._routed(cell) if cell.command == "routed" else self._cell(cell))
         except AssertionError as error:
             wrong = str(error) or repr(error)
         finally:
@@ -93,17 +96,51 @@ class Splits:
         assert ended["status"] == "CANCELED", f"expected CANCELED, found {ended}"
         await self._judge(placed, price, live=False)
 
+    async def _routed(self, cell: Cell) -> None:
+        """Have prices turn round between an order's choice and its start: the choice stays."""
+        self._runs += 1
+        key, limit = f"routed-{self._runs}", str(72_000 + 10 * self._runs)
+        await self._price("66000", "hyperliquid")
+        self._rig.points.arm("place.choice_kept")
+        placing = asyncio.create_task(self._take(key, limit))
+        try:
+            await eventually(
+                lambda: self._is_hit("place.choice_kept"), within_s=20, what="the choice"
+            )
+            self._rig.kill(*cell.kill.split("+"))
+            self._rig.points.disarm()
+            await self._price("67000", "pacifica")
+            await self._rig.start("temporal", "worker", "api")
+            placed = await placing
+        finally:
+            placing.cancel()
+        assert placed["venue"] == "pacifica", f"expected what was cheaper at first: {placed}"
+        assert placed["filled_quantity"] == "0.001", f"expected it filled: {placed}"
+        for venue, count in (("pacifica", 1), ("hyperliquid", 0)):
+            found = await self._orders_at(venue, limit)
+            assert len(found) == count, f"expected {count} at {venue}, it has {found}"
+
+    async def _take(self, key: str, limit: str) -> dict[str, Any]:
+        order = await self._trader.place(key, account=None, **self._order("0.001", limit))
+        return await self._trader.until(
+            order["order_id"], lambda seen: seen["filled_quantity"] != "0", within_s=60
+        )
+
+    async def _orders_at(self, venue: str, price: str) -> list[dict[str, Any]]:
+        """Return every order that an exchange knows at a price, of whichever account."""
+        return [
+            order
+            for order in (await self._control(venue, "GET", "/ledger"))["orders"]
+            if order["price"] is not None and Decimal(order["price"]) == Decimal(price)
+        ]
+
     async def _judge(self, placed: dict[str, Any], price: str, *, live: bool) -> None:
         """Compare with what the exchanges have at this price, of whichever account of ours."""
         shares = {leg["venue"]: Decimal(leg["quantity"]) for leg in placed["legs"]}
         assert len(shares) == 2, f"expected both exchanges to take a share: {placed}"
         assert sum(shares.values()) == self._quantity, f"shares do not add up: {placed}"
         for venue, quantity in shares.items():
-            orders = [
-                order
-                for order in (await self._control(venue, "GET", "/ledger"))["orders"]
-                if order["price"] is not None and Decimal(order["price"]) == Decimal(price)
-            ]
+            orders = await self._orders_at(venue, price)
             taken = [order for order in orders if "reject" not in order["status"].lower()]
             assert [Decimal(order["quantity"]) for order in taken] == [quantity], (
                 f"expected one order of {quantity} at {venue}, it has {orders}"
@@ -155,10 +192,10 @@ class Splits:
     async def _place(self, key: str, price: str) -> dict[str, Any]:
         return await self._trader.split(key, **self._order(str(self._quantity), price))
 
-    async def _price(self, price: str) -> None:
-        for venue, symbol in (("hyperliquid", "BTC"), ("pacifica", "BTC")):
-            if venue in self._addresses:
-                await self._control(venue, "POST", "/price", {"symbol": symbol, "price": price})
+    async def _price(self, price: str, *venues: str) -> None:
+        """Set the price at these exchanges, or at both."""
+        for venue in venues or tuple(self._addresses):
+            await self._control(venue, "POST", "/price", {"symbol": "BTC", "price": price})
 
     async def _control(
         self, venue: str, method: str, path: str, body: object = None

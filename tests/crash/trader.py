@@ -39,7 +39,8 @@ class Trader:
 
     async def place(self, key: str, *, within_s: float = 60.0, **order: Any) -> dict[str, Any]:
         """Place an order and return it once its outcome is known (or the time is over)."""
-        body = {"account": self.account_id, "place_within_s": 60, **order}
+        asked = {"account": self.account_id, "place_within_s": 60, **order}
+        body = {name: value for name, value in asked.items() if value is not None}
         response = await self._insist(
             "POST", "/api/v1/orders", json=body, headers={"Idempotency-Key": key}, within_s=within_s
         )
