@@ -15,6 +15,7 @@ from activities.emergency_halt import EmergencyHalt
 from activities.emergency_journal import EmergencyCommands
 from activities.orders import OrderActivities
 from domain.errors import PerpDexError
+from domain.feed_credentials import TradingSecrets
 from process.death import protect_memory
 from process.logging import configure_logging
 from sealing.choosing import open_keepers
@@ -76,7 +77,8 @@ def worker_keys(settings: WorkerSettings) -> KeyPairs:
 def _halt(
     home: Path, storage: Storage | None, opened: OpenedKit, stack: AsyncExitStack
 ) -> EmergencyHalt:
-    connectors = Connectors(frozenset(each.account.venue for each in opened.opened))
+    served = frozenset(each.account.venue for each in opened.opened)
+    connectors = Connectors(served, TradingSecrets(opened), access=opened)
     stack.push_async_callback(connectors.close)
     parts = CommandParts(
         ledger=AwayDatabase() if storage is None else storage.ledger,

@@ -102,7 +102,7 @@ class StreamingApp:
         #: What is measured of the feeds, and how often each part was started again.
         self.meters = FeedMeters(time.monotonic)
         self.restarts: Counter[str] = Counter()
-        self.connectors = Connectors(parts.load)
+        self.connectors = Connectors(parts.load, parts.feed_credentials)
         self.board = FreshnessBoard(time.monotonic, self._freshness_changed)
         self.budget = ReadBudget(parts.budget)
         own = parts.sources or own_sources(parts.load, self.connectors, self.budget)
@@ -172,8 +172,12 @@ class StreamingApp:
                 lambda: datetime.now(UTC),
                 handed_on=self.meters.handed_on[ORDERS].add,
             ),
-            POSITIONS: PositionsChannel(self.positions, self.board),
-            ACCOUNT: AccountChannel(self.positions, self.board),
+            POSITIONS: PositionsChannel(
+                self.positions, self.board, handed_on=self.meters.handed_on[POSITIONS].add
+            ),
+            ACCOUNT: AccountChannel(
+                self.positions, self.board, handed_on=self.meters.handed_on[ACCOUNT].add
+            ),
         }
 
     async def start(self, host: str, port: int) -> int:

@@ -11,6 +11,7 @@ from venues.connector import VenueSpec
 _VENUES: Final = {
     "hyperliquid": "venues.hyperliquid.spec",
     "pacifica": "venues.pacifica.spec",
+    "vest": "venues.vest.spec",
 }
 
 

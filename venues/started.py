@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from domain.accounts import Account, Network
-from domain.errors import InvalidInput
+from domain.errors import CorruptState, InvalidInput
+from domain.feed_credentials import FeedCredentialSource
 from domain.outcomes import Outcome
+from domain.ports import TradingAccessSource
 from domain.session_states import MeasuredClock
 from venues import registry
 from venues.circuits import Circuits
-from venues.connector import Connector
+from venues.connector import Connector, CredentialedQueries, OwnersQueries
 from venues.rights import RightsBoard
 
 CLOCK_OFFSET_BOUND = timedelta(milliseconds=500)
@@ -37,17 +39,21 @@ class ClockOffset:
     offset: timedelta
     uncertainty: timedelta
     measured_at: datetime
+    coarseness: timedelta = timedelta(0)
 
     @classmethod
-    def of(cls, before: datetime, venue_time: datetime, after: datetime) -> ClockOffset:
-        """Return what one question and its answer tell."""
-        half = (after - before) / 2
-        return cls(before + half - venue_time, half, after)
+    def of(
+        cls, before: datetime, venue_time: datetime, after: datetime, *, step_s: float = 0.0
+    ) -> ClockOffset:
+        """Return what one answer tells; `step_s` is what the venue rounds its clock down to."""
+        half, coarseness = (after - before) / 2, timedelta(seconds=step_s / 2)
+        middle = venue_time + coarseness
+        return cls(before + half - middle, half + coarseness, after, coarseness)
 
     @property
     def tells_nothing(self) -> bool:
-        """Whether it is less certain than what is to be found out; what was known is better."""
-        return self.uncertainty > CLOCK_OFFSET_BOUND
+        """Whether the answer came too slowly to find anything out; what was known is better."""
+        return self.uncertainty - self.coarseness > CLOCK_OFFSET_BOUND
 
     @property
     def is_beyond_bound(self) -> bool:
@@ -57,10 +63,16 @@ class ClockOffset:
 
 @dataclass
 class Connectors:
-    """Started connectors, one per venue and network, of the venues that this process serves."""
+    """Started connectors, one per venue and network, of the venues that this process serves.
+
+    `credentials` opens what questions about an account need, at venues that tell nobody else.
+    `access` is the same for connectors that ask for it whole.
+    """
 
     venues: frozenset[str]
+    credentials: FeedCredentialSource | None = None
     circuits: Circuits = field(default_factory=Circuits)
+    access: TradingAccessSource | None = None
     rights: RightsBoard = field(default_factory=RightsBoard)
     _started: dict[tuple[str, Network], Connector] = field(default_factory=dict)
     _offsets: dict[tuple[str, Network], ClockOffset] = field(default_factory=dict)
@@ -72,6 +84,7 @@ class Connectors:
         Raises:
             InvalidInput: this process does not serve that venue, or it lacks the network.
             VenueUnavailable: it could not be started.
+            CorruptState: it needs credentials to ask with, and this process was given none.
         """
         found = self._started.get((venue, network))
         if found is not None:
@@ -81,6 +94,7 @@ class Connectors:
         async with self._lock:
             if (venue, network) not in self._started:
                 connector = registry.load(venue).connect(network)
+                self._give_access(connector)
                 try:
                     await connector.start()
                 except BaseException:
@@ -88,6 +102,20 @@ class Connectors:
                     raise
                 self._started[venue, network] = connector
         return self._started[venue, network]
+
+    def _give_access(self, connector: Connector) -> None:
+        """Let a connector open the credentials that its venue wants of whoever asks."""
+        if isinstance(connector, CredentialedQueries) and self.credentials is not None:
+            connector.use_credentials(self.credentials)
+            return
+        if not connector.capabilities.queries_need_credential:
+            return
+        if self.access is None or not isinstance(connector, OwnersQueries):
+            raise CorruptState(
+                f"expected access to credentials for {connector.venue}, and a connector that takes "
+                "it, found none"
+            )
+        connector.use_access(self.access)
 
     def clock_refusal(self, venue: str, network: Network) -> str | None:
         """Return why our clock forbids new exposure, or None."""
@@ -154,10 +182,11 @@ async def _measured(connector: Connector, account: Account) -> ClockOffset:
     for _ in range(CLOCK_QUESTIONS):
         before = datetime.now(UTC)
         venue_time = await connector.venue_time(account)
-        found = ClockOffset.of(before, venue_time, datetime.now(UTC))
+        step_s = connector.proofs.clock_step_s
+        found = ClockOffset.of(before, venue_time, datetime.now(UTC), step_s=step_s)
         if quickest is None or found.uncertainty < quickest.uncertainty:
             quickest = found
-        if quickest.uncertainty < CLOCK_OFFSET_BOUND / 4:
+        if quickest.uncertainty - quickest.coarseness < CLOCK_OFFSET_BOUND / 4:
             break
     assert quickest is not None  # noqa: S101 - at least one question was asked
     return quickest

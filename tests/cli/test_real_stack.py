@@ -178,6 +178,26 @@ def test_another_venue_trades_beside_it(stack: Stack) -> None:
     assert stack.json("position", "list", "--dex", "pacifica")["positions"] == []
 
 
+def test_an_experimental_venue_trades_and_says_what_it_is(stack: Stack) -> None:
+    added = stack.json("account", "add", "--dex", "vest", "--paper", "--label", "third")
+    assert (added["venue"], added["state"]) == ("vest", "ACTIVE")
+    assert "vest is experimental here, and not verified live" in added["state_reason"]
+    (told,) = [v for v in stack.json("venue", "list")["venues"] if v["venue"] == "vest"]
+    assert (told["experimental"], told["live_verified"]) == (True, False)
+    shown = stack.run("venue", "info", "vest").stdout
+    assert "experimental, not verified live" in shown
+    assert "derived from orders" in shown
+    arguments = ("trade", "buy", "BTC-PERP", "0.01", "--venue", "vest", "--price", "65100")
+    bought = stack.json(*arguments, "--wait-fill", "--account", "third")
+    assert (bought["status"], bought["filled_quantity"]) == ("FILLED", "0.01")
+    rested = stack.json(*arguments[:-1], "30500.5", "--account", "third")
+    assert rested["status"] == "ACCEPTED"
+    assert stack.json("trade", "cancel", rested["order_id"], "--wait")["status"] == "CANCELED"
+    closed = stack.run("position", "close", "third:BTC-PERP")
+    assert closed.returncode == ExitCode.DONE, closed.stderr
+    assert stack.json("position", "list", "--dex", "vest")["positions"] == []
+
+
 def test_a_wait_survives_the_death_of_the_api(stack: Stack) -> None:
     order_id = order_id_for("local", "survivor")
     waiting = stack.start(

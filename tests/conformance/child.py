@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from domain.accounts import Network
+from domain.feed_credentials import TradingSecrets
 from sealing.keys import PrivateKey
 from storage.opening import open_storage
 from tests.conformance.rig import rig_of
@@ -28,12 +29,13 @@ async def work(venue: str, url: str, home: Path, count: int, price: str, quantit
     rig = rig_of(venue)
     os.environ[rig.paper_variable] = url
     storage = await open_storage("", home)
-    connectors = Connectors(frozenset({venue}))
+    access = storage.access(key)
+    connectors = Connectors(frozenset({venue}), TradingSecrets(access), access=access)
     stage = Stage(
         rig=rig,
         running=cast(RunningSimulator, None),
         storage=storage,
-        access=storage.access(key),
+        access=access,
         connectors=connectors,
         connector=await connectors.connector(venue, Network.PAPER),
         key=key,

@@ -88,6 +88,7 @@ async def test_a_whole_life_detached(paths: StackPaths, capsys: pytest.CaptureFi
         "api started",
         "sim-hyperliquid started",
         "sim-pacifica started",
+        "sim-vest started",
         "streaming started",
         "watchdog started",
         "worker started",
@@ -123,7 +124,11 @@ async def test_a_whole_life_detached(paths: StackPaths, capsys: pytest.CaptureFi
     stops = [event for event in events_of(paths) if event.endswith("stopped")]
     assert set(stops[:2]) == {"api stopped", "streaming stopped"}
     assert set(stops[2:4]) == {"watchdog stopped", "worker stopped"}
-    assert sorted(stops[4:]) == ["sim-hyperliquid stopped", "sim-pacifica stopped"]
+    assert sorted(stops[4:]) == [
+        "sim-hyperliquid stopped",
+        "sim-pacifica stopped",
+        "sim-vest stopped",
+    ]
     assert await down() == DownResult(was_running=False, killed=False, status=status())
 
     again = await up(replace(OPTIONS, detach=True))
@@ -141,6 +146,7 @@ async def _assert_contract(found: StackStatus, paths: StackPaths) -> None:
     assert content["sim_control_urls"] == {
         "hyperliquid": content["sim_control_url"],
         "pacifica": f"http://127.0.0.1:{ports['sim_pacifica_control']}",
+        "vest": f"http://127.0.0.1:{ports['sim_vest_control']}",
     }
     assert content["durability"] == "power"
     assert content["home"] == str(paths.home)
@@ -156,6 +162,7 @@ async def _assert_contract(found: StackStatus, paths: StackPaths) -> None:
         "METRICS_PORT": str(ports["worker_metrics"]),
         "HYPERLIQUID_PAPER_URL": f"http://127.0.0.1:{ports['sim']}",
         "PACIFICA_PAPER_URL": f"http://127.0.0.1:{ports['sim_pacifica']}",
+        "VEST_PAPER_URL": f"http://127.0.0.1:{ports['sim_vest']}",
         "SIM_PORT": None,
         "SIM_CONTROL_PORT": None,
         "SIM_HOME": None,

@@ -58,6 +58,7 @@ class BuildsSimulator(Protocol):
 SIMULATORS: Final[dict[str, str]] = {
     "hyperliquid": "venues.hyperliquid.simulator",
     "pacifica": "venues.pacifica.simulator",
+    "vest": "venues.vest.simulator",
 }
 
 
