@@ -33,9 +33,20 @@ class Wire(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
-            value = getattr(self, name)
-            if isinstance(value, Decimal) and not _is_ordinary(value):
+            if not _is_sane(getattr(self, name)):
                 raise ValueError(f"expected an ordinary decimal in {name!r}")
+
+
+def _is_sane(value: object) -> bool:
+    """Tell whether a value, and all of a list that has decimals, is ordinary.
+
+    Lists of payloads have been looked at, each by itself.
+    """
+    if isinstance(value, Decimal):
+        return _is_ordinary(value)
+    if isinstance(value, (list, tuple)) and value and not isinstance(value[0], (Wire, str)):
+        return all(map(_is_sane, value))
+    return True
 
 
 def _is_ordinary(value: Decimal) -> bool:
