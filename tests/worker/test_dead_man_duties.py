@@ -172,7 +172,8 @@ async def test_the_watchdog_goes_on_with_its_database_away(tmp_path: Path) -> No
 
     WatchedFile(tmp_path).write((switch(),))
     storage: Any = Storage()
-    settings = WorkerSettings(perp_dex_home=tmp_path)
+    given: Any = {"perp_dex_home": tmp_path}
+    settings = WorkerSettings(**given)
     process = WatchdogProcess(settings, storage, tmp_path)
     process._known = process._file.read()
     await process._look()
