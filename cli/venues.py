@@ -11,6 +11,7 @@ from cli.exit_codes import ExitCode
 from cli.options import Json
 from cli.output import print_fields, print_json, print_table, say
 from cli.venue_check import check
+from cli.venue_verify import verify
 
 if TYPE_CHECKING:
     from perp_dex_client.venues import Venue, VenueCapabilities, VenueProofs
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Look at exchanges.")
 
 app.command("check")(check)
+app.command("verify")(verify)
 
 
 @app.command("list")

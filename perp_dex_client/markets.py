@@ -28,12 +28,12 @@ class MarketPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PastTrade(msgspec.Struct, frozen=True, kw_only=True):
-    """A public execution; `aggressor_side` is the taker's."""
+    """A public execution; `aggressor_side` is the taker's, if the venue says it."""
 
     trade_id: str
     price: Decimal
     quantity: Decimal
-    aggressor_side: str
+    aggressor_side: str | None
     event_time: datetime
     received_time: datetime
 

@@ -27,6 +27,7 @@ from workflows.closing_sweep import ClosingSweep
 from workflows.condition_client import ConditionSweep, ConditionWorkflows
 from workflows.halt_client import HaltSweep, KillSwitchWorkflows
 from workflows.orphans import OrphanSweep
+from workflows.split_client import SplitSweep, SplitWorkflows
 
 MARKETS_EVERY_S = 600.0
 CLOCK_EVERY_S = 60.0
@@ -114,10 +115,12 @@ def chores(
     temporal = TemporalSign(OrderWorkflows(client).healthy)
     sweep = _sweeper(storage, OrderWorkflows(client))
     closes = ClosingSweep.over(client, storage.closes, storage.brackets, now)
+    splits = SplitSweep(storage.splits, SplitWorkflows(client), now)
     guards = ConditionSweep(storage.conditions, ConditionWorkflows(client), now)
     return (
         again("sweep", settings.worker_sweep_every_s, sweep),
         again("closes", settings.worker_sweep_every_s, closes.run),
+        again("splits", settings.worker_sweep_every_s, splits.run),
         again("conditions", settings.worker_sweep_every_s, guards.run),
         again("halts", HALT_SWEEP_EVERY_S, _halt_sweeper(storage, client)),
         again("temporal", TEMPORAL_EVERY_S, temporal.look),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -39,6 +39,7 @@ from tests.api.condition_desk import ScriptedConditions
 from tests.api.desk import ScriptedDesk
 from tests.api.halt_desk import ScriptedHalts
 from tests.api.reconcile_desk import ScriptedReconciliations
+from tests.api.routing_desk import ScriptedSplits, ScriptedTerms
 from tests.api.said_sessions import SaidSessions
 from tests.api.said_venues import SaidVenues
 from tests.api.setup_desk import ScriptedLeverages, ScriptedRotations
@@ -92,6 +93,7 @@ class Books:
 
     error: Exception | None = None
     asked: list[tuple[str, str, str, int]] = field(default_factory=list)
+    at: dict[str, OrderBook] = field(default_factory=dict)
 
     async def request_book(
         self, venue: str, network: Network, symbol: str, depth: int
@@ -100,6 +102,8 @@ class Books:
         if self.error is not None:
             raise self.error
         now = datetime.now(UTC)
+        if venue in self.at:
+            return self.at[venue]
         return OrderBook(
             venue=venue,
             symbol=symbol,
@@ -228,6 +232,16 @@ class Api:
     sealed: Sealed
     parts: ApiParts
 
+    @property
+    def splits(self) -> ScriptedSplits:
+        assert isinstance(self.parts.split_desk, ScriptedSplits)
+        return self.parts.split_desk
+
+    @property
+    def terms(self) -> ScriptedTerms:
+        assert isinstance(self.parts.terms, ScriptedTerms)
+        return self.parts.terms
+
     async def post(self, path: str, body: Any, **headers: str) -> httpx2.Response:
         return await self.http.post(path, json=body, headers=headers)
 
@@ -318,6 +332,8 @@ def stored(storage: Storage) -> dict[str, Any]:
         "rotation": storage.rotation,
         "reconciliations": storage.reconciliations,
         "reconciliation_gate": storage.reconciliations,
+        "routes": storage.routes,
+        "splits": storage.splits,
         "nonce_lanes": storage.signer_nonces,
     }
 
@@ -337,7 +353,7 @@ async def serving(
     ui_upstream: str | None = None,
     port: int = 0,
     streaming: str | None = "ws://127.0.0.1:1",
-    change: Callable[[FastAPI], Awaitable[None]] | None = None,
+    venues: tuple[str, ...] = ("hyperliquid",),
     **options: Any,
 ) -> AsyncIterator[Api]:
     """Serve the API over `storage` until the block ends."""
@@ -351,13 +367,14 @@ async def serving(
     listener = listen("127.0.0.1", port)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     authenticator = Authenticator(TOKEN)
-
     parts = ApiParts(
         **stored(storage),
         desk=desk,
         close_desk=closes,
         condition_desk=conditions,
         bracket_desk=brackets,
+        split_desk=ScriptedSplits(storage, desk),
+        terms=ScriptedTerms(),
         halt_desk=halt_desk,
         account_reader=reader,
         rotation_desk=rotations,
@@ -374,7 +391,7 @@ async def serving(
         authenticator=authenticator,
         sessions=OperatorSessions(authenticator.derived_key("operator session"), now),
         endpoints=_endpoints(url, streaming, f"{url}{UI_PATH}" if ui_upstream else temporal_ui),
-        venues=("hyperliquid",),
+        venues=venues,
         hosts=frozenset({"127.0.0.1", "localhost"}),
         origins=frozenset({UI_ORIGIN}),
         page_origins=frozenset({PAGE_ORIGIN}),

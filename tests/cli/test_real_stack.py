@@ -130,6 +130,31 @@ def test_a_lost_answer_makes_one_order_and_repeating_it_none(stack: Stack) -> No
     assert len(stack.venue_orders(again["order_id"])) == 1
 
 
+@pytest.mark.parametrize("venue", ["hyperliquid", "pacifica"])
+def test_a_venue_is_verified_step_by_step(stack: Stack, venue: str) -> None:
+    label = f"verify-{venue}"
+    stack.json("account", "add", "--dex", venue, "--paper", "--label", label)
+    arguments = ("venue", "verify", venue, "--network", "paper", "--account", label, "--yes")
+    done = stack.json(*arguments)
+    assert [(step["name"], step["passed"]) for step in done["steps"]] == [
+        (name, True)
+        for name in (
+            "venue", "account", "market", "feed", "place", "look up", "modify", "cancel",
+            "look up again", "feed told",
+        )
+    ]  # fmt: skip
+    assert (done["passed"], done["left_open"], done["order_status"]) == (True, False, "CANCELED")
+    evidence = {step["name"]: step["evidence"] for step in done["steps"]}
+    assert evidence["place"]["venue_order_id"]
+    assert int(evidence["look up"]["orders seen at the venue"]) >= 1
+    assert evidence["modify"]["price"] != evidence["place"]["price"]
+    orders = stack.json("sim", "ledger", venue)["orders"]
+    placed = [
+        each for each in orders if each["venue_order_id"] == evidence["place"]["venue_order_id"]
+    ]
+    assert [each["is_live"] for each in placed] == [False]
+
+
 def test_another_venue_trades_beside_it(stack: Stack) -> None:
     added = stack.json("account", "add", "--dex", "pacifica", "--paper", "--label", "second")
     assert (added["venue"], added["state"], added["is_default"]) == ("pacifica", "ACTIVE", False)
