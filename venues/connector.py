@@ -41,6 +41,11 @@ from venues.capabilities import Fence as Fence
 from venues.capabilities import MarketChannelKind as MarketChannelKind
 from venues.capabilities import ProofRow as ProofRow
 from venues.capabilities import ProofTable as ProofTable
+from venues.market_events import BookSeen as BookSeen
+from venues.market_events import CandleSeen as CandleSeen
+from venues.market_events import MarketChannel as MarketChannel
+from venues.market_events import TickerSeen as TickerSeen
+from venues.market_events import TradesSeen as TradesSeen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -397,49 +402,6 @@ class CredentialedFeed(Protocol):
     def use_credentials(self, source: FeedCredentialSource) -> None:
         """Take secrets from `source`, each time that an account is to be followed."""
         ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MarketChannel:
-    """One public channel of one market; `interval` for candles only."""
-
-    kind: MarketChannelKind
-    symbol: str
-    interval: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BookSeen:
-    """A book snapshot, or with `is_top` only the best level of each side."""
-
-    kind: Literal["book"] = "book"
-    book: OrderBook
-    is_top: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TradesSeen:
-    """Public trades, oldest first; `is_backlog` for those from before the subscription."""
-
-    kind: Literal["trades"] = "trades"
-    trades: tuple[Trade, ...]
-    is_backlog: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TickerSeen:
-    """Present prices and rates of one market."""
-
-    kind: Literal["ticker"] = "ticker"
-    ticker: Ticker
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CandleSeen:
-    """The present state of one candle."""
-
-    kind: Literal["candle"] = "candle"
-    candle: Candle
 
 
 MarketEvent = FeedState | BookSeen | TradesSeen | TickerSeen | CandleSeen
