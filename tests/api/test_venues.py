@@ -32,6 +32,9 @@ async def test_a_venue_that_nobody_serves_is_offered_all_the_same(api: Api) -> N
     assert found == {
         "venue": "hyperliquid",
         "served": False,
+        "experimental": None,
+        "live_verified": None,
+        "caution": None,
         "connected": [],
         "opening_refused": [],
         "seen_at": None,
