@@ -15,12 +15,14 @@ from domain.errors import CorruptState, InvalidInput, VenueRefused, VenueUnavail
 from domain.instruments import OrderSide
 from domain.orders import OrderType, TimeInForce, Verdict
 from domain.outcomes import Accepted, Acknowledged, NotSent, Rejected, Unknown
+from tests.venues.vest.building import account, credential
 from tests.venues.vest.desk import MARKET, RESTING, TAKING, Desk, Kept, desk
 from venues.connector import AccountSeen, FeedState, FillsSeen, OrdersSeen
 from venues.simulation import operations
 from venues.simulation.faults import FaultKind
 from venues.vest.account_feed import VestAccountFeed
 from venues.vest.feed_reading import FeedReading
+from venues.vest.queries import Readers
 
 __all__ = ["desk"]
 
@@ -179,6 +181,21 @@ async def test_without_a_credential_nobody_says_that_an_account_is_empty(desk: D
     desk.connector.use_credentials(Kept(None))
     with pytest.raises(VenueRefused, match="add the account again"):
         await desk.connector.open_orders(desk.account)
+
+
+async def test_who_asks_is_opened_anew_each_minute() -> None:
+    at, kept = [0.0], Kept(credential(apiKey="first").reveal())
+    readers = Readers(lambda: at[0])
+    readers.use(kept)
+    assert (await readers.of(account())).api_key.reveal() == "first"
+    kept.text = credential(apiKey="second").reveal()
+    assert (await readers.of(account())).api_key.reveal() == "first"
+    at[0] = 61.0
+    assert (await readers.of(account())).api_key.reveal() == "second"
+    kept.text = None
+    readers.forget(account())
+    with pytest.raises(VenueRefused):
+        await readers.of(account())
 
 
 async def test_the_feeds_part_asks_and_cannot_sign(desk: Desk) -> None:
