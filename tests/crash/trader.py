@@ -9,6 +9,8 @@ from typing import Any
 
 import httpx2
 
+from tests.conformance.rig import rig_of
+
 RETRY_EVERY_S = 0.2
 CALL_TIMEOUT_S = 15.0
 
@@ -24,13 +26,14 @@ class Trader:
     async def open_account(
         self, control: dict[str, Any], label: str, *, venue: str = "hyperliquid"
     ) -> str:
-        """Register a paper account that the venue's simulator made; return its id."""
+        """Register a paper account that a venue's simulator made; return its id."""
+        rig = rig_of(venue)
         body = {
             "venue": venue,
             "label": label,
             "network": "paper",
-            "address": control["address"],
-            "credential": {"private_key": control["private_key"]},
+            "address": rig.address(control),
+            "credential": {"private_key": rig.credential(control)},
         }
         response = await self._insist("POST", "/api/v1/accounts", json=body)
         assert response.status_code == 201, response.text
@@ -85,6 +88,17 @@ class Trader:
             lambda order: order["status"] not in ("PENDING_MODIFY", "UNKNOWN", "SUBMITTED"),
             within_s=within_s,
         )
+
+    async def resolve(self, order_id: str, verdict: str, reason: str) -> dict[str, Any]:
+        """Give an operator's word on an order; return the order once it has ended."""
+        response = await self._insist(
+            "POST",
+            f"/api/v1/orders/{order_id}/resolve",
+            json={"verdict": verdict, "reason": reason},
+            headers={"Idempotency-Key": f"{order_id}-{verdict}"},
+        )
+        assert response.status_code in (200, 202), (response.status_code, response.text)
+        return await self.until(order_id, _has_ended, within_s=60)
 
     async def get(self, order_id: str) -> dict[str, Any]:
         """Return an order as the API shows it."""
