@@ -32,11 +32,11 @@ async def test_a_venue_that_nobody_serves_is_offered_all_the_same(api: Api) -> N
     assert found == {
         "venue": "hyperliquid",
         "served": False,
+        "connected": [],
+        "opening_refused": [],
         "experimental": None,
         "live_verified": None,
         "caution": None,
-        "connected": [],
-        "opening_refused": [],
         "seen_at": None,
         "capabilities": None,
         "proofs": None,

@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -203,6 +204,39 @@ def test_another_venue_trades_beside_it(stack: Stack) -> None:
     closed = stack.run("position", "close", "second:BTC-PERP")
     assert closed.returncode == ExitCode.DONE, closed.stderr
     assert stack.json("position", "list", "--dex", "pacifica")["positions"] == []
+
+
+def test_an_order_finds_its_account_and_is_split_over_two(stack: Stack) -> None:
+    """After the second venue joined: the choice stays, and each share is on its exchange once."""
+    buy = ("trade", "buy", "BTC-PERP")
+    shown = stack.json(*buy, "0.02", "--venue", "auto", "--price", "30000", "--dry-run")
+    venues = {each["venue"] for each in shown["routing"]["candidates"]}
+    assert venues == {"hyperliquid", "pacifica"}, shown["routing"]["exclusions"]
+    first = stack.json(*buy, "0.02", "--venue", "auto", "--price", "30000", "--key", "routed")
+    assert first["routed"].startswith(f"{first['venue']}/{first['account']}; 0.02 waits")
+    again = stack.json(*buy, "0.02", "--venue", "auto", "--price", "30000", "--key", "routed")
+    assert (again["order_id"], again["venue"]) == (first["order_id"], first["venue"])
+    assert stack.json("trade", "route", first["order_id"]) == first["routing"]
+    stack.json("trade", "cancel", first["order_id"], "--wait")
+
+    # So much that the best level of one book is dearer than a level of the other.
+    mark = Decimal(stack.json("market", "ticker", "BTC-PERP")["mark_price"])
+    bound = ("--price", str(int(mark * Decimal("1.01"))), "--tif", "IOC")
+    split = stack.json(*buy, "20", *bound, "--split", "--wait-fill", "--key", "split")
+    assert (split["status"], split["filled_quantity"]) == ("FILLED", "20")
+    assert {leg["venue"] for leg in split["legs"]} == venues
+    assert sum(Decimal(leg["quantity"]) for leg in split["legs"]) == 20
+    for leg in split["legs"]:
+        ledger = stack.json("sim", "ledger", leg["venue"])
+        name = leg["order"]["client_order_id"]
+        assert [one for one in ledger["orders"] if one["client_order_id"] == name]
+    assert stack.json(*buy, "20", *bound, "--split", "--key", "split") == {
+        **split,
+        "routing": stack.json("trade", "route", split["split_id"]),
+    }
+    for leg in split["legs"]:
+        closed = stack.run("position", "close", f"{leg['account']}:BTC-PERP")
+        assert closed.returncode == ExitCode.DONE, closed.stderr
 
 
 def test_an_experimental_venue_trades_and_says_what_it_is(stack: Stack) -> None:
