@@ -23,6 +23,7 @@ from tests.crash.mutants import MUTANTS
 from tests.crash.native import NativeBrackets, native_cells
 from tests.crash.native_storm import NativeStorm
 from tests.crash.rig import HOUSE, WITHOUT_FENCE, Rig
+from tests.crash.splits import Splits, split_cells
 from tests.crash.storm import Storm
 from tests.crash.trader import Trader
 from venues import registry
@@ -74,6 +75,9 @@ async def run_matrix(
             for cell in native_cells()[::every]:
                 note([await native.run(cell)])
             note([await native.run_all_dead()])
+        if "split" in commands and venue == HOUSE:
+            splits = Splits(rig)
+            note([await splits.run(cell) for cell in split_cells()[::every]])
         for extra in _extras(rig, party):
             note([await extra])
     return results
@@ -134,7 +138,7 @@ def _options() -> argparse.Namespace:
         help="the matrix of this one only",
     )
     parser.add_argument("--every", type=int, default=1, help="run every Nth cell only")
-    commands = (*COMMANDS, "native")
+    commands = (*COMMANDS, "native", "split")
     parser.add_argument("--command", choices=commands, action="append", help="only this one")
     parser.add_argument("--orders", type=int, default=200)
     parser.add_argument("--seed", type=int, default=20261125)
