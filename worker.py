@@ -20,6 +20,7 @@ from bus.nudges import NudgePublisher
 from bus.served_venues import ServedVenuesOnBus
 from domain.accounts import Network
 from domain.errors import InvalidInput, PerpDexError, VenueUnavailable
+from domain.feed_credentials import TradingSecrets
 from process.death import protect_memory
 from process.heartbeat import Heartbeat
 from process.logging import configure_logging
@@ -77,7 +78,7 @@ async def run(settings: WorkerSettings, parts: Parts | None = None) -> None:
         nudges = await stack.enter_async_context(NudgePublisher(bus))
         storage.on_change(nudges.nudge)
         venues = frozenset(name.strip() for name in settings.worker_venues.split(","))
-        connectors = Connectors(venues, access=reserve.access)
+        connectors = Connectors(venues, TradingSecrets(reserve.access), access=reserve.access)
         stack.push_async_callback(connectors.close)
         client = await connect(
             settings.temporal_address,
