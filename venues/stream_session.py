@@ -156,7 +156,7 @@ class LiveStream(Generic[E]):
             return Step(events=before, close=str(over)[:300])
         except WireError as error:
             return Step(events=before, close=f"unreadable message: {error}"[:300])
-        found = (*before, *events, *self._went_live(at))
+        found: tuple[E | FeedState, ...] = (*before, *events, *self._went_live(at))
         return Step(events=found, send=self._watch.replies())
 
     def tick(self, now: float, at: datetime) -> Step[E | FeedState]:
