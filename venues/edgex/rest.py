@@ -1,0 +1,229 @@
+"""EdgeX's HTTP API inside our budget: questions by GET, requests by POST, each signed by its HMAC.
+
+Queries raise; commands return what became of the bytes. Knows payloads only as JSON and types, and
+no curve.
+
+Source: edgex-python-sdk 2.0.1 `internal/async_client.py`; edgeX gitbook api/**.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Generic, TypeVar
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from domain.errors import VenueRefused, VenueUnavailable
+from venues.edgex import auth, wire
+from venues.edgex.budget import Purpose, RequestBudget
+from venues.edgex.credential import ApiKey
+from venues.edgex.refusals import RATE_LIMITED_STATUS
+from venues.edgex.times import at_ms
+from venues.transport import Clock, NothingSent, PostResult, Reply, Transport, WriteGate
+
+PREFIX: Final = "/api/v2"
+#: A command's answer is awaited this long; afterwards its outcome is unknown and is resolved.
+COMMAND_TIMEOUT_S: Final = 2.0
+QUERY_TIMEOUT_S: Final = 5.0
+#: How long a query may wait for our own budget.
+_BUDGET_WAIT_MAX_S: Final = 3.0
+#: How long a further page may: whoever has begun to read shall not have to begin anew.
+_PAGE_WAIT_MAX_S: Final = 60.0
+_ANSWER_SIZE_MAX: Final = 32 * 1024 * 1024
+_COMMAND_ANSWER_SIZE_MAX: Final = 1024 * 1024
+_PAGES_MAX: Final = 200
+
+T = TypeVar("T")
+
+
+class QuestionRefused(VenueRefused):
+    """The venue answered a question with a code other than SUCCESS."""
+
+    def __init__(self, message: str, venue_code: str) -> None:
+        super().__init__(message)
+        self.venue_code = venue_code
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer(Generic[T]):
+    """What was answered, and when by the venue's clock, where the answer says."""
+
+    data: T
+    at: datetime | None
+
+
+class Rest:
+    """The API of one network."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        budget: RequestBudget,
+        clock: Clock,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._transport = transport
+        self._budget = budget
+        self._clock = clock
+        self._monotonic = monotonic
+
+    async def start(self) -> None:
+        """Open the session."""
+        await self._transport.start()
+
+    async def close(self) -> None:
+        """Close the session."""
+        await self._transport.close()
+
+    async def ask(
+        self,
+        path: str,
+        kind: type[T],
+        parameters: Mapping[str, str] | None = None,
+        *,
+        api: ApiKey | None = None,
+    ) -> T:
+        """Ask one question, signed where `api` is given. Raises as `answer`."""
+        return (await self.answer(path, kind, parameters, api=api)).data
+
+    async def answer(
+        self,
+        path: str,
+        kind: type[T],
+        parameters: Mapping[str, str] | None = None,
+        *,
+        api: ApiKey | None = None,
+        further: bool = False,
+    ) -> Answer[T]:
+        """Ask one question, signed where `api` is given; a `further` page waits for our budget.
+
+        Raises:
+            VenueUnavailable: no answer, one that cannot be read, or our own budget is used up.
+            QuestionRefused, VenueRefused: the venue refuses the question.
+        """
+        given = dict(parameters or {})
+        await self._admit(path, _PAGE_WAIT_MAX_S if further else _BUDGET_WAIT_MAX_S)
+        asked = PREFIX + path
+        signed: Mapping[str, str] = {}
+        if api is not None:
+            text = auth.query_text(given)
+            signed = auth.headers(api, self._clock(), "GET", asked, text)
+        # The venue's own clients leave commas bare.
+        query = urlencode(given, safe=",", quote_via=quote)
+        result = await self._transport.get(
+            f"{asked}?{query}" if query else asked,
+            timeout_s=QUERY_TIMEOUT_S,
+            reply_size_max=_ANSWER_SIZE_MAX,
+            headers=signed,
+        )
+        self._note(result)
+        if not isinstance(result, Reply):
+            raise VenueUnavailable(f"edgex did not answer {path}: {result.reason}")
+        return _read(path, result, kind)
+
+    async def pages(
+        self,
+        path: str,
+        kind: type[T],
+        parameters: Mapping[str, str],
+        *,
+        api: ApiKey | None = None,
+        rows_max: int | None = None,
+    ) -> list[T]:
+        """Read a listing to its end, or to `rows_max` rows. Raises as `ask`."""
+        rows: list[T] = []
+        offset = ""
+        for _ in range(_PAGES_MAX):
+            asked = {**parameters, **({"offsetData": offset} if offset else {})}
+            answer = await self.answer(path, wire.Page, asked, api=api, further=bool(offset))
+            page = answer.data
+            rows += (_decoded(path, bytes(row), kind) for row in page.data_list or ())
+            offset = page.next_page_offset_data or ""
+            if not offset or (rows_max is not None and len(rows) >= rows_max):
+                return rows
+        raise VenueUnavailable(f"expected {path} to end within {_PAGES_MAX} pages")
+
+    async def post(
+        self,
+        path: str,
+        body: Mapping[str, Any],
+        api: ApiKey,
+        *,
+        purpose: Purpose,
+        account_id: str,
+        is_order: bool = False,
+        gate: WriteGate | None = None,
+    ) -> PostResult:
+        """Send one request, once."""
+        now = self._monotonic()
+        taken = (
+            self._budget.take_order(account_id, purpose, now)
+            if is_order
+            else self._budget.take(purpose, now)
+        )
+        if not taken:
+            return NothingSent(reason="our own budget of edgex's requests is used up")
+        asked = PREFIX + path
+        signed = auth.headers(api, self._clock(), "POST", asked, auth.body_text(body))
+        result = await self._transport.post(
+            asked,
+            msgspec.json.encode(body),
+            timeout_s=COMMAND_TIMEOUT_S,
+            reply_size_max=_COMMAND_ANSWER_SIZE_MAX,
+            gate=gate,
+            headers=signed,
+        )
+        self._note(result)
+        return result
+
+    async def _admit(self, path: str, wait_max_s: float) -> None:
+        deadline = self._monotonic() + wait_max_s
+        while not self._budget.take(Purpose.QUERY, self._monotonic()):
+            now = self._monotonic()
+            wait = self._budget.wait_s(Purpose.QUERY, now)
+            if now + wait > deadline:
+                raise VenueUnavailable(
+                    f"our own budget of edgex's requests is used up for {wait:.1f} s; "
+                    f"{path} was not asked"
+                )
+            await asyncio.sleep(wait)
+
+    def _note(self, result: PostResult) -> None:
+        if isinstance(result, Reply) and result.status == RATE_LIMITED_STATUS:
+            self._budget.refused(self._monotonic(), result.retry_after_s)
+
+
+def _read(path: str, reply: Reply, kind: type[T]) -> Answer[T]:
+    text = reply.body[:200].decode("utf-8", errors="replace")
+    said = f"edgex answered {path} with HTTP {reply.status}: {text}"
+    if reply.status == RATE_LIMITED_STATUS or reply.status >= 500 or reply.status < 200:
+        raise VenueUnavailable(said)
+    try:
+        envelope = wire.decode(reply.body, wire.Envelope)
+    except wire.WireError as error:
+        if reply.status == 200:
+            raise VenueUnavailable(f"edgex's {path} cannot be read: {error}") from None
+        raise VenueRefused(said) from None
+    if envelope.code != wire.SUCCESS:
+        raise QuestionRefused(said, envelope.code)
+    if reply.status != 200:
+        raise VenueRefused(said)
+    data = _decoded(path, bytes(envelope.data), kind)
+    try:
+        at = at_ms(envelope.response_time, "responseTime") if envelope.response_time else None
+    except wire.WireError:
+        at = None
+    return Answer(data=data, at=at)
+
+
+def _decoded(path: str, body: bytes, kind: type[T]) -> T:
+    try:
+        return wire.decode(body, kind)
+    except wire.WireError as error:
+        raise VenueUnavailable(f"edgex's {path} cannot be read: {error}") from None
