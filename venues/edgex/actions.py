@@ -16,14 +16,14 @@ from typing import Any, Final
 
 from domain.commands import CancelOrder, PlaceOrder
 from domain.errors import InvalidInput
-from domain.instruments import Instrument
 from domain.ledger import CommandSlot
 from domain.numbers import plain
-from domain.orders import OrderType, TimeInForce, TriggerType
+from domain.orders import OrderType, TimeInForce
 from venues.connector import MessageComposer
 from venues.edgex.catalog import VENUE, Contract
 from venues.edgex.signing import canonical, l2_nonce
 from venues.edgex.times import to_ms
+from venues.order_forms import check_amounts, check_kind
 
 #: Where each request is posted, below the prefix.
 PATHS: Final[Mapping[str, str]] = {
@@ -38,40 +38,6 @@ _LIFETIME: Final = timedelta(days=22)
 _L2_MARGIN: Final = timedelta(days=8)
 #: Watches the oracle, which is the price that liquidates; the venue has no mark of its own.
 _MARK: Final = "ORACLE_PRICE"
-
-
-def check_place(instrument: Instrument, order: PlaceOrder) -> None:
-    """Check what the venue would refuse for its form.
-
-    Raises:
-        InvalidInput: naming the field.
-    """
-    instrument.check_open(reduce_only=order.reduce_only)
-    _check_kind(order)
-    instrument.check_quantity("quantity", order.quantity)
-    instrument.check_price("price", order.price)
-    if order.trigger_price is not None:
-        instrument.check_price("trigger_price", order.trigger_price)
-    instrument.check_notional(order.quantity, order.price)
-
-
-def _check_kind(order: PlaceOrder) -> None:
-    kind = order.order_type
-    if order.time_in_force not in (TimeInForce.GTC, TimeInForce.IOC):
-        raise InvalidInput(
-            "time_in_force", f"expected GTC or IOC on {VENUE}, found {order.time_in_force}"
-        )
-    if order.post_only and (kind is not OrderType.LIMIT or order.time_in_force is TimeInForce.IOC):
-        raise InvalidInput("post_only", "expected a limit order that may rest (LIMIT, GTC)")
-    if kind.is_trigger != (order.trigger_price is not None):
-        expected = "a trigger price" if kind.is_trigger else "no trigger price"
-        raise InvalidInput("trigger_price", f"expected {expected} for {kind}")
-    if order.position_bound and not (order.reduce_only and kind.is_trigger):
-        raise InvalidInput("position_bound", "expected a reduce-only trigger order")
-    if kind.is_trigger and order.trigger_type is not TriggerType.MARK:
-        raise InvalidInput("trigger_type", f"expected MARK on {VENUE}, found {order.trigger_type}")
-    if kind.is_trigger and not kind.is_market and order.time_in_force is TimeInForce.IOC:
-        raise InvalidInput("time_in_force", f"expected GTC for {kind} on {VENUE}, found IOC")
 
 
 def place_body(
@@ -123,9 +89,10 @@ def place_composer(
     """Return what writes a placement once its client order id is known.
 
     Raises:
-        InvalidInput: as `check_place`.
+        InvalidInput: naming the field that the venue would refuse for its form.
     """
-    check_place(contract.instrument, order)
+    check_kind(VENUE, order)
+    check_amounts(contract.instrument, order)
 
     def compose(slot: CommandSlot) -> str:
         body = place_body(contract, order, slot.client_order_id, now=now)

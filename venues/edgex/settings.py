@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import Final
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings
 
 from domain.accounts import Network
 from domain.errors import InvalidInput
-from venues.addresses import Origin, SecureOrigin
+from venues.addresses import Origin, SecureOrigin, origin_of, settings_of, socket_url
 
 #: The venue's limits are not published; public connectors keep to about this.
 REQUESTS_PER_SECOND: Final = 5.0
@@ -23,15 +23,7 @@ _PAPER_REQUESTS_PER_SECOND: Final = 500.0
 class EdgexSettings(BaseSettings):
     """Addresses of EdgeX's networks; no secret is among them."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="EDGEX_",
-        env_file=".env",
-        env_file_encoding="utf-8",
-        env_ignore_empty=True,
-        extra="ignore",
-        frozen=True,
-        validate_default=True,
-    )
+    model_config = settings_of("EDGEX_")
 
     mainnet_url: SecureOrigin = Field(
         default="https://edgex-prod-v2.edgex.exchange", description="EdgeX's mainnet API (V2)."
@@ -56,26 +48,24 @@ class EdgexSettings(BaseSettings):
         Raises:
             InvalidInput: there is no such network, or paper without EDGEX_PAPER_URL.
         """
-        if network is Network.MAINNET:
-            return self.mainnet_url
         if network is Network.TESTNET:
             raise InvalidInput(
                 "network",
                 "expected mainnet or paper, found testnet: edgex has none for the public",
             )
-        if self.paper_url is None:
-            raise InvalidInput(
-                "network",
-                "expected EDGEX_PAPER_URL for paper accounts, found nothing; "
-                "start the simulator or set it",
-            )
-        return self.paper_url
+        return origin_of(
+            network,
+            mainnet=self.mainnet_url,
+            testnet="",
+            paper=self.paper_url,
+            paper_variable="EDGEX_PAPER_URL",
+        )
 
     def socket_url(self, network: Network) -> str:
         """Return the origin of a network's WebSockets. Raises InvalidInput as `base_url`."""
         is_mainnet = network is Network.MAINNET
         origin = self.mainnet_socket_url if is_mainnet else self.base_url(network)
-        return "ws" + origin.removeprefix("http")
+        return socket_url(origin, "")
 
     def rate(self, network: Network) -> float:
         """Return how many requests a second a process allows itself."""
