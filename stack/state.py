@@ -22,6 +22,7 @@ PROCESS_NAMES = (
     "valkey",
     "sim-hyperliquid",
     "sim-pacifica",
+    "sim-edgex",
     "worker",
     "api",
     "streaming",

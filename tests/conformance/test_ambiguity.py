@@ -20,6 +20,7 @@ from tests.conformance.stage import Stage
 from tests.conformance.way import Broken, Way
 from venues.connector import Fence
 from venues.simulation.faults import FaultKind
+from venues.simulation.records import Order as Record
 from venues.simulation.records import Reason
 
 #: What goes wrong at the exchange, and whether the command was applied all the same.
@@ -208,7 +209,7 @@ async def test_no_outcome_ever_contradicts_the_exchange(stage: Stage, seed: int)
             seen.add(truth.kind)
             agrees(stage, row, truth)
             # Without a fence what never came stays unknown; what came is found in any case.
-            is_open = not can_prove_absence(stage) and not stage.at_venue(row)
+            is_open = not can_prove_absence(stage) and not executed_at(stage, row)
             assert isinstance(truth, Unknown) is is_open
             # A search may have let time pass there alone; what follows is sent by our clock.
             stage.set_venue_right()
@@ -218,7 +219,7 @@ async def test_no_outcome_ever_contradicts_the_exchange(stage: Stage, seed: int)
 def agrees(stage: Stage, row: CommandRow, outcome: Outcome) -> None:
     """Check an outcome against what the exchange did."""
     there = stage.at_venue(row)
-    executed = [order for order in there if order.reason is not Reason.MARGIN]
+    executed = executed_at(stage, row)
     assert len(there) <= 1
     if isinstance(outcome, Accepted):
         assert len(executed) == 1, outcome
@@ -226,3 +227,8 @@ def agrees(stage: Stage, row: CommandRow, outcome: Outcome) -> None:
         assert executed == [], outcome
     elif isinstance(outcome, NotSent):
         assert there == [], outcome
+
+
+def executed_at(stage: Stage, row: CommandRow) -> list[Record]:
+    """Return the orders of a row that the exchange took."""
+    return [order for order in stage.at_venue(row) if order.reason is not Reason.MARGIN]

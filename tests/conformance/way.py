@@ -17,6 +17,8 @@ from aiohttp import web
 from tests.conformance.rig import WireReply
 
 _KEPT_HEADERS = ("Content-Type", "Accept", "Authorization", "User-Agent", "X-Api-Key")
+#: Headers that a venue made up for itself.
+_OWN_HEADERS = "x-edgex-"
 
 
 class Broken(StrEnum):
@@ -52,7 +54,11 @@ class Way:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
-        headers = {name: request.headers[name] for name in _KEPT_HEADERS if name in request.headers}
+        headers = {
+            name: value
+            for name, value in request.headers.items()
+            if name.title() in _KEPT_HEADERS or name.lower().startswith(_OWN_HEADERS)
+        }
         sent = Sent(method=request.method, path=request.path_qs, headers=headers, body=body)
         if request.path in self.command_paths and request.method != "GET":
             self.sent.append(sent)

@@ -17,7 +17,7 @@ from domain.accounts import FeeRates
 from domain.errors import InvalidInput, VenueUnavailable
 from domain.instruments import Instrument, MarketState, PriceRule
 from venues.edgex import wire
-from venues.edgex.signing import resolution_of
+from venues.edgex.resolutions import resolution_of
 
 VENUE: Final = "edgex"
 _SUFFIX: Final = "-PERP"

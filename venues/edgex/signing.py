@@ -24,6 +24,7 @@ from eth_utils.crypto import keccak
 from domain.accounts import SecretText
 from domain.errors import InvalidInput, NotAllowed
 from venues.edgex.credential import Credential, read_credential
+from venues.edgex.resolutions import resolution_of
 
 _ORDER_FIELDS: Final = frozenset(
     {
@@ -107,11 +108,6 @@ def order_digest(
     except (ValueError, OverflowError, InvalidOperation) as error:
         raise NotAllowed(f"expected numbers in an order to sign, found {error}") from None
     return keccak(b"\x19\x01" + domain + keccak(_ORDER_HASH + b"".join(words)))
-
-
-def resolution_of(text: str) -> Decimal:
-    """Return a resolution, spelled in decimal or as 0x and hexadecimal digits."""
-    return Decimal(int(text, 16)) if text.lower().startswith("0x") else Decimal(text)
 
 
 class Signer:

@@ -7,7 +7,7 @@ Frames leave through a bounded queue; a client that does not read is cut off. Fa
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from typing import Any, Final, Generic, TypeVar
 
 from aiohttp import WSMsgType, web
@@ -25,10 +25,15 @@ _MESSAGE_MAX: Final = 1 << 20
 class ClientSocket(Generic[K, S]):
     """One connected client with its subscriptions: of a venue's kind `S`, told apart by `K`."""
 
-    def __init__(self, request: web.Request, faults: FaultPlan) -> None:
+    def __init__(
+        self, request: web.Request, faults: FaultPlan, *, protocols: Sequence[str] = ()
+    ) -> None:
+        """Take a client's request; of the subprotocols it offers the first of these is echoed."""
         self._request = request
         self._faults = faults
-        self._socket = web.WebSocketResponse(autoping=True, max_msg_size=_MESSAGE_MAX)
+        self._socket = web.WebSocketResponse(
+            autoping=True, max_msg_size=_MESSAGE_MAX, protocols=protocols
+        )
         self._outgoing: asyncio.Queue[bytes] = asyncio.Queue(_QUEUE_MAX)
         self._under_way: set[asyncio.Task[None]] = set()
         self.subscriptions: dict[K, S] = {}
