@@ -140,11 +140,12 @@ def _asked(message: dict[str, Any], row: CommandRow) -> Asked:
             f"expected the message of a {row.key.command}, found {message['request']!r}"
         )
     named = message["body"].get("orderIdList")
+    ours = message["body"].get("clientOrderIdList")
     return Asked(
         kind=kind,
         order_id=row.key.order_id,
         revision=row.target_revision,
-        client_order_id=row.client_order_id,
+        client_order_id=ours[0] if ours else row.client_order_id,
         venue_order_id=named[0] if named else None,
     )
 
