@@ -25,6 +25,7 @@ SETTINGS_CLASSES: Final = (
     "venues.hyperliquid.settings:HyperliquidSettings",
     "venues.pacifica.settings:PacificaSettings",
     "venues.edgex.settings:EdgexSettings",
+    "venues.vest.settings:VestSettings",
     "venues.simulation.__main__:SimulatorSettings",
 )
 

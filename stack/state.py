@@ -23,7 +23,9 @@ PROCESS_NAMES = (
     "sim-hyperliquid",
     "sim-pacifica",
     "sim-edgex",
+    "sim-vest",
     "worker",
+    "watchdog",
     "api",
     "streaming",
 )

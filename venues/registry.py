@@ -12,6 +12,7 @@ _VENUES: Final = {
     "edgex": "venues.edgex.spec",
     "hyperliquid": "venues.hyperliquid.spec",
     "pacifica": "venues.pacifica.spec",
+    "vest": "venues.vest.spec",
 }
 
 

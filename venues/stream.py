@@ -39,11 +39,6 @@ class Handshake:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
-#: Makes the handshake of the next connection, for venues where each is signed anew. Raises
-#: VenueUnavailable or VenueRefused where there is nothing to sign with.
-OpenSocket = Callable[[], Awaitable[Handshake]]
-
-
 class EventQueue(Generic[E]):
     """Events on their way to the one consumer; ends on `close`, raises what a follower raised."""
 
@@ -81,12 +76,21 @@ class EventQueue(Generic[E]):
                 yield event
 
 
+#: Tells before each connection where to connect, and how where each is signed anew; raises
+#: VenueUnavailable and VenueRefused.
+Address = Callable[[], Awaitable[str | Handshake]]
+
+
 class Follower(Generic[E]):
-    """Keeps one core connected until cancelled; `url` may be what makes each handshake."""
+    """Keeps one core connected until cancelled.
+
+    `url` may be asked for anew before each connection, where the venue gives a key in it or wants
+    each handshake signed.
+    """
 
     def __init__(
         self,
-        url: str | OpenSocket,
+        url: str | Address,
         core: StreamCore[E],
         queue: EventQueue[E],
         connections: ConnectionBudget,
@@ -170,9 +174,8 @@ class Follower(Generic[E]):
         return socket.reason or "the venue closed the connection"
 
     async def _handshake(self) -> Handshake:
-        if isinstance(self._url, str):
-            return Handshake(url=self._url)
-        return await self._url()
+        found = self._url if isinstance(self._url, str) else await self._url()
+        return Handshake(url=found) if isinstance(found, str) else found
 
     async def _tick_until_gone(self, socket: _Socket[E]) -> None:
         while not socket.gone.is_set():

@@ -16,9 +16,18 @@ from aiohttp import web
 
 from tests.conformance.rig import WireReply
 
-_KEPT_HEADERS = ("Content-Type", "Accept", "Authorization", "User-Agent", "X-Api-Key")
-#: Headers that a venue made up for itself.
-_OWN_HEADERS = "x-edgex-"
+_KEPT_HEADERS = (
+    "Content-Type",
+    "Accept",
+    "Authorization",
+    "User-Agent",
+    "X-Api-Key",
+    "xrestservermm",
+    "X-edgeX-Api-Key",
+    "X-edgeX-Passphrase",
+    "X-edgeX-Timestamp",
+    "X-edgeX-Signature",
+)
 
 
 class Broken(StrEnum):
@@ -54,11 +63,7 @@ class Way:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
-        headers = {
-            name: value
-            for name, value in request.headers.items()
-            if name.title() in _KEPT_HEADERS or name.lower().startswith(_OWN_HEADERS)
-        }
+        headers = {name: request.headers[name] for name in _KEPT_HEADERS if name in request.headers}
         sent = Sent(method=request.method, path=request.path_qs, headers=headers, body=body)
         if request.path in self.command_paths and request.method != "GET":
             self.sent.append(sent)
@@ -82,7 +87,7 @@ class Way:
             told = {
                 name: value
                 for name, value in answer.headers.items()
-                if name.lower().startswith("ratelimit")
+                if name.lower().startswith(("ratelimit", "x-ratelimit")) or name == "Date"
             }
             return WireReply(
                 status=answer.status, body=body, content_type=answer.content_type, headers=told

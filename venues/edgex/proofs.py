@@ -9,11 +9,11 @@ from typing import Final
 
 from domain.accounts import MarginMode, Network
 from domain.ledger import NonceRule
+from domain.market_past import MarketQuery
 from domain.orders import OrderType, TimeInForce
 from venues.capabilities import (
     Capabilities,
     MarketChannelKind,
-    MarketQuery,
     ProofRow,
     ProofTable,
 )

@@ -59,6 +59,7 @@ SIMULATORS: Final[dict[str, str]] = {
     "edgex": "venues.edgex.simulator",
     "hyperliquid": "venues.hyperliquid.simulator",
     "pacifica": "venues.pacifica.simulator",
+    "vest": "venues.vest.simulator",
 }
 
 
