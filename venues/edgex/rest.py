@@ -12,7 +12,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, Generic, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -30,6 +30,10 @@ PREFIX: Final = "/api/v2"
 #: A command's answer is awaited this long; afterwards its outcome is unknown and is resolved.
 COMMAND_TIMEOUT_S: Final = 2.0
 QUERY_TIMEOUT_S: Final = 5.0
+#: What a refusal for the time speaks of; the code itself is known from third parties alone.
+_TIMESTAMP: Final = "TIMESTAMP"
+_OFFSET_MIN: Final = timedelta(seconds=10)
+_OFFSET_MAX: Final = timedelta(hours=2)
 #: How long a query may wait for our own budget.
 _BUDGET_WAIT_MAX_S: Final = 3.0
 #: How long a further page may: whoever has begun to read shall not have to begin anew.
@@ -57,6 +61,30 @@ class Answer(Generic[T]):
     at: datetime | None
 
 
+class VenueClock:
+    """Our clock, put right by what the venue says with its answers.
+
+    Requests are refused a minute beside the venue's time. A small difference is the way's; one
+    beyond all reason is left alone: whoever signs for another day signs for somebody else.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._offset = timedelta(0)
+
+    def now(self) -> datetime:
+        """Return the time to sign with."""
+        return self._clock() + self._offset
+
+    def told(self, at: datetime) -> bool:
+        """Take a time of the venue's; return whether it changed what is signed with."""
+        offset = at - self._clock()
+        before, self._offset = self._offset, timedelta(0)
+        if _OFFSET_MIN < abs(offset) < _OFFSET_MAX:
+            self._offset = offset
+        return abs(self._offset - before) > _OFFSET_MIN
+
+
 class Rest:
     """The API of one network."""
 
@@ -70,7 +98,7 @@ class Rest:
     ) -> None:
         self._transport = transport
         self._budget = budget
-        self._clock = clock
+        self._time = VenueClock(clock)
         self._monotonic = monotonic
 
     async def start(self) -> None:
@@ -108,12 +136,23 @@ class Rest:
             QuestionRefused, VenueRefused: the venue refuses the question.
         """
         given = dict(parameters or {})
-        await self._admit(path, _PAGE_WAIT_MAX_S if further else _BUDGET_WAIT_MAX_S)
+        wait_max_s = _PAGE_WAIT_MAX_S if further else _BUDGET_WAIT_MAX_S
+        reply = await self._get(path, given, api, wait_max_s)
+        if self._is_put_right(reply) and api is not None:
+            # It was refused for our clock's sake; a question may be asked again.
+            reply = await self._get(path, given, api, wait_max_s)
+            self._is_put_right(reply)
+        return _read(path, reply, kind)
+
+    async def _get(
+        self, path: str, given: dict[str, str], api: ApiKey | None, wait_max_s: float
+    ) -> Reply:
+        await self._admit(path, wait_max_s)
         asked = PREFIX + path
         signed: Mapping[str, str] = {}
         if api is not None:
             text = auth.query_text(given)
-            signed = auth.headers(api, self._clock(), "GET", asked, text)
+            signed = auth.headers(api, self._time.now(), "GET", asked, text)
         # The venue's own clients leave commas bare.
         query = urlencode(given, safe=",", quote_via=quote)
         result = await self._transport.get(
@@ -125,7 +164,7 @@ class Rest:
         self._note(result)
         if not isinstance(result, Reply):
             raise VenueUnavailable(f"edgex did not answer {path}: {result.reason}")
-        return _read(path, result, kind)
+        return result
 
     async def pages(
         self,
@@ -170,7 +209,7 @@ class Rest:
         if not taken:
             return NothingSent(reason="our own budget of edgex's requests is used up")
         asked = PREFIX + path
-        signed = auth.headers(api, self._clock(), "POST", asked, auth.body_text(body))
+        signed = auth.headers(api, self._time.now(), "POST", asked, auth.body_text(body))
         result = await self._transport.post(
             asked,
             msgspec.json.encode(body),
@@ -180,7 +219,19 @@ class Rest:
             headers=signed,
         )
         self._note(result)
+        if isinstance(result, Reply):
+            self._is_put_right(result)
         return result
+
+    def _is_put_right(self, reply: Reply) -> bool:
+        """Learn the venue's time from an answer; tell whether it was refused for ours."""
+        try:
+            envelope = wire.decode(reply.body, wire.Envelope)
+        except wire.WireError:
+            return False
+        at = _time_of(envelope)
+        changed = at is not None and self._time.told(at)
+        return changed and _TIMESTAMP in envelope.code.upper()
 
     async def _admit(self, path: str, wait_max_s: float) -> None:
         deadline = self._monotonic() + wait_max_s
@@ -215,11 +266,14 @@ def _read(path: str, reply: Reply, kind: type[T]) -> Answer[T]:
     if reply.status != 200:
         raise VenueRefused(said)
     data = _decoded(path, bytes(envelope.data), kind)
+    return Answer(data=data, at=_time_of(envelope))
+
+
+def _time_of(envelope: wire.Envelope) -> datetime | None:
     try:
-        at = at_ms(envelope.response_time, "responseTime") if envelope.response_time else None
+        return at_ms(envelope.response_time, "responseTime") if envelope.response_time else None
     except wire.WireError:
-        at = None
-    return Answer(data=data, at=at)
+        return None
 
 
 def _decoded(path: str, body: bytes, kind: type[T]) -> T:

@@ -213,13 +213,34 @@ async def test_a_signer_that_is_not_registered_places_nothing(desk: Desk) -> Non
     assert desk.at_venue(row) == []
 
 
-async def test_a_clock_that_is_off_is_said_and_nothing_was_done() -> None:
-    behind = timedelta(seconds=61)
+async def test_a_clock_that_is_off_is_put_right_by_the_venues_answers() -> None:
+    behind = timedelta(minutes=7)
     async with open_desk(clock=lambda: datetime.now(UTC) - behind) as desk:
-        row, outcome = await desk.send(RESTING)
-        assert isinstance(outcome, NotSent) and outcome.reason == "clock_skew"
-        assert outcome.retryable
-        assert desk.at_venue(row) == []
+        row, _ = await desk.accepted(RESTING)
+        assert len(desk.at_venue(row)) == 1
+        # The venue's clock jumps: the question after it is asked twice, and answered.
+        clock = desk.venue.exchange.clock
+        desk.venue.exchange.shift_clock(clock.offset_ms + 300_000)
+        (order,) = await desk.connector.open_orders(desk.account)
+        assert order.client_order_id == row.client_order_id
+
+
+async def test_a_command_that_was_refused_for_its_time_was_not_done(desk: Desk) -> None:
+    row = await desk.reserve(RESTING)
+    desk.venue.exchange.shift_clock(300_000)
+    refused = (await desk.connector.send(row, desk.access)).outcome
+    assert isinstance(refused, NotSent), refused
+    assert (refused.reason, refused.retryable) == ("clock_skew", True)
+    assert desk.at_venue(row) == []
+    _, outcome = await desk.send(RESTING)
+    assert isinstance(outcome, Accepted), "the refusal told the venue's time"
+
+
+async def test_a_clock_that_is_off_beyond_reason_is_said() -> None:
+    behind = timedelta(days=3)
+    async with open_desk(clock=lambda: datetime.now(UTC) - behind) as desk:
+        with pytest.raises(VenueRefused, match="INVALID_TIMESTAMP"):
+            await desk.connector.open_orders(desk.account)
 
 
 async def test_a_limit_of_orders_a_minute_that_the_venue_tells_is_kept(desk: Desk) -> None:
