@@ -19,7 +19,7 @@ from venues.connector import AccountEvent, AccountSeen, OrdersSeen
 from venues.edgex.account_stream import AccountStream
 from venues.edgex.auth import socket_handshake
 from venues.edgex.catalog import Catalog
-from venues.edgex.credential import ApiKey, read_credential, read_feed_part
+from venues.edgex.credential import ApiKey, read_api_key
 from venues.edgex.feed_reading import FeedReading
 from venues.feeds import AccountSockets
 from venues.stream import Backoff, EventQueue, Follower, Handshake
@@ -121,12 +121,7 @@ class EdgexAccountFeed(AccountSockets):
         if secret is None:
             raise VenueRefused(f"no API key is kept for the feed of {account.label!r}")
         try:
-            return read_feed_part(secret)
-        except InvalidInput:
-            pass
-        try:
-            # Where the whole credential is at hand it serves as well.
-            return read_credential(secret).api
+            return read_api_key(secret)
         except InvalidInput as error:
             raise VenueRefused(f"the feed of {account.label!r}: {error}") from None
 

@@ -47,7 +47,7 @@ from venues.edgex.account_queries import AccountQueries
 from venues.edgex.budget import RequestBudget
 from venues.edgex.catalog import VENUE, Catalog
 from venues.edgex.confirming import Confirming
-from venues.edgex.credential import ApiKey, feed_part
+from venues.edgex.credential import ApiKey, feed_part, read_api_key
 from venues.edgex.dispatch import Dispatch
 from venues.edgex.keys import Keys
 from venues.edgex.market_queries import MarketQueries
@@ -348,7 +348,7 @@ class EdgexConnector:
         try:
             secret = None if self._credentials is None else await self._credentials.open(account)
             if secret is not None:
-                return self._signer.credential(secret).api
+                return read_api_key(secret)
         except (InvalidInput, NotFound) as error:
             raise VenueRefused(f"{VENUE} tells of {account.label!r} to nobody: {error}") from None
         raise VenueRefused(

@@ -76,9 +76,15 @@ def feed_part(credential: Credential) -> SecretText:
     return SecretText(json.dumps({name: getattr(api, name) for name in _API_FIELDS}))
 
 
-def read_feed_part(secret: SecretText) -> ApiKey:
-    """Read what `feed_part` wrote. Raises InvalidInput for anything else."""
-    return _api_key(_document(secret.reveal(), set(_API_FIELDS), "an API key as JSON"))
+def read_api_key(secret: SecretText) -> ApiKey:
+    """Read the API key of a whole credential or of its feed part, whichever is at hand.
+
+    Raises:
+        InvalidInput: it is neither; the message shows nothing of it.
+    """
+    expected = "a credential, or its API key, as JSON"
+    names = {*_API_FIELDS, _SIGNER_FIELD, _ACCOUNT_FIELD}
+    return _api_key(_document(secret.reveal(), names, expected))
 
 
 def _document(text: str, names: set[str], expected: str) -> dict[str, Any]:

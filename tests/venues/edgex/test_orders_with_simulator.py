@@ -23,7 +23,7 @@ from tests.venues.edgex.building import envelope
 from tests.venues.edgex.desk import MARKET, RESTING, TAKING, Desk, Held, connect, open_desk
 from tests.venues.edgex.desk import desk as desk
 from venues.connector import FeedCredentialMinter
-from venues.edgex.credential import read_feed_part
+from venues.edgex.credential import read_api_key
 from venues.simulation import operations, trading
 from venues.simulation.faults import FaultKind
 
@@ -195,9 +195,19 @@ async def test_a_wallets_key_a_foreign_account_and_a_revoked_key_are_refused(des
 async def test_the_feed_gets_the_api_key_alone(desk: Desk) -> None:
     assert isinstance(desk.connector, FeedCredentialMinter)
     minted = await desk.connector.mint_feed_credential(desk.access)
-    api = read_feed_part(minted)
+    api = read_api_key(minted)
     assert api.api_key == json.loads(desk.key)["api_key"]
     assert json.loads(desk.key)["trading_private_key"] not in minted.reveal()
+    # A process that has no more than that reads everything, and can place nothing.
+    row, _ = await desk.accepted(RESTING)
+    reading = connect(desk.venue.url, minted.reveal())
+    await reading.start()
+    (listed,) = await reading.open_orders(desk.account)
+    assert listed.client_order_id == row.client_order_id
+    access = replace(desk.access, credential=minted)
+    refused = await reading.send(await desk.reserve(RESTING), access)
+    assert isinstance(refused.outcome, NotSent) and not refused.outcome.retryable
+    await reading.close()
 
 
 async def test_a_signer_that_is_not_registered_places_nothing(desk: Desk) -> None:
