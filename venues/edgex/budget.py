@@ -13,6 +13,8 @@ from collections import deque
 from enum import StrEnum
 from typing import Final
 
+from domain.session_states import BudgetLeft
+
 #: A burst may use so many seconds' worth.
 BURST_S: Final = 20.0
 #: After a 429 that names no time nothing but cancels is sent for so long.
@@ -44,6 +46,13 @@ class RequestBudget:
         self._closed_until = float("-inf")
         self._orders_per_minute: dict[str, int] = {}
         self._ordered: dict[str, deque[float]] = {}
+
+    def left(self, now: float) -> BudgetLeft:
+        """Return what is left of a burst, as far as it is known."""
+        self._refill(now)
+        return BudgetLeft(
+            unit="requests", left=self._left, capacity=self._capacity, per_s=self._rate
+        )
 
     def take(self, purpose: Purpose, now: float) -> bool:
         """Take one request if that leaves the reserve; otherwise take nothing, return False."""

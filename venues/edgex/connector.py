@@ -34,6 +34,7 @@ from domain.instruments import Instrument, OrderSide
 from domain.ledger import CommandRow
 from domain.market_data import Candle, FundingRate, OrderBook, Ticker, Trade
 from domain.outcomes import SendResult, Unknown
+from domain.session_states import BudgetLeft
 from venues.connector import (
     Capabilities,
     MessageComposer,
@@ -115,6 +116,10 @@ class EdgexConnector:
     def use_credentials(self, source: FeedCredentialSource) -> None:
         """Take the credentials that questions about accounts are signed with from `source`."""
         self._credentials = source
+
+    def budget_left(self) -> BudgetLeft:
+        """Return what is left of our own budget of requests."""
+        return self._rest.budget_left()
 
     async def start(self) -> None:
         """Open the session, load the markets (which warms a connection) and sign once.

@@ -19,6 +19,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from domain.errors import VenueRefused, VenueUnavailable
+from domain.session_states import BudgetLeft
 from venues.edgex import auth, wire
 from venues.edgex.budget import Purpose, RequestBudget
 from venues.edgex.credential import ApiKey
@@ -100,6 +101,10 @@ class Rest:
         self._budget = budget
         self._time = VenueClock(clock)
         self._monotonic = monotonic
+
+    def budget_left(self) -> BudgetLeft:
+        """Return what is left of our own budget of requests."""
+        return self._budget.left(self._monotonic())
 
     async def start(self) -> None:
         """Open the session."""

@@ -59,3 +59,11 @@ def test_an_accounts_own_limit_of_orders_is_its_own() -> None:
     for none in (0, -1):
         budget.allow_orders("a", none)
         assert budget.take_order("a", Purpose.COMMAND, 60.0)
+
+
+def test_what_is_left_is_told() -> None:
+    budget = RequestBudget(per_second=5)
+    assert budget.take(Purpose.QUERY, 0.0)
+    told = budget.left(0.0)
+    assert (told.unit, told.left, told.capacity, told.per_s) == ("requests", 99.0, 100.0, 5)
+    assert budget.left(1.0).left == 100.0
