@@ -25,7 +25,7 @@ from venues.connector import OrderLookup, VenueOrder
 from venues.edgex import translate, wire
 from venues.edgex.catalog import Catalog
 from venues.edgex.credential import ApiKey
-from venues.edgex.rest import Rest
+from venues.edgex.rest import Answer, Rest
 from venues.edgex.times import to_ms
 from venues.transport import Clock
 
@@ -43,16 +43,34 @@ ReadCatalog = Callable[[], Awaitable[Catalog]]
 class AccountQueries:
     """Questions about accounts of one network."""
 
-    def __init__(self, rest: Rest, catalog: ReadCatalog, clock: Clock) -> None:
+    def __init__(
+        self,
+        rest: Rest,
+        catalog: ReadCatalog,
+        clock: Clock,
+        *,
+        on_account: Callable[[Account, wire.AccountRow], None] = lambda account, row: None,
+    ) -> None:
+        """`on_account` is told of each account that was read, for what limits it has."""
+        self._on_account = on_account
         self._rest = rest
         self._catalog = catalog
         self._clock = clock
 
     async def asset(self, account: Account, api: ApiKey) -> wire.AccountAsset:
         """Return the account as the venue tells it whole."""
-        asked = {"accountId": account.address}
-        return await self._rest.ask("/private/account/getAccountAsset", wire.AccountAsset, asked,
-                                    api=api)  # fmt: skip
+        return (await self._asset(account, api)).data
+
+    async def _asset(self, account: Account, api: ApiKey) -> Answer[wire.AccountAsset]:
+        answer = await self._rest.answer(
+            "/private/account/getAccountAsset",
+            wire.AccountAsset,
+            {"accountId": account.address},
+            api=api,
+        )
+        _check_account(account, answer.data.account.id, "an account")
+        self._on_account(account, answer.data.account)
+        return answer
 
     async def find_order(
         self,
@@ -122,14 +140,8 @@ class AccountQueries:
 
     async def summary(self, account: Account, api: ApiKey) -> AccountSummary:
         """Return balances, margin and positions; prices are asked for where they are not told."""
-        answer = await self._rest.answer(
-            "/private/account/getAccountAsset",
-            wire.AccountAsset,
-            {"accountId": account.address},
-            api=api,
-        )
+        answer = await self._asset(account, api)
         asset = answer.data
-        _check_account(account, asset.account.id, "an account")
         catalog = await self._catalog()
         prices = {}
         for contract_id in _read(lambda: translate.held_contracts(asset)):

@@ -108,10 +108,17 @@ class EdgexConnector:
         self._rest = Rest(Transport(base_url, clock=clock), allowed, clock, monotonic=monotonic)
         self._markets = Markets(VENUE, self._read_markets, monotonic=monotonic)
         self._questions = MarketQueries(self._rest, self._present, clock)
-        self._accounts = AccountQueries(self._rest, self._present, clock)
+        self._accounts = AccountQueries(
+            self._rest,
+            self._present,
+            clock,
+            on_account=lambda account, row: allowed.allow_orders(
+                account.account_id, row.create_order_per_minute_limit
+            ),
+        )
         self._dispatch = Dispatch(network, self._rest, self._signer, clock)
         self._confirming = Confirming(self._accounts)
-        self._keys = Keys(self._accounts, allowed)
+        self._keys = Keys(self._accounts)
 
     def use_credentials(self, source: FeedCredentialSource) -> None:
         """Take the credentials that questions about accounts are signed with from `source`."""

@@ -15,7 +15,6 @@ from domain.accounts import TradingAccess
 from domain.errors import VenueRefused
 from venues.connector import SignerCheck
 from venues.edgex.account_queries import AccountQueries
-from venues.edgex.budget import RequestBudget
 from venues.edgex.catalog import VENUE
 from venues.edgex.credential import Credential
 
@@ -35,9 +34,8 @@ _CLOSED: Final = frozenset({"DISABLED", "INVALID"})
 class Keys:
     """Finds out what a credential may do for an account."""
 
-    def __init__(self, queries: AccountQueries, budget: RequestBudget) -> None:
+    def __init__(self, queries: AccountQueries) -> None:
         self._queries = queries
-        self._budget = budget
 
     async def check(
         self, access: TradingAccess, credential: Credential, signer: str
@@ -61,15 +59,12 @@ class Keys:
                 f"{VENUE} does not show account {account.address} to this API key: {error}",
             )
         found = asset.account
-        if found.id != account.address:
-            return _refused(signer, None, f"{VENUE} showed another account than was asked for")
         if found.eth_address.lower() == signer:
             return _refused(
                 signer, account.address, f"this is the wallet's own key; {_MAKE_SIGNER}"
             )
         if found.status in _CLOSED:
             return _refused(signer, account.address, f"{VENUE} says the account is {found.status}")
-        self._budget.allow_orders(account.account_id, found.create_order_per_minute_limit)
         return SignerCheck(
             signer=signer,
             owner_address=account.address,

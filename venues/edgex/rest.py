@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Generic, TypeVar
 from urllib.parse import quote, urlencode
@@ -169,7 +169,7 @@ class Rest:
         self._note(result)
         if not isinstance(result, Reply):
             raise VenueUnavailable(f"edgex did not answer {path}: {result.reason}")
-        return result
+        return result if api is None else _without_key(result, api)
 
     async def pages(
         self,
@@ -224,9 +224,10 @@ class Rest:
             headers=signed,
         )
         self._note(result)
-        if isinstance(result, Reply):
-            self._is_put_right(result)
-        return result
+        if not isinstance(result, Reply):
+            return result
+        self._is_put_right(result)
+        return _without_key(result, api)
 
     def _is_put_right(self, reply: Reply) -> bool:
         """Learn the venue's time from an answer; tell whether it was refused for ours."""
@@ -253,6 +254,14 @@ class Rest:
     def _note(self, result: PostResult) -> None:
         if isinstance(result, Reply) and result.status == RATE_LIMITED_STATUS:
             self._budget.refused(self._monotonic(), result.retry_after_s)
+
+
+def _without_key(reply: Reply, api: ApiKey) -> Reply:
+    """Return an answer that does not repeat the API key, as some refusals do."""
+    key = api.api_key.encode()
+    if key not in reply.body:
+        return reply
+    return replace(reply, body=reply.body.replace(key, b"[api key]"))
 
 
 def _read(path: str, reply: Reply, kind: type[T]) -> Answer[T]:

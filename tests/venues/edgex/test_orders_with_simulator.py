@@ -192,6 +192,19 @@ async def test_a_wallets_key_a_foreign_account_and_a_revoked_key_are_refused(des
     assert refused.refusal is not None and "account 1's" in refused.refusal
 
 
+async def test_a_refusal_that_repeats_the_api_key_is_kept_without_it(desk: Desk) -> None:
+    wrong = {**json.loads(desk.key), "api_key": "an-api-key-of-nobody"}
+    access = replace(desk.access, credential=SecretText(json.dumps(wrong)))
+    result = await desk.connector.send(await desk.reserve(RESTING), access)
+    assert isinstance(result.outcome, Rejected) and result.outcome.code == "unknown_api_key"
+    assert "[api key]" in result.outcome.reason
+    assert "of-nobody" not in repr(result)
+    desk.connector.use_credentials(Held(json.dumps(wrong)))
+    with pytest.raises(VenueRefused) as refused:
+        await desk.connector.open_orders(desk.account)
+    assert "of-nobody" not in str(refused.value)
+
+
 async def test_the_feed_gets_the_api_key_alone(desk: Desk) -> None:
     assert isinstance(desk.connector, FeedCredentialMinter)
     minted = await desk.connector.mint_feed_credential(desk.access)
