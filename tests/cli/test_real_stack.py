@@ -239,14 +239,19 @@ def test_a_wait_survives_the_death_of_the_api(stack: Stack) -> None:
         processes = stack.json("status")["processes"]
         [api] = [each["pid"] for each in processes if each["name"] == "api"]
         os.kill(api, signal.SIGKILL)
-        filled = stack.json("sim", "fill", "hyperliquid", order_id)
-        assert filled["status"] == "filled"
+        # It asks the API for the order's name at the exchange: again, until one is there.
+        filled = stack.run("sim", "fill", "hyperliquid", order_id, "--json")
+        deadline = time.monotonic() + 60
+        while filled.returncode == ExitCode.UNREACHABLE and time.monotonic() < deadline:
+            filled = stack.run("sim", "fill", "hyperliquid", order_id, "--json")
+        assert filled.returncode == ExitCode.DONE, filled.stderr
+        assert json.loads(filled.stdout)["status"] == "filled"
         out, err = waiting.communicate(timeout=120)
         assert waiting.returncode == ExitCode.DONE, err
         assert json.loads(out)["status"] == "FILLED"
     finally:
         waiting.kill()
-        waiting.wait()
+        waiting.communicate()
     deadline = time.monotonic() + 60
     while stack.run("status").returncode != ExitCode.DONE:
         assert time.monotonic() < deadline, "the API was not started again"
