@@ -40,9 +40,6 @@ async def test_a_venue_that_nobody_serves_is_offered_all_the_same(api: Api) -> N
         "seen_at": None,
         "capabilities": None,
         "proofs": None,
-        "experimental": None,
-        "live_verified": None,
-        "caution": None,
     }
 
 
