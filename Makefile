@@ -26,7 +26,7 @@ $(STAMP): requirements-dev.lock pyproject.toml
 	@touch $@
 
 ACT ?= all
-demo: $(STAMP)  ## the main job shown from nothing, with killed processes (ACT=1 or ACT=2: one act)
+demo: $(STAMP)  ## the main job shown from nothing, with killed processes (ACT=1, 2 or 3: one act)
 	@$(BIN)/python -m stack.demo $(if $(filter all,$(ACT)),,--act $(ACT))
 
 up: $(STAMP)  ## start the embedded stack

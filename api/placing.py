@@ -324,7 +324,7 @@ def check_market(body: PlaceOrderBody, instrument: Instrument) -> None:
 def market_problems(body: PlaceOrderBody, instrument: Instrument) -> list[Problem]:
     """Return what the market would refuse of an order, one problem per rule."""
     checks: list[Callable[[], None]] = [
-        instrument.check_open,
+        lambda: instrument.check_open(reduce_only=body.reduce_only),
         lambda: instrument.check_quantity("quantity", body.quantity),
     ]
     price, trigger = body.price, body.trigger_price

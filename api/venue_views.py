@@ -7,7 +7,10 @@ from domain.venue_sheets import ServedVenue, VenueSheet
 
 
 class CapabilitiesView(View):
-    """What a venue can do. `dead_man_effect` None: it has no switch of its own."""
+    """What a venue can do. `dead_man_effect` None: it has no switch of its own.
+
+    `market_queries` of a market's past are answered (`trades`, `funding`, `candles`).
+    """
 
     networks: list[str]
     order_types: list[str]
@@ -22,6 +25,8 @@ class CapabilitiesView(View):
     batch_limit: int
     nonce_rule: str
     dead_man_effect: str | None
+    market_queries: list[str]
+    candle_intervals: list[str]
 
 
 class ProofView(View):
@@ -96,6 +101,8 @@ def _capabilities(sheet: VenueSheet) -> CapabilitiesView:
         batch_limit=sheet.batch_limit,
         nonce_rule=sheet.nonce_rule,
         dead_man_effect=sheet.dead_man_effect,
+        market_queries=list(sheet.market_queries),
+        candle_intervals=list(sheet.candle_intervals),
     )
 
 

@@ -106,6 +106,8 @@ def _capabilities(found: VenueCapabilities) -> tuple[tuple[str, object], ...]:
         ("orders in a batch", found.batch_limit),
         ("nonces", found.nonce_rule),
         ("dead man's switch", found.dead_man_effect or "none"),
+        ("past of a market", ", ".join(found.market_queries) or "not told"),
+        ("candles of", ", ".join(found.candle_intervals) or None),
     )
 
 

@@ -230,7 +230,7 @@ def _cover(
     missing = wanted - sum((leg.remaining for leg in live), Decimal(0))
     quantity = wanted
     if missing > 0 and len(live) < LEGS_MAX:
-        if not live or missing * trigger >= instrument.min_notional:
+        if not live or not instrument.is_below_minimum(missing, trigger):
             quantity = missing
         elif not state.entry_ended:
             return None  # More fills come; alone these are below what the venue takes.

@@ -213,7 +213,7 @@ def _is_too_small(
         if closing_side(sight.side) is OrderSide.SELL:
             # The venue values a market sell at its bound.
             worth *= 1 - Decimal(state.plan.max_slippage_bps) / 10_000
-    return worth is not None and quantity * worth < sight.instrument.min_notional
+    return sight.instrument.is_below_minimum(quantity, worth)
 
 
 def resumed(state: CloseState, kept: CloseState) -> CloseState:
@@ -275,7 +275,7 @@ def _target(plan: ClosePlan, sight: Sight) -> Decimal:
     target = instrument.floor_quantity(sight.quantity * plan.percent / 100)
     rest = sight.quantity - target
     strands = not sight.closes_below_minimum and sight.mark_price is not None
-    if target and strands and rest * (sight.mark_price or 0) < instrument.min_notional:
+    if target and strands and instrument.is_below_minimum(rest, sight.mark_price):
         return whole
     return target
 

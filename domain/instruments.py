@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from enum import StrEnum
 
+from domain.accounts import FeeRates
 from domain.errors import InvalidInput
 from domain.numbers import plain
 
@@ -79,9 +80,10 @@ def _check_finite(field: str, number: Decimal) -> None:
 
 
 class MarketState(StrEnum):
-    """Whether a market takes orders."""
+    """Whether a market takes orders; one that is CLOSE_ONLY takes those that reduce a position."""
 
     OPEN = "OPEN"
+    CLOSE_ONLY = "CLOSE_ONLY"
     DELISTED = "DELISTED"
 
 
@@ -91,6 +93,8 @@ class Instrument:
 
     `symbol` is ours (`BTC-PERP`), `venue_symbol` theirs (`BTC`), `asset_index` the number some
     venues sign instead of the name. Quantities are in base units, `min_notional` in quote units.
+    `min_quantity` is the least an order may be of where the venue states one beside its lots;
+    `fees` are those of an account without any discount, None where the venue does not publish them.
     """
 
     venue: str
@@ -102,6 +106,8 @@ class Instrument:
     min_notional: Decimal
     max_leverage: int
     state: MarketState = MarketState.OPEN
+    min_quantity: Decimal | None = None
+    fees: FeeRates | None = None
 
     @property
     def instrument_id(self) -> str:
@@ -159,14 +165,26 @@ class Instrument:
                 f"found {plain(quantity)}; nearest below is {plain(self.floor_quantity(quantity))}",
             )
 
+    def is_below_minimum(self, quantity: Decimal, price: Decimal | None) -> bool:
+        """Tell whether an order is too small: in quantity, or in value where a price is known."""
+        if self.min_quantity is not None and quantity < self.min_quantity:
+            return True
+        return price is not None and quantity * price < self.min_notional
+
     def check_notional(self, quantity: Decimal, price: Decimal) -> None:
-        """Check the minimum order value, `quantity` × `price`.
+        """Check the minimum order: its value `quantity` × `price`, and its quantity.
 
         Reduce-only orders that close a whole position are exempt; the caller knows.
 
         Raises:
-            InvalidInput: the value is below the minimum.
+            InvalidInput: it is below the minimum.
         """
+        if self.min_quantity is not None and quantity < self.min_quantity:
+            raise InvalidInput(
+                "quantity",
+                f"expected at least {plain(self.min_quantity)} for {self.symbol}, "
+                f"found {plain(quantity)}",
+            )
         if quantity * price < self.min_notional:
             raise InvalidInput(
                 "quantity",
@@ -174,11 +192,14 @@ class Instrument:
                 f"{self.symbol}, found {plain(quantity * price)}",
             )
 
-    def check_open(self) -> None:
-        """Check that the market takes new orders.
+    def check_open(self, *, reduce_only: bool = False) -> None:
+        """Check that the market takes new orders; `reduce_only`: of those that only reduce.
 
         Raises:
-            InvalidInput: it is delisted.
+            InvalidInput: it is delisted, or positions can only be closed.
         """
-        if self.state is not MarketState.OPEN:
-            raise InvalidInput("symbol", f"{self.instrument_id} is {self.state.lower()}")
+        if self.state is MarketState.OPEN or (reduce_only and self.state is MarketState.CLOSE_ONLY):
+            return
+        raise InvalidInput(
+            "symbol", f"{self.instrument_id} is {self.state.lower().replace('_', ' ')}"
+        )

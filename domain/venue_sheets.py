@@ -29,6 +29,7 @@ class VenueSheet:
     `visibility_delay_s` later silence of every look-up proves absence. `replay_protected`: a copy
     of the same bytes is executed at most once. `dead_man_effect` says what the venue's own switch
     does to stops, None where it has no switch. `unverified`: what nobody has proven.
+    `market_queries` of a market's past are answered, candles in `candle_intervals`.
     """
 
     venue: str
@@ -55,6 +56,8 @@ class VenueSheet:
     fill_key: tuple[str, ...]
     proofs: tuple[VenueProof, ...]
     unverified: tuple[str, ...] = ()
+    market_queries: tuple[str, ...] = ()
+    candle_intervals: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

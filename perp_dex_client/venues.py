@@ -15,7 +15,10 @@ T = TypeVar("T")
 
 
 class VenueCapabilities(msgspec.Struct, frozen=True, kw_only=True):
-    """What a venue can do. `dead_man_effect` None: it has no switch of its own."""
+    """What a venue can do. `dead_man_effect` None: it has no switch of its own.
+
+    `market_queries` of a market's past are answered (`trades`, `funding`, `candles`).
+    """
 
     networks: tuple[str, ...]
     order_types: tuple[str, ...]
@@ -30,6 +33,8 @@ class VenueCapabilities(msgspec.Struct, frozen=True, kw_only=True):
     joint_exits: bool = False
     closes_below_minimum: bool = False
     dead_man_effect: str | None = None
+    market_queries: tuple[str, ...] = ()
+    candle_intervals: tuple[str, ...] = ()
 
 
 class VenueProof(msgspec.Struct, frozen=True, kw_only=True):

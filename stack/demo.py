@@ -1,4 +1,4 @@
-"""The main job, shown from nothing: `python -m stack.demo [--act 1|2]`.
+"""The main job, shown from nothing: `python -m stack.demo [--act 1|2|3]`.
 
 Starts a stack of its own and trades on it through the `perp-dex` command like anybody else, while
 answers are lost and processes are killed; fails when the exchange's own ledger disagrees.
@@ -16,8 +16,13 @@ from rich.markup import escape
 from stack.demo_conditions import ConditionsAct
 from stack.demo_orders import OrdersAct
 from stack.demo_stage import DemoFailed, DemoStage
+from stack.demo_venues import VenuesAct
 
-ACTS: dict[int, type[OrdersAct | ConditionsAct]] = {1: OrdersAct, 2: ConditionsAct}
+ACTS: dict[int, type[OrdersAct | ConditionsAct | VenuesAct]] = {
+    1: OrdersAct,
+    2: ConditionsAct,
+    3: VenuesAct,
+}
 
 
 def main(arguments: list[str] | None = None) -> int:

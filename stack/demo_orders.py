@@ -87,21 +87,9 @@ class OrdersAct:
         )
 
     def _start_buying(self, quantity: str, price: str) -> subprocess.Popen[str]:
-        arguments = ("trade", "buy", SYMBOL, quantity, "--price", price)
-        return subprocess.Popen(
-            [
-                self._stage.command,
-                *arguments,
-                "--key",
-                f"demo-{price}",
-                "--timeout",
-                "30",
-                "--json",
-            ],
-            env=self._stage.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
+        return self._stage.begin(
+            *("trade", "buy", SYMBOL, quantity, "--price", price),
+            *("--key", f"demo-{price}", "--timeout", "30", "--json"),
         )
 
     def _finish(self, placing: subprocess.Popen[str]) -> Json:

@@ -46,11 +46,16 @@ class DemoStage:
         shutil.rmtree(self._home, ignore_errors=True)
         self.cli("up", "--detach", "--ports", "auto", quiet=False)
 
-    def add_account(self, label: str) -> Json:
+    def add_account(self, label: str, venue: str = VENUE) -> Json:
         """Open a funded paper account."""
-        account = self.json("account", "add", "--venue", VENUE, "--paper", "--label", label)
-        self.say(f"Paper account {account['label']} at {VENUE}, address {account['address']}")
+        account = self.json("account", "add", "--venue", venue, "--paper", "--label", label)
+        self.say(f"Paper account {account['label']} at {venue}, address {account['address']}")
         return account
+
+    def simulated_venues(self) -> tuple[str, ...]:
+        """Return the exchanges that this stack simulates."""
+        names = (str(p["name"]) for p in self._status()["processes"])
+        return tuple(name.removeprefix("sim-") for name in names if name.startswith("sim-"))
 
     def show_where(self) -> None:
         """Say where to look further, and how to stop."""
@@ -121,6 +126,16 @@ class DemoStage:
                 f"perp-dex {' '.join(arguments)} ended with {done.returncode}: {done.stderr}"
             )
         return done.stdout
+
+    def begin(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start a command line and go on; what it prints on stdout can be read from it."""
+        return subprocess.Popen(
+            [self.command, *arguments],
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
 
     def poll(self, look: Callable[[], Any], what: str) -> Any:
         """Look until what is seen is true, and return it."""

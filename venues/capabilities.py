@@ -32,6 +32,14 @@ class MarketChannelKind(StrEnum):
     CANDLES = "candles"
 
 
+class MarketQuery(StrEnum):
+    """What of a market's past can be asked for; not every venue answers every one."""
+
+    TRADES = "trades"
+    FUNDING = "funding"
+    CANDLES = "candles"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProofRow:
     """One line of a proof table: which evidence proves what, and where that is documented."""
@@ -86,6 +94,11 @@ class Capabilities:
     `schedule_cancel` is the venue's dead man's switch; `schedule_cancel_takes_stops`: when it goes
     off it cancels the stops and targets of open positions as well.
 
+    `market_queries`: what of a market's past the connector answers; for any other it raises
+    `InvalidInput` of the field `venue`. `candle_intervals`: those of its candles, shortest first,
+    spelled as in `domain.candle_intervals`; empty where they are not listed here, and the connector
+    tells.
+
     `networks`: where the venue can be traded, the simulated exchange (paper) included.
     """
 
@@ -105,3 +118,5 @@ class Capabilities:
     joint_exits: bool = False
     schedule_cancel_takes_stops: bool = True
     networks: frozenset[Network] = frozenset(Network)
+    market_queries: frozenset[MarketQuery] = frozenset(MarketQuery)
+    candle_intervals: tuple[str, ...] = ()

@@ -35,6 +35,7 @@ from domain.outcomes import SendResult
 from venues.capabilities import Capabilities as Capabilities
 from venues.capabilities import Fence as Fence
 from venues.capabilities import MarketChannelKind as MarketChannelKind
+from venues.capabilities import MarketQuery as MarketQuery
 from venues.capabilities import ProofRow as ProofRow
 from venues.capabilities import ProofTable as ProofTable
 
@@ -197,13 +198,20 @@ class Connector(Protocol):
         ...
 
     async def recent_trades(self, symbol: str, *, limit: int = 100) -> tuple[Trade, ...]:
-        """Return public trades, newest first."""
+        """Return public trades, newest first.
+
+        Raises InvalidInput (field `venue`) where `capabilities.market_queries` lacks TRADES.
+        """
         ...
 
     async def candles(
         self, symbol: str, interval: str, *, start: datetime, end: datetime
     ) -> tuple[Candle, ...]:
-        """Return candles, oldest first."""
+        """Return candles that begin from `start` up to `end`, oldest first.
+
+        Raises InvalidInput for an interval it lacks, and (field `venue`) where
+        `capabilities.market_queries` lacks CANDLES.
+        """
         ...
 
     async def tickers(self) -> tuple[Ticker, ...]:
@@ -211,7 +219,10 @@ class Connector(Protocol):
         ...
 
     async def funding_rates(self, symbol: str, *, since: datetime) -> tuple[FundingRate, ...]:
-        """Return past funding rates, oldest first."""
+        """Return past funding rates since a time, oldest first.
+
+        Raises InvalidInput (field `venue`) where `capabilities.market_queries` lacks FUNDING.
+        """
         ...
 
     async def set_leverage(

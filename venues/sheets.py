@@ -54,6 +54,8 @@ def sheet_of(venue: str, capabilities: Capabilities, proofs: ProofTable) -> Venu
             for row in proofs.rows
         ),
         unverified=proofs.unverified,
+        market_queries=_ordered(capabilities.market_queries),
+        candle_intervals=capabilities.candle_intervals,
     )
 
 

@@ -7,11 +7,11 @@ plain objects, and does nothing else with them.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
@@ -23,9 +23,10 @@ from streaming.market_board import MarketBoard
 from streaming.market_feeds import MarketFeeds
 from streaming.market_sources import STREAM, Deliver, MarketSource, Place
 from venues.connector import MarketChannel, MarketChannelKind, MarketEvent
+from venues.feeds import MarketConversation
 from venues.hyperliquid.market_stream import MarketStream as HyperliquidStream
 from venues.pacifica.market_stream import MarketStream as PacificaStream
-from venues.stream_core import Step
+from venues.stream_session import LiveStream
 
 ROUNDS: Final = 5
 AT: Final = datetime(2026, 1, 1, tzinfo=UTC)
@@ -49,22 +50,6 @@ class Taken:
     updates: int
 
 
-class _Stream(Protocol):
-    """What the cores of all venues' public feeds have."""
-
-    def want(self, channels: Iterable[MarketChannel], now: float) -> object:
-        """Set the channels."""
-        ...
-
-    def connected(self, now: float, at: datetime) -> object:
-        """Begin."""
-        ...
-
-    def received(self, payload: bytes, now: float, at: datetime) -> Step[MarketEvent]:
-        """Read one message."""
-        ...
-
-
 class _NoSource:
     """Delivers nothing by itself: the frames are given in."""
 
@@ -86,7 +71,9 @@ def ingest() -> list[Taken]:
     ]
 
 
-def _measured(venue: str, made: Made, stream: Callable[[list[Instrument]], _Stream]) -> Taken:
+def _measured(
+    venue: str, made: Made, stream: Callable[[list[Instrument]], MarketConversation]
+) -> Taken:
     frames, updates = made
     markets = instruments(venue)
     ours = sorted(_ours(venue, markets, stream(markets), frames) for _ in range(ROUNDS))
@@ -127,7 +114,7 @@ def _bare(frames: Sequence[bytes]) -> float:
 
 
 def _ours(
-    venue: str, markets: Sequence[Instrument], stream: _Stream, frames: Sequence[bytes]
+    venue: str, markets: Sequence[Instrument], stream: MarketConversation, frames: Sequence[bytes]
 ) -> float:
     """Return the seconds from the first frame to the last one's place on the board."""
     delivered: list[Deliver] = []
@@ -148,9 +135,10 @@ def _ours(
         feeds.want(place, channel)
     seen = _Seen()
     board.listen(lambda key, latest: seen.add())
+    core: LiveStream[MarketEvent] = LiveStream(stream)
     stream.want(channels, 0.0)
-    stream.connected(0.0, AT)
-    deliver, received = delivered[0], stream.received
+    core.connected(0.0, AT)
+    deliver, received = delivered[0], core.received
     events = 0
     began = time.perf_counter()
     for number, frame in enumerate(frames):

@@ -17,6 +17,8 @@ async def test_a_venue_is_shown_with_what_it_can_do_and_what_proves(api: Api) ->
     assert capabilities["networks"] == ["mainnet", "testnet", "paper"]
     assert "stops and targets" in capabilities["dead_man_effect"]
     assert capabilities["native_modify"] is False
+    assert capabilities["market_queries"] == ["trades", "funding", "candles"]
+    assert capabilities["candle_intervals"][:3] == ["1m", "3m", "5m"]
     assert proofs["fences"] == ["nonce burn", "admission expiry"]
     assert proofs["admission_window_s"] == 10
     assert {"accepted", "rejected", "absent"} <= {row["proves"] for row in proofs["rows"]}

@@ -88,6 +88,8 @@ def test_a_sheet_says_in_words_what_the_data_says(rig: VenueRig) -> None:
     assert sheet.venue == rig.venue
     assert set(sheet.order_types) == {kind.value for kind in spec.capabilities.order_types}
     assert sheet.order_types[0] == "LIMIT"
+    assert set(sheet.market_queries) == set(spec.capabilities.market_queries)
+    assert sheet.candle_intervals == spec.capabilities.candle_intervals
     assert (sheet.dead_man_effect is None) is not spec.capabilities.schedule_cancel
     assert [row.proves for row in sheet.proofs] == [row.proves for row in spec.proofs.rows]
 

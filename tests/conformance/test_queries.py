@@ -11,6 +11,7 @@ from typing import Any, Final
 import pytest
 
 from domain.accounts import MarginMode, PositionSide
+from domain.candle_intervals import interval_length
 from domain.errors import InvalidInput, VenueRefused, VenueUnavailable
 from domain.instruments import MarketState, OrderSide
 from domain.orders import OrderType, Verdict
@@ -18,7 +19,7 @@ from domain.outcomes import Accepted, NotSent, SendResult
 from tests.conformance.rig import WireReply
 from tests.conformance.stage import Stage, now
 from tests.conformance.way import Broken, Way
-from venues.connector import Connector
+from venues.connector import Connector, MarketQuery
 from venues.simulation import margin, operations
 
 HOUR: Final = timedelta(hours=1)
@@ -55,6 +56,12 @@ QUERIES: Final[Mapping[str, Ask]] = {
     "funding_rates": lambda s: s.connector.funding_rates(s.rig.symbol, since=now() - HOUR),
     "leverage_of": lambda s: s.connector.leverage_of(s.account, s.rig.symbol),
 }
+#: Questions that a venue answers only where it declares so.
+DECLARED: Final = {
+    "recent_trades": MarketQuery.TRADES,
+    "candles": MarketQuery.CANDLES,
+    "funding_rates": MarketQuery.FUNDING,
+}
 #: What asks the venue nothing, or is a command: it is tried elsewhere in this suite.
 NO_QUERIES: Final = {
     "start", "close", "signer_of", "instrument", "client_order_id", "compose", "send", "resend",
@@ -82,22 +89,34 @@ def test_every_question_of_the_protocol_is_asked_here() -> None:
     assert asked == QUERIES.keys() | NO_QUERIES
 
 
+def _answers(stage: Stage, name: str) -> bool:
+    return name not in DECLARED or _tells(stage, DECLARED[name])
+
+
+def _tells(stage: Stage, query: MarketQuery) -> bool:
+    return query in stage.connector.capabilities.market_queries
+
+
 @pytest.mark.parametrize("silent", SILENT)
 async def test_what_was_not_answered_is_an_error_and_never_a_default(
     scripted: tuple[Stage, Way], silent: str
 ) -> None:
     stage, way = scripted
     way.queries = SILENT[silent]
-    answers = await asyncio.gather(
-        *(ask(stage) for ask in QUERIES.values()), return_exceptions=True
-    )
-    for name, answer in zip(QUERIES, answers, strict=True):
+    asked = {name: ask for name, ask in QUERIES.items() if _answers(stage, name)}
+    answers = await asyncio.gather(*(ask(stage) for ask in asked.values()), return_exceptions=True)
+    for name, answer in zip(asked, answers, strict=True):
         assert isinstance(answer, VenueUnavailable | VenueRefused), f"{name}: {answer!r}"
 
 
 @pytest.mark.parametrize("name", QUERIES)
 async def test_every_question_is_answered(stage: Stage, name: str) -> None:
-    assert await QUERIES[name](stage) is not None
+    if _answers(stage, name):
+        assert await QUERIES[name](stage) is not None
+        return
+    with pytest.raises(InvalidInput) as refused:
+        await QUERIES[name](stage)
+    assert refused.value.field == "venue"
 
 
 async def test_markets_are_those_of_the_exchange(stage: Stage) -> None:
@@ -108,6 +127,8 @@ async def test_markets_are_those_of_the_exchange(stage: Stage) -> None:
         known = there[stage.running.simulator.venue_symbol(market.symbol)]
         assert market.venue == stage.rig.venue
         assert market.lot_size > 0
+        assert market.min_quantity is None or market.min_quantity >= market.lot_size
+        assert market.fees is None or market.fees.maker <= market.fees.taker < Decimal("0.01")
         assert market.max_leverage == known.max_leverage
         assert (market.state is MarketState.OPEN) is not known.delisted
         assert await stage.connector.instrument(market.symbol) == market
@@ -128,9 +149,9 @@ async def test_the_book_is_the_exchanges(stage: Stage) -> None:
     assert abs(now() - book.received_time) < timedelta(seconds=10)
     with pytest.raises(InvalidInput):
         await stage.connector.order_book(stage.rig.symbol, depth=0)
-    for ask in (stage.connector.order_book, stage.connector.recent_trades):
+    for name in ("order_book", "recent_trades"):
         with pytest.raises(InvalidInput):
-            await ask(NO_SUCH_SYMBOL)
+            await getattr(stage.connector, name)(NO_SUCH_SYMBOL)
 
 
 @pytest.mark.parametrize("side", OrderSide)
@@ -156,7 +177,9 @@ async def test_tickers_tell_the_present_prices(stage: Stage) -> None:
     assert not set(delisted) & tickers.keys()
 
 
-async def test_public_trades_and_candles_tell_what_was_traded(stage: Stage) -> None:
+async def test_public_trades_tell_what_was_traded(stage: Stage) -> None:
+    if not _tells(stage, MarketQuery.TRADES):
+        return
     row, _ = await stage.accepted(await stage.taking())
     record = stage.one_at_venue(row)
     (newest, *_) = await stage.connector.recent_trades(stage.rig.symbol)
@@ -165,6 +188,14 @@ async def test_public_trades_and_candles_tell_what_was_traded(stage: Stage) -> N
     assert list(trades) == sorted(trades, key=lambda trade: trade.event_time, reverse=True)
     assert sum(trade.quantity for trade in trades) >= record.filled
     assert len(await stage.connector.recent_trades(stage.rig.symbol, limit=1)) == 1
+    assert len({trade.trade_id for trade in trades}) == len(trades)
+
+
+async def test_candles_tell_what_was_traded(stage: Stage) -> None:
+    if not _tells(stage, MarketQuery.CANDLES):
+        return
+    row, _ = await stage.accepted(await stage.taking())
+    record = stage.one_at_venue(row)
     candles = await stage.connector.candles(
         stage.rig.symbol, "1m", start=now() - HOUR, end=now() + HOUR
     )
@@ -176,6 +207,25 @@ async def test_public_trades_and_candles_tell_what_was_traded(stage: Stage) -> N
     assert list(candles) == sorted(candles, key=lambda candle: candle.open_time)
     with pytest.raises(InvalidInput):
         await stage.connector.candles(stage.rig.symbol, "7m", start=now() - HOUR, end=now())
+
+
+async def test_candles_come_in_every_interval_that_is_declared(stage: Stage) -> None:
+    declared = stage.connector.capabilities.candle_intervals
+    assert len(set(declared)) == len(declared)
+    if not _tells(stage, MarketQuery.CANDLES):
+        assert declared == ()
+        return
+    await stage.accepted(await stage.taking())
+    lengths: list[timedelta] = []
+    for interval in declared:
+        length = interval_length(interval)
+        *_, newest = await stage.connector.candles(
+            stage.rig.symbol, interval, start=now() - 2 * length, end=now() + length
+        )
+        assert newest.interval == interval
+        assert newest.volume > 0
+        lengths.append(newest.close_time - newest.open_time)
+    assert lengths == sorted(lengths), "the shortest interval comes first"
 
 
 async def test_the_venues_time_is_the_venues(stage: Stage) -> None:
@@ -270,8 +320,11 @@ async def test_funding_is_told_with_its_sign(stage: Stage) -> None:
     paid = exchange.tables.funding_payments[stage.account.address]
     (known,) = [found for found in paid if found.rate == rate]
     assert payment.amount == known.amount < 0
-    rates = await stage.connector.funding_rates(stage.rig.symbol, since=since)
-    assert rate in {found.rate for found in rates}
+    if _tells(stage, MarketQuery.FUNDING):
+        rates = await stage.connector.funding_rates(stage.rig.symbol, since=since)
+        assert rate in {found.rate for found in rates}
+        assert list(rates) == sorted(rates, key=lambda found: found.event_time)
+        assert all(found.interval_s > 0 for found in rates)
 
 
 @pytest.mark.parametrize("mode", MarginMode)

@@ -135,7 +135,28 @@ def test_without_the_integer_exception_figures_are_counted_before_the_point_too(
 def test_a_delisted_market_takes_nothing() -> None:
     BTC.check_open()
     with pytest.raises(InvalidInput, match="hyperliquid:BTC-PERP is delisted"):
-        replace(BTC, state=MarketState.DELISTED).check_open()
+        replace(BTC, state=MarketState.DELISTED).check_open(reduce_only=True)
+
+
+def test_a_market_that_is_only_closed_takes_what_reduces() -> None:
+    closing = replace(BTC, state=MarketState.CLOSE_ONLY)
+    closing.check_open(reduce_only=True)
+    with pytest.raises(InvalidInput, match="hyperliquid:BTC-PERP is close only"):
+        closing.check_open()
+
+
+def test_a_least_quantity_holds_beside_the_least_value() -> None:
+    market = replace(BTC, min_quantity=Decimal("0.001"), min_notional=Decimal(10))
+    market.check_notional(Decimal("0.001"), Decimal(10_000))
+    with pytest.raises(InvalidInput, match=r"at least 0\.001 for BTC-PERP, found 0\.0009"):
+        market.check_notional(Decimal("0.0009"), Decimal(100_000))
+    with pytest.raises(InvalidInput, match="order value of at least 10"):
+        market.check_notional(Decimal("0.001"), Decimal(9_999))
+    assert market.is_below_minimum(Decimal("0.0009"), None)
+    assert market.is_below_minimum(Decimal("0.001"), Decimal(9_999))
+    assert not market.is_below_minimum(Decimal("0.001"), Decimal(10_000))
+    assert not market.is_below_minimum(Decimal("0.001"), None)
+    assert not BTC.is_below_minimum(Decimal("0.00001"), None)
 
 
 def test_sides_have_opposites() -> None:

@@ -18,13 +18,13 @@ from streaming import main as streaming_main
 from venues import registry
 from venues.connections import ConnectionBudget
 from venues.connector import AccountFeed, MarketFeed, VenueSpec
-from venues.hyperliquid.account_stream import HyperliquidAccountFeed
-from venues.hyperliquid.market_stream import HyperliquidMarketFeed
+from venues.hyperliquid import account_stream as hyperliquid_account
+from venues.hyperliquid import market_stream as hyperliquid_market
 from venues.hyperliquid.settings import HyperliquidSettings
 from venues.hyperliquid.spec import HyperliquidSpec
-from venues.pacifica.account_stream import PacificaAccountFeed
+from venues.pacifica import account_stream as pacifica_account
+from venues.pacifica import market_stream as pacifica_market
 from venues.pacifica.feed_reading import FeedReading
-from venues.pacifica.market_stream import PacificaMarketFeed
 from venues.pacifica.settings import PacificaSettings
 from venues.pacifica.spec import PacificaSpec
 from venues.stream import Backoff
@@ -41,13 +41,15 @@ class Impatient(HyperliquidSpec):
         """Return the private feed."""
         connections = ConnectionBudget(connections_max=9, opened_per_minute_max=OPENED_PER_MINUTE)
         url = HyperliquidSettings().base_url(network)
-        return HyperliquidAccountFeed(url, connections=connections, backoff=_soon)
+        return hyperliquid_account.account_feed(url, connections=connections, backoff=_soon)
 
     def market_feed(self, network: Network, instruments: Iterable[Instrument]) -> MarketFeed:
         """Return the public feed."""
         connections = ConnectionBudget(connections_max=1, opened_per_minute_max=OPENED_PER_MINUTE)
         url = HyperliquidSettings().base_url(network)
-        return HyperliquidMarketFeed(url, instruments, connections=connections, backoff=_soon())
+        return hyperliquid_market.market_feed(
+            url, instruments, connections=connections, backoff=_soon()
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +62,15 @@ class ImpatientPacifica(PacificaSpec):
         settings = PacificaSettings()
         reading = FeedReading(settings.base_url(network))
         url = settings.socket_url(network)
-        return PacificaAccountFeed(url, reading, connections=connections, backoff=_soon)
+        return pacifica_account.account_feed(url, reading, connections=connections, backoff=_soon)
 
     def market_feed(self, network: Network, instruments: Iterable[Instrument]) -> MarketFeed:
         """Return the public feed."""
         connections = ConnectionBudget(connections_max=1, opened_per_minute_max=OPENED_PER_MINUTE)
         url = PacificaSettings().socket_url(network)
-        return PacificaMarketFeed(url, instruments, connections=connections, backoff=_soon())
+        return pacifica_market.market_feed(
+            url, instruments, connections=connections, backoff=_soon()
+        )
 
 
 def _soon() -> Backoff:

@@ -8,29 +8,28 @@ Source: docs api/websocket/subscriptions; NOTES.md "WebSocket".
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final
 
-from domain.errors import InvalidInput
 from domain.instruments import Instrument
 from venues.connections import ConnectionBudget
 from venues.connector import (
     BookSeen,
     CandleSeen,
-    FeedState,
     MarketChannel,
     MarketChannelKind,
     MarketEvent,
     TickerSeen,
     TradesSeen,
 )
+from venues.feeds import MarketSocket
 from venues.hyperliquid import translate, wire
 from venues.hyperliquid.queries import INTERVALS
 from venues.hyperliquid.settings import socket_url
 from venues.hyperliquid.stream_session import Session
-from venues.stream import Backoff, EventQueue, Follower
+from venues.market_channels import Key, MarketChannels
+from venues.stream import Backoff
 from venues.stream_core import Step
 
 _SUBSCRIPTIONS_MAX: Final = 1000
@@ -47,115 +46,56 @@ _TYPES: Final = {
 
 
 class MarketStream:
-    """Core of the public feed, without I/O.
+    """The conversation about markets, without I/O.
 
     `fast_books` chooses 5 levels about every half second instead of 20 about every five; one
     socket carries one form only, because both have the same name.
     """
 
     def __init__(self, instruments: Iterable[Instrument], *, fast_books: bool = True) -> None:
-        self._coins = {found.symbol: found.venue_symbol for found in instruments}
         self._fast_books = fast_books
         self._session = Session()
-        self._wanted: set[MarketChannel] = set()
+        self.watch = self._session.watch
+        self._channels = MarketChannels(
+            "hyperliquid",
+            {found.symbol: found.venue_symbol for found in instruments},
+            INTERVALS,
+            self._spell,
+            count_max=_SUBSCRIPTIONS_MAX,
+        )
         self._had_trades: set[str] = set()
-        self._is_connected = False
-        self._is_live = False
-        self._last_reason: str | None = None
 
     def want(self, channels: Iterable[MarketChannel], now: float) -> Step[MarketEvent]:
-        """Set the channels to carry.
-
-        Raises:
-            InvalidInput: a channel is for no market of the venue's, or has no such interval, or
-                there are more than the venue carries; nothing is changed.
-        """
-        wanted = set(channels)
-        for channel in wanted:
-            self._check(channel)
-        if len(wanted) > _SUBSCRIPTIONS_MAX:
-            raise InvalidInput(
-                "channels", f"expected at most {_SUBSCRIPTIONS_MAX}, found {len(wanted)}"
-            )
-        gone, new = self._wanted - wanted, wanted - self._wanted
-        self._wanted = wanted
-        if not self._is_connected:
+        """Set the channels to carry. Raises InvalidInput as `MarketChannels.want`."""
+        gone, new = self._channels.want(channels)
+        if not self.watch.is_connected:
             return Step()
-        self._had_trades -= {
-            self._coins[c.symbol] for c in gone if c.kind is MarketChannelKind.TRADES
-        }
+        self._had_trades -= {one["coin"] for one in gone if one["type"] == "trades"}
         return Step(
             send=(
-                *(self._session.unsubscribe(self._spell(channel)) for channel in _ordered(gone)),
-                *(self._session.subscribe(self._spell(channel), now) for channel in _ordered(new)),
+                *(self._session.unsubscribe(one) for one in gone),
+                *(self._session.subscribe(one, now) for one in new),
             )
         )
 
-    def connected(self, now: float, at: datetime) -> Step[MarketEvent]:
+    def begin(self, now: float) -> tuple[bytes, ...]:
         """Subscribe to everything wanted."""
-        self._session.begin(now)
         self._had_trades.clear()
-        self._is_connected = True
-        self._is_live = False
-        frames = tuple(
-            self._session.subscribe(self._spell(channel), now) for channel in _ordered(self._wanted)
-        )
-        return Step(send=frames, events=self._went_live(at))
+        return tuple(self._session.subscribe(one, now) for one in self._channels.all())
 
-    def received(self, payload: bytes, now: float, at: datetime) -> Step[MarketEvent]:
-        """Read one message."""
-        try:
-            frame = self._session.read(payload, now)
-            if isinstance(frame, str):
-                return Step(close=frame)
-            events = self._events(frame, at) if frame is not None else ()
-        except wire.WireError as error:
-            return Step(close=f"unreadable message: {error}"[:300])
-        return Step(events=self._went_live(at) + events)
+    def hear(self, payload: bytes, now: float, at: datetime) -> tuple[MarketEvent, ...]:
+        """Read one message. Raises WireError and SessionOver."""
+        frame = self._session.read(payload)
+        return self._events(frame, at) if frame is not None else ()
 
-    def tick(self, now: float, at: datetime) -> Step[MarketEvent]:
-        """Ping, and notice a dead connection."""
-        ping, dead = self._session.tick(now)
-        return Step(send=(ping,) if ping else (), close=dead)
-
-    def disconnected(self, reason: str, at: datetime) -> tuple[MarketEvent, ...]:
-        """Say that the feed is stale, once per loss and per new reason."""
-        self._is_connected = False
-        if not self._is_live and reason == self._last_reason:
-            return ()
-        self._is_live = False
-        self._last_reason = reason
-        return (FeedState(account_id=None, live=False, reason=reason, at=at),)
-
-    def _went_live(self, at: datetime) -> tuple[MarketEvent, ...]:
-        if self._is_live or not self._session.is_acknowledged:
-            return ()
-        self._is_live = True
-        self._last_reason = None
-        return (FeedState(account_id=None, live=True, reason="subscribed", at=at),)
-
-    def _check(self, channel: MarketChannel) -> None:
-        if channel.symbol not in self._coins:
-            raise InvalidInput(
-                "symbol", f"expected a market of hyperliquid, found {channel.symbol[:64]!r}"
-            )
-        if (channel.kind is MarketChannelKind.CANDLES) != (channel.interval in INTERVALS):
-            raise InvalidInput(
-                "interval",
-                f"expected one of {', '.join(INTERVALS)} for candles and none otherwise, "
-                f"found {channel.interval!r} for {channel.kind.name}",
-            )
-
-    def _spell(self, channel: MarketChannel) -> dict[str, Any]:
-        subscription: dict[str, Any] = {
-            "type": _TYPES[channel.kind],
-            "coin": self._coins[channel.symbol],
-        }
+    def _spell(self, channel: MarketChannel, coin: str) -> tuple[Key, dict[str, Any]]:
+        kind = _TYPES[channel.kind]
+        subscription: dict[str, Any] = {"type": kind, "coin": coin}
         if channel.interval is not None:
             subscription["interval"] = channel.interval
         if channel.kind is MarketChannelKind.BOOK and self._fast_books:
             subscription["fast"] = True
-        return subscription
+        return (kind, coin, channel.interval or ""), subscription
 
     def _events(self, frame: wire.Frame, at: datetime) -> tuple[MarketEvent, ...]:
         data = bytes(frame.data)
@@ -189,47 +129,16 @@ class MarketStream:
         return (TradesSeen(trades=trades, is_backlog=is_backlog),)
 
 
-def _ordered(channels: set[MarketChannel]) -> list[MarketChannel]:
-    return sorted(channels, key=lambda c: (c.symbol, _TYPES[c.kind], c.interval or ""))
-
-
-class HyperliquidMarketFeed:
-    """The public feed over one socket; the same shell as the private one."""
-
-    def __init__(
-        self,
-        base_url: str,
-        instruments: Iterable[Instrument],
-        *,
-        fast_books: bool = True,
-        connections: ConnectionBudget | None = None,
-        backoff: Backoff | None = None,
-    ) -> None:
-        self._core = MarketStream(instruments, fast_books=fast_books)
-        self._queue: EventQueue[MarketEvent] = EventQueue()
-        # What the accounts' feed leaves of the venue's limits for one IP address.
-        budget = connections or ConnectionBudget(connections_max=1, opened_per_minute_max=6)
-        self._follower = Follower(
-            socket_url(base_url), self._core, self._queue, budget, backoff=backoff
-        )
-        self._task: asyncio.Task[None] | None = None
-
-    async def events(self) -> AsyncIterator[MarketEvent]:
-        """Yield events until `close`, reconnecting by itself."""
-        async for event in self._queue:
-            yield event
-
-    async def subscribe(self, channels: Iterable[MarketChannel]) -> None:
-        """Set the channels to carry; the first call connects. Raises InvalidInput as `want`."""
-        self._follower.apply(self._core.want(channels, asyncio.get_running_loop().time()))
-        if self._task is None:
-            self._task = asyncio.create_task(self._follower.run(), name="hyperliquid market feed")
-            self._task.add_done_callback(self._queue.fail_with)
-
-    async def close(self) -> None:
-        """Close the socket and end the iteration."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.wait([task])
-        self._queue.close()
+def market_feed(
+    base_url: str,
+    instruments: Iterable[Instrument],
+    *,
+    fast_books: bool = True,
+    connections: ConnectionBudget | None = None,
+    backoff: Backoff | None = None,
+) -> MarketSocket:
+    """Return the public feed at an address over these markets, not yet connected."""
+    stream = MarketStream(instruments, fast_books=fast_books)
+    # What the accounts' feed leaves of the venue's limits for one IP address.
+    budget = connections or ConnectionBudget(connections_max=1, opened_per_minute_max=6)
+    return MarketSocket("hyperliquid", socket_url(base_url), stream, budget, backoff=backoff)

@@ -33,6 +33,23 @@ CAPABILITIES: Final = Capabilities(
     # Fast books come about every 0.54 s and contexts every second; best prices, trades and candles
     # only when they change.
     market_silence_max_s=((MarketChannelKind.BOOK, 5.0), (MarketChannelKind.TICKER, 10.0)),
+    # Docs api/info-endpoint, candle snapshot.
+    candle_intervals=(
+        "1m",
+        "3m",
+        "5m",
+        "15m",
+        "30m",
+        "1h",
+        "2h",
+        "4h",
+        "8h",
+        "12h",
+        "1d",
+        "3d",
+        "1w",
+        "1M",
+    ),
 )
 
 PROOFS: Final = ProofTable(

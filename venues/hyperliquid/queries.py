@@ -24,7 +24,7 @@ from domain.market_data import Candle, FundingRate, OrderBook, Ticker, Trade
 from domain.orders import Verdict
 from venues.connector import OrderLookup, VenueOrder
 from venues.hyperliquid import translate, wire
-from venues.hyperliquid.proofs import PROOFS
+from venues.hyperliquid.proofs import CAPABILITIES, PROOFS
 from venues.hyperliquid.rest import Rest
 from venues.hyperliquid.translate import at_ms, coin_of, to_ms
 from venues.transport import Clock
@@ -33,9 +33,7 @@ _FILLS_PAGE: Final = 2000
 _FUNDING_PAGE: Final = 500
 _PAGES_MAX: Final = 200
 _BOOK_DEPTH_MAX: Final = 20
-INTERVALS: Final = (
-    "1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "8h", "12h", "1d", "3d", "1w", "1M",
-)  # fmt: skip
+INTERVALS: Final = CAPABILITIES.candle_intervals
 
 
 class _Timed(Protocol):

@@ -38,24 +38,24 @@ class HyperliquidSpec:
 
     def account_feed(self, network: Network) -> AccountFeed:
         """Return the private feed, not yet connected. Raises InvalidInput as `connect` does."""
-        from venues.hyperliquid.account_stream import HyperliquidAccountFeed
+        from venues.hyperliquid.account_stream import account_feed
 
-        return HyperliquidAccountFeed(_settings().base_url(network))
+        return account_feed(_settings().base_url(network))
 
     def market_feed(self, network: Network, instruments: Iterable[Instrument]) -> MarketFeed:
         """Return the public feed over these markets, not yet connected."""
-        from venues.hyperliquid.market_stream import HyperliquidMarketFeed
+        from venues.hyperliquid.market_stream import market_feed
 
-        return HyperliquidMarketFeed(_settings().base_url(network), instruments)
+        return market_feed(_settings().base_url(network), instruments)
 
     def second_market_feed(
         self, network: Network, instruments: Iterable[Instrument]
     ) -> MarketFeed | None:
         """Return the public feed from the second address that the settings name, if they do."""
-        from venues.hyperliquid.market_stream import HyperliquidMarketFeed
+        from venues.hyperliquid.market_stream import market_feed
 
         url = _settings().second_url(network)
-        return None if url is None else HyperliquidMarketFeed(url, instruments)
+        return None if url is None else market_feed(url, instruments)
 
 
 def _settings() -> HyperliquidSettings:

@@ -1,7 +1,6 @@
-"""One WebSocket session with Hyperliquid, without I/O: bytes and time in, steps out.
+"""One WebSocket session with Hyperliquid, without I/O: how it subscribes, and what is housekeeping.
 
-Keeps the heartbeat and the acknowledgements that every kind of stream needs; what a step is and who
-carries it out is in `venues.stream_core` and `venues.stream`.
+The times to ping and to give up are kept by `venues.stream_session`.
 
 Source: docs api/websocket, api/websocket/timeouts-and-heartbeats; NOTES.md "WebSocket".
 """
@@ -13,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from venues.hyperliquid import wire
+from venues.stream_session import SessionOver, SessionWatch
 
 #: The venue closes a socket to which it has sent nothing for 60 s; a ping makes it send.
 PING_EVERY_S: Final = 25.0
@@ -27,40 +27,34 @@ _HARMLESS: Final = ("Already subscribed", "Already unsubscribed")
 
 
 class Session:
-    """Heartbeat and open acknowledgements of one connection."""
+    """What is said and heard on one connection beside the data."""
 
     def __init__(self) -> None:
-        self._waiting: dict[tuple[str, str], float] = {}
-        self._heard_at = 0.0
-        self._pinged_at = 0.0
-
-    @property
-    def is_acknowledged(self) -> bool:
-        """Whether no subscription waits for its acknowledgement."""
-        return not self._waiting
-
-    def begin(self, now: float) -> None:
-        """Start anew on a fresh connection."""
-        self._waiting.clear()
-        self._heard_at = self._pinged_at = now
+        self.watch = SessionWatch(
+            silence_max_s=SILENCE_MAX_S,
+            answer_within_s=ACKNOWLEDGE_WITHIN_S,
+            ping=_PING,
+            ping_every_s=PING_EVERY_S,
+        )
 
     def subscribe(self, subscription: dict[str, Any], now: float) -> bytes:
         """Return the frame that subscribes, and wait for its acknowledgement."""
-        self._waiting[_name(subscription)] = now
+        kind, subject = name = _name(subscription)
+        self.watch.expect(name, f"{kind} {subject} not acknowledged", now)
         return _frame("subscribe", subscription)
 
     def unsubscribe(self, subscription: dict[str, Any]) -> bytes:
         """Return the frame that unsubscribes."""
-        self._waiting.pop(_name(subscription), None)
+        self.watch.answered(_name(subscription))
         return _frame("unsubscribe", subscription)
 
-    def read(self, payload: bytes, now: float) -> wire.Frame | str | None:
-        """Read one message: a data frame, a reason to close, or None for housekeeping.
+    def read(self, payload: bytes) -> wire.Frame | None:
+        """Read one message: a data frame, or None for housekeeping.
 
         Raises:
             WireError: it is not what the venue documents.
+            SessionOver: the venue says that something is wrong.
         """
-        self._heard_at = now
         if payload == _GREETING:
             return None
         frame = wire.decode(payload, wire.Frame)
@@ -69,24 +63,14 @@ class Session:
         if frame.channel == "subscriptionResponse":
             reply = wire.decode(bytes(frame.data), wire.SubscriptionReply)
             if reply.method == "subscribe":
-                self._waiting.pop((reply.subscription.type, _subject(reply.subscription)), None)
+                self.watch.answered((reply.subscription.type, _subject(reply.subscription)))
             return None
         if frame.channel == "error":
             text = wire.decode(bytes(frame.data), str)
-            return None if text.startswith(_HARMLESS) else f"the venue says: {text[:200]}"
+            if text.startswith(_HARMLESS):
+                return None
+            raise SessionOver(f"the venue says: {text[:200]}")
         return frame
-
-    def tick(self, now: float) -> tuple[bytes | None, str | None]:
-        """Return a ping if one is due, and a reason to close if the connection seems dead."""
-        if now - self._heard_at >= SILENCE_MAX_S:
-            return None, f"nothing heard for {SILENCE_MAX_S:g} s"
-        if self._waiting and now - min(self._waiting.values()) >= ACKNOWLEDGE_WITHIN_S:
-            kind, subject = min(self._waiting, key=lambda name: self._waiting[name])
-            return None, f"{kind} {subject} not acknowledged within {ACKNOWLEDGE_WITHIN_S:g} s"
-        if now - self._pinged_at >= PING_EVERY_S:
-            self._pinged_at = now
-            return _PING, None
-        return None, None
 
 
 def _name(subscription: dict[str, Any]) -> tuple[str, str]:

@@ -14,8 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final, Protocol
@@ -26,16 +25,16 @@ from venues.connections import ConnectionBudget
 from venues.connector import (
     AccountEvent,
     AccountSeen,
-    FeedState,
     FillsSeen,
     FundingSeen,
     OrdersSeen,
 )
+from venues.feeds import AccountSockets
 from venues.pacifica import translate, wire
-from venues.pacifica.stream_session import ACKNOWLEDGE_WITHIN_S, Session
+from venues.pacifica.stream_session import Session
 from venues.pacifica.translate import is_perpetual, symbol_of
 from venues.stream import Backoff, EventQueue, Follower
-from venues.stream_core import Step
+from venues.stream_session import LiveStream
 from venues.transport import Clock, utc_now
 
 #: Of the venue's hundred connections per IP address a tenth is left for market data and others.
@@ -43,6 +42,7 @@ _CONNECTIONS_MAX: Final = 90
 _OPENED_PER_MINUTE_MAX: Final = 60
 #: So many orders are remembered with the number of their newest event.
 _ORDERS_REMEMBERED: Final = 20_000
+_SNAPSHOT: Final = "snapshot"
 _SOURCES: Final = (
     "account_order_updates",
     "account_trades",
@@ -70,7 +70,10 @@ class Reading(Protocol):
 
 
 class AccountStream:
-    """Core of one account's feed, without I/O; `on_funding` is called when some was paid."""
+    """The conversation about one account, without I/O; live once its positions were told.
+
+    `on_funding` is called when some was paid.
+    """
 
     def __init__(self, account: Account, on_funding: Callable[[], None] = lambda: None) -> None:
         self._on_funding = on_funding
@@ -79,9 +82,7 @@ class AccountStream:
         self._account_id = account.account_id
         self._address = account.address
         self._session = Session()
-        self._connected_at = 0.0
-        self._is_live = False
-        self._last_reason: str | None = None
+        self.watch = self._session.watch
         self._newest: OrderedDict[int, int] = OrderedDict()
         self._positions_li = -1
         self._positions: list[wire.PositionRow] | None = None
@@ -93,55 +94,23 @@ class AccountStream:
         """Take leverage settings, which the socket tells only when they change."""
         self._settings.update(settings)
 
-    def connected(self, now: float, at: datetime) -> Step[AccountEvent]:
+    def begin(self, now: float) -> tuple[bytes, ...]:
         """Subscribe to orders, fills, positions, money and leverage, and to all prices."""
-        self._session.begin(now)
-        self._connected_at = now
-        self._is_live = False
         self._newest.clear()
         self._positions_li = -1
         self._positions = self._money = None
         account = {"account": self._address}
-        return Step(
-            send=(
-                *(self._session.subscribe({"source": one, **account}, now) for one in _SOURCES),
-                self._session.subscribe({"source": "prices"}, now),
-            )
+        frames = (
+            *(self._session.subscribe({"source": one, **account}, now) for one in _SOURCES),
+            self._session.subscribe({"source": "prices"}, now),
         )
+        self.watch.expect(_SNAPSHOT, "no snapshot of positions", now)
+        return frames
 
-    def received(self, payload: bytes, now: float, at: datetime) -> Step[AccountEvent]:
-        """Read one message."""
-        try:
-            frame = self._session.read(payload, now)
-            if isinstance(frame, str):
-                return Step(close=frame)
-            events = self._events(frame) if frame is not None else ()
-        except wire.WireError as error:
-            return Step(close=f"unreadable message: {error}"[:300])
-        return Step(events=events + self._went_live(at))
-
-    def tick(self, now: float, at: datetime) -> Step[AccountEvent]:
-        """Ping, and notice a dead connection or a snapshot that never came."""
-        ping, dead = self._session.tick(now)
-        waited = now - self._connected_at
-        if dead is None and not self._is_live and waited >= ACKNOWLEDGE_WITHIN_S:
-            dead = f"no snapshot of positions within {ACKNOWLEDGE_WITHIN_S:g} s"
-        return Step(send=(ping,) if ping else (), close=dead)
-
-    def disconnected(self, reason: str, at: datetime) -> tuple[AccountEvent, ...]:
-        """Say that the feed is not live, once per loss and per new reason."""
-        if not self._is_live and reason == self._last_reason:
-            return ()
-        self._is_live = False
-        self._last_reason = reason
-        return (FeedState(account_id=self._account_id, live=False, reason=reason, at=at),)
-
-    def _went_live(self, at: datetime) -> tuple[AccountEvent, ...]:
-        if self._is_live or self._positions is None or not self._session.is_acknowledged:
-            return ()
-        self._is_live = True
-        self._last_reason = None
-        return (FeedState(account_id=self._account_id, live=True, reason="subscribed", at=at),)
+    def hear(self, payload: bytes, now: float, at: datetime) -> tuple[AccountEvent, ...]:
+        """Read one message. Raises WireError and SessionOver."""
+        frame = self._session.read(payload)
+        return self._events(frame) if frame is not None else ()
 
     def _events(self, frame: wire.Frame) -> tuple[AccountEvent, ...]:
         data = bytes(frame.data)
@@ -196,6 +165,7 @@ class AccountStream:
         if li is not None and li < self._positions_li:
             return ()
         self._positions_li = li if li is not None else self._positions_li
+        self.watch.answered(_SNAPSHOT)
         funding = {row.s: row.f for row in rows if row.a}
         if any(self._funding.get(name, paid) != paid for name, paid in funding.items()):
             self._on_funding()
@@ -254,96 +224,58 @@ class AccountStream:
             raise wire.WireError(f"expected {what} of {self._address}, found {account}'s")
 
 
-@dataclass(frozen=True, slots=True)
-class _Followed:
-    address: str
-    task: asyncio.Task[None]
-
-
-class PacificaAccountFeed:
-    """Implements `venues.connector.AccountFeed`.
+def account_feed(
+    url: str,
+    reading: Reading,
+    *,
+    clock: Clock = utc_now,
+    connections: ConnectionBudget | None = None,
+    backoff: Callable[[], Backoff] = Backoff,
+) -> AccountSockets:
+    """Return the private feed at a WebSocket's address, not yet connected.
 
     Where `reading` fails to tell the leverage, an account with positions is told of by its orders
     and fills alone.
     """
+    budget = connections or ConnectionBudget(
+        connections_max=_CONNECTIONS_MAX, opened_per_minute_max=_OPENED_PER_MINUTE_MAX
+    )
+    queue: EventQueue[AccountEvent] = EventQueue()
 
-    def __init__(
-        self,
-        url: str,
-        reading: Reading,
-        *,
-        clock: Clock = utc_now,
-        connections: ConnectionBudget | None = None,
-        backoff: Callable[[], Backoff] = Backoff,
-    ) -> None:
-        self._url = url
-        self._backoff = backoff
-        self._reading = reading
-        self._clock = clock
-        self._connections = connections or ConnectionBudget(
-            connections_max=_CONNECTIONS_MAX, opened_per_minute_max=_OPENED_PER_MINUTE_MAX
-        )
-        self._queue: EventQueue[AccountEvent] = EventQueue()
-        self._followed: dict[str, _Followed] = {}
-
-    async def events(self) -> AsyncIterator[AccountEvent]:
-        """Yield events until `close`, reconnecting by itself."""
-        async for event in self._queue:
-            yield event
-
-    async def watch(self, accounts: Sequence[Account]) -> None:
-        """Set the accounts to follow: new ones are connected, missing ones let go."""
-        wanted = {account.account_id: account for account in accounts}
-        for account_id, followed in list(self._followed.items()):
-            same = wanted.get(account_id)
-            if same is None or same.address != followed.address:
-                await self._let_go(account_id)
-        for account_id, account in wanted.items():
-            if account_id not in self._followed:
-                self._follow(account)
-
-    async def close(self) -> None:
-        """Close all sockets and end the iteration."""
-        for account_id in list(self._followed):
-            await self._let_go(account_id)
-        self._queue.close()
-
-    def _follow(self, account: Account) -> None:
-        task = asyncio.create_task(self._run(account), name=f"pacifica feed {account.account_id}")
-        task.add_done_callback(self._queue.fail_with)
-        self._followed[account.account_id] = _Followed(account.address, task)
-
-    async def _run(self, account: Account) -> None:
+    async def follow(account: Account) -> None:
         paid = asyncio.Event()
-        core = AccountStream(account, paid.set)
-        follower = Follower(
-            self._url, core, self._queue, self._connections, backoff=self._backoff()
-        )
+        stream = AccountStream(account, paid.set)
+        core = LiveStream(stream, account.account_id)
+        follower = Follower(url, core, queue, budget, backoff=backoff())
         # Orders and fills are what the feed is for; the rest is read by REST.
         with contextlib.suppress(VenueUnavailable, VenueRefused):
-            core.know(await self._reading.leverage(account))
+            stream.know(await reading.leverage(account))
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(follower.run())
-            tasks.create_task(self._tell_funding(account, paid))
+            tasks.create_task(_tell_funding(account, paid, reading, queue, clock))
 
-    async def _tell_funding(self, account: Account, paid: asyncio.Event) -> None:
-        """Ask for payments whenever a position shows that there are some."""
-        since = self._clock() - _FUNDING_OVERLAP
-        while True:
-            await paid.wait()
-            paid.clear()
-            now = self._clock()
-            try:
-                payments = await self._reading.funding(account, since)
-            except (VenueUnavailable, VenueRefused):
-                await asyncio.sleep(_FUNDING_RETRY_S)
-                paid.set()
-                continue
-            since = now - _FUNDING_OVERLAP
-            if payments:
-                self._queue.put(FundingSeen(account_id=account.account_id, payments=payments))
+    return AccountSockets("pacifica", queue, follow)
 
-    async def _let_go(self, account_id: str) -> None:
-        followed = self._followed.pop(account_id)
-        followed.task.cancel()
-        await asyncio.wait([followed.task])
+
+async def _tell_funding(
+    account: Account,
+    paid: asyncio.Event,
+    reading: Reading,
+    queue: EventQueue[AccountEvent],
+    clock: Clock,
+) -> None:
+    """Ask for payments whenever a position shows that there are some."""
+    since = clock() - _FUNDING_OVERLAP
+    while True:
+        await paid.wait()
+        paid.clear()
+        now = clock()
+        try:
+            payments = await reading.funding(account, since)
+        except (VenueUnavailable, VenueRefused):
+            await asyncio.sleep(_FUNDING_RETRY_S)
+            paid.set()
+            continue
+        since = now - _FUNDING_OVERLAP
+        if payments:
+            queue.put(FundingSeen(account_id=account.account_id, payments=payments))

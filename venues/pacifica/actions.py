@@ -56,7 +56,7 @@ def check_place(instrument: Instrument, order: PlaceOrder) -> None:
     Raises:
         InvalidInput: naming the field.
     """
-    instrument.check_open()
+    instrument.check_open(reduce_only=order.reduce_only)
     _check_kind(order)
     instrument.check_quantity("quantity", order.quantity)
     instrument.check_price("price", order.price)

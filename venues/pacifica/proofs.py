@@ -42,6 +42,8 @@ CAPABILITIES: Final = Capabilities(
     nonce_rule=NonceRule.NONE,
     # Books come several times a second and prices about every second, whether or not they change.
     market_silence_max_s=((MarketChannelKind.BOOK, 15.0), (MarketChannelKind.TICKER, 30.0)),
+    # Docs api/rest-api/markets/get-candle-data.
+    candle_intervals=("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "8h", "12h", "1d"),
 )
 
 PROOFS: Final = ProofTable(

@@ -43,18 +43,18 @@ class PacificaSpec:
 
     def account_feed(self, network: Network) -> AccountFeed:
         """Return the private feed, not yet connected. Raises InvalidInput as `connect` does."""
-        from venues.pacifica.account_stream import PacificaAccountFeed
+        from venues.pacifica.account_stream import account_feed
         from venues.pacifica.feed_reading import FeedReading
 
         settings = _settings()
         reading = FeedReading(settings.base_url(network), headers=settings.headers(network))
-        return PacificaAccountFeed(settings.socket_url(network), reading)
+        return account_feed(settings.socket_url(network), reading)
 
     def market_feed(self, network: Network, instruments: Iterable[Instrument]) -> MarketFeed:
         """Return the public feed over these markets, not yet connected."""
-        from venues.pacifica.market_stream import PacificaMarketFeed
+        from venues.pacifica.market_stream import market_feed
 
-        return PacificaMarketFeed(_settings().socket_url(network), instruments)
+        return market_feed(_settings().socket_url(network), instruments)
 
 
 def _settings() -> PacificaSettings:

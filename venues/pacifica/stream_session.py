@@ -1,8 +1,7 @@
-"""One WebSocket session with Pacifica, without I/O: heartbeat, and the open acknowledgements.
+"""One WebSocket session with Pacifica, without I/O: how it subscribes, and what is housekeeping.
 
 A subscription to something that does not exist is answered by nothing at all, so what is not
-acknowledged in its time ends the session. What a step is and who carries it out is in
-`venues.stream_core` and `venues.stream`.
+acknowledged in its time ends the session; the times are kept by `venues.stream_session`.
 
 Source: docs.pacifica.fi api/websocket; NOTES.md "WebSocket".
 """
@@ -14,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from venues.pacifica import wire
+from venues.stream_session import SessionOver, SessionWatch
 
 #: The venue closes a socket on which the client has said nothing for 60 s.
 PING_EVERY_S: Final = 25.0
@@ -28,63 +28,47 @@ _Name = tuple[str, str, str]
 
 
 class Session:
-    """Heartbeat and open acknowledgements of one connection."""
+    """What is said and heard on one connection beside the data."""
 
     def __init__(self) -> None:
-        self._waiting: dict[_Name, float] = {}
-        self._heard_at = 0.0
-        self._pinged_at = 0.0
-
-    @property
-    def is_acknowledged(self) -> bool:
-        """Whether no subscription waits for its acknowledgement."""
-        return not self._waiting
-
-    def begin(self, now: float) -> None:
-        """Start anew on a fresh connection."""
-        self._waiting.clear()
-        self._heard_at = self._pinged_at = now
+        self.watch = SessionWatch(
+            silence_max_s=SILENCE_MAX_S,
+            answer_within_s=ACKNOWLEDGE_WITHIN_S,
+            ping=_PING,
+            ping_every_s=PING_EVERY_S,
+        )
 
     def subscribe(self, parameters: dict[str, Any], now: float) -> bytes:
         """Return the frame that subscribes, and wait for its acknowledgement."""
-        self._waiting[_name(parameters)] = now
+        source, subject, _ = name = _name(parameters)
+        self.watch.expect(name, f"{source} {subject} not acknowledged", now)
         return _frame("subscribe", parameters)
 
     def unsubscribe(self, parameters: dict[str, Any]) -> bytes:
         """Return the frame that unsubscribes."""
-        self._waiting.pop(_name(parameters), None)
+        self.watch.answered(_name(parameters))
         return _frame("unsubscribe", parameters)
 
-    def read(self, payload: bytes, now: float) -> wire.Frame | str | None:
-        """Read one message: a data frame, a reason to close, or None for housekeeping.
+    def read(self, payload: bytes) -> wire.Frame | None:
+        """Read one message: a data frame, or None for housekeeping.
 
         Raises:
             WireError: it is not what the venue documents.
+            SessionOver: the venue says that something is wrong.
         """
-        self._heard_at = now
         frame = wire.decode(payload, wire.Frame)
         if frame.code is not None and frame.code >= _ERROR:
-            return f"the venue says: {frame.code} {frame.err or frame.error or ''}"[:200]
+            raise SessionOver(
+                f"the venue says: {frame.code} {frame.err or frame.error or ''}"[:200]
+            )
         if frame.channel is None or frame.channel in ("pong", "unsubscribe"):
             return None
         if frame.channel == "subscribe":
             # The acknowledgement of a book may leave its aggregation out; the name has none.
             named = wire.decode(bytes(frame.data), wire.Subscription)
-            self._waiting.pop(_subject(named), None)
+            self.watch.answered(_subject(named))
             return None
         return frame
-
-    def tick(self, now: float) -> tuple[bytes | None, str | None]:
-        """Return a ping if one is due, and a reason to close if the connection seems dead."""
-        if now - self._heard_at >= SILENCE_MAX_S:
-            return None, f"nothing heard for {SILENCE_MAX_S:g} s"
-        if self._waiting and now - min(self._waiting.values()) >= ACKNOWLEDGE_WITHIN_S:
-            source, subject, _ = min(self._waiting, key=lambda name: self._waiting[name])
-            return None, f"{source} {subject} not acknowledged within {ACKNOWLEDGE_WITHIN_S:g} s"
-        if now - self._pinged_at >= PING_EVERY_S:
-            self._pinged_at = now
-            return _PING, None
-        return None, None
 
 
 def _name(parameters: dict[str, Any]) -> _Name:

@@ -27,6 +27,7 @@ from domain.market_data import BookLevel, Candle, FundingRate, OrderBook, Ticker
 from domain.numbers import plain
 from venues.connector import VenueOrder
 from venues.pacifica import wire
+from venues.pacifica.proofs import CAPABILITIES
 from venues.pacifica.statuses import is_trigger, reason_of, verdict_of
 
 VENUE: Final = "pacifica"
@@ -34,9 +35,7 @@ VENUE: Final = "pacifica"
 FUNDING_INTERVAL_S: Final = 3600
 FEE_CURRENCY: Final = "USDC"
 #: Candles' lengths.
-INTERVALS: Final = (
-    "1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "8h", "12h", "1d",
-)  # fmt: skip
+INTERVALS: Final = CAPABILITIES.candle_intervals
 _SUFFIX: Final = "-PERP"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)

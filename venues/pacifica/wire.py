@@ -1,7 +1,7 @@
 """Pacifica's payloads as they come over the wire, spelled as the venue spells them.
 
-Decimals come as strings and stay exact. Unknown fields are ignored, missing ones that we need are
-an error. Nothing is interpreted here; that is `translate` and `answers`.
+How JSON becomes payloads is in `venues.payloads`. Unknown fields are ignored, missing ones that we
+need are an error. Nothing is interpreted here; that is `translate` and `answers`.
 
 Source: docs.pacifica.fi api/rest-api, api/websocket; recorded on testnet 2026-06 (NOTES.md).
 """
@@ -9,45 +9,15 @@ Source: docs.pacifica.fi api/rest-api, api/websocket; recorded on testnet 2026-0
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
 
-_EXPONENT_BOUND: Final = 30
+from venues.payloads import Wire as Wire
+from venues.payloads import WireError as WireError
+from venues.payloads import decode as decode
+
 _NULL: Final = msgspec.Raw(b"null")
-T = TypeVar("T")
-
-
-class WireError(Exception):
-    """A payload is not what the venue documents; the message says what was expected."""
-
-
-class Wire(msgspec.Struct, frozen=True):
-    """Base of all payloads: refuses decimals that are not finite and of ordinary size."""
-
-    def __post_init__(self) -> None:
-        for name in self.__struct_fields__:
-            value = getattr(self, name)
-            if isinstance(value, Decimal) and not _is_ordinary(value):
-                raise ValueError(f"expected an ordinary decimal in {name!r}")
-
-
-def _is_ordinary(value: Decimal) -> bool:
-    if not value.is_finite():
-        return False
-    return not value or -_EXPONENT_BOUND <= value.adjusted() <= _EXPONENT_BOUND
-
-
-def decode(body: bytes, kind: type[T]) -> T:
-    """Decode JSON into `kind`.
-
-    Raises:
-        WireError: it is not JSON, or not of that shape.
-    """
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise WireError(f"expected {getattr(kind, '__name__', kind)}, found: {error}") from None
 
 
 class Envelope(Wire, frozen=True):

@@ -9,8 +9,16 @@ from typing import Any
 from domain.accounts import Account, AccountState, MarginMode, Network, PositionSide
 from domain.orders import Verdict
 from tests.venues.hyperliquid.building import ADDRESS, CLOID, NOW
-from venues.connector import AccountSeen, FeedState, FillsSeen, FundingSeen, OrdersSeen
+from venues.connector import (
+    AccountEvent,
+    AccountSeen,
+    FeedState,
+    FillsSeen,
+    FundingSeen,
+    OrdersSeen,
+)
 from venues.hyperliquid.account_stream import AccountStream
+from venues.stream_session import LiveStream
 
 T0 = 1790000000000
 
@@ -57,8 +65,12 @@ def update(status: str, **changes: Any) -> dict[str, Any]:
     return {"order": order, "status": status, "statusTimestamp": T0 + 1}
 
 
-def live_stream() -> AccountStream:
-    core = AccountStream(an_account(ADDRESS.upper().replace("0X", "0x")))
+def stream(address: str = ADDRESS) -> LiveStream[AccountEvent]:
+    return LiveStream(AccountStream(an_account(address)), "acc")
+
+
+def live_stream() -> LiveStream[AccountEvent]:
+    core = stream(ADDRESS.upper().replace("0X", "0x"))
     core.connected(0.0, NOW)
     for payload in (
         b"Websocket connection established.",
@@ -74,7 +86,7 @@ def live_stream() -> AccountStream:
 
 
 def test_it_subscribes_to_all_that_concerns_an_account() -> None:
-    step = AccountStream(an_account()).connected(0.0, NOW)
+    step = stream().connected(0.0, NOW)
     assert [json.loads(sent) for sent in step.send] == [
         {"method": "subscribe", "subscription": {"type": "orderUpdates", "user": ADDRESS}},
         {
@@ -95,7 +107,7 @@ def test_live_only_after_every_acknowledgement_and_the_snapshot() -> None:
     always = [acknowledgement("userFundings"), acknowledgement("clearinghouseState", dex="")]
     live = FeedState(account_id="acc", live=True, reason="subscribed", at=NOW)
     for last in range(3):
-        core = AccountStream(an_account())
+        core = stream()
         core.connected(0.0, NOW)
         for payload in always:
             core.received(payload, 0.1, NOW)
@@ -172,7 +184,7 @@ def test_ping_and_silence() -> None:
 
 
 def test_missing_acknowledgement_or_snapshot_ends_the_connection() -> None:
-    core = AccountStream(an_account())
+    core = stream()
     core.connected(0.0, NOW)
     assert core.tick(14.9, NOW).close is None
     core.received(acknowledgement("userFills"), 1.0, NOW)
@@ -199,7 +211,7 @@ def test_loss_is_told_once_per_reason_and_live_again_after_a_new_snapshot() -> N
 
 
 def test_first_connection_that_fails_is_told() -> None:
-    core = AccountStream(an_account())
+    core = stream()
     (state,) = core.disconnected("no connection: refused", NOW)
     assert isinstance(state, FeedState)
     assert not state.live

@@ -12,6 +12,7 @@ from domain.errors import InvalidInput
 from domain.instruments import OrderSide
 from tests.venues.hyperliquid.building import META, NOW
 from tests.venues.hyperliquid.test_account_stream import frame
+from tests.venues.talking import MarketTalk
 from venues.connector import (
     BookSeen,
     CandleSeen,
@@ -32,14 +33,14 @@ TRADES = MarketChannel(kind=MarketChannelKind.TRADES, symbol="kPEPE-PERP")
 CANDLES = MarketChannel(kind=MarketChannelKind.CANDLES, symbol="BTC-PERP", interval="1m")
 
 
-def stream(*channels: MarketChannel, fast_books: bool = True) -> MarketStream:
-    core = MarketStream(MARKETS, fast_books=fast_books)
+def stream(*channels: MarketChannel, fast_books: bool = True) -> MarketTalk:
+    core = MarketTalk(MarketStream(MARKETS, fast_books=fast_books))
     core.want(channels, 0.0)
     core.connected(0.0, NOW)
     return core
 
 
-def acknowledge(core: MarketStream, **subscription: Any) -> tuple[Any, ...]:
+def acknowledge(core: MarketTalk, **subscription: Any) -> tuple[Any, ...]:
     data = {"method": "subscribe", "subscription": subscription}
     return core.received(frame("subscriptionResponse", data), 1.0, NOW).events
 
@@ -64,7 +65,7 @@ def test_channels_are_checked_before_anything_is_asked() -> None:
 
 
 def test_subscriptions_are_spelled_in_the_venues_names() -> None:
-    core = MarketStream(MARKETS)
+    core = MarketTalk(MarketStream(MARKETS))
     assert core.want([BOOK, TRADES, CANDLES], 0.0).send == ()
     sent = [json.loads(payload) for payload in core.connected(0.0, NOW).send]
     assert {message["method"] for message in sent} == {"subscribe"}
@@ -73,7 +74,7 @@ def test_subscriptions_are_spelled_in_the_venues_names() -> None:
         {"type": "l2Book", "coin": "BTC", "fast": True},
         {"type": "trades", "coin": "kPEPE"},
     ]
-    slow = MarketStream(MARKETS, fast_books=False)
+    slow = MarketTalk(MarketStream(MARKETS, fast_books=False))
     slow.want([BOOK], 0.0)
     (sent_slow,) = slow.connected(0.0, NOW).send
     assert json.loads(sent_slow)["subscription"] == {"type": "l2Book", "coin": "BTC"}
@@ -103,7 +104,7 @@ def test_live_after_all_acknowledgements() -> None:
 
 
 def test_nothing_wanted_is_live_at_once() -> None:
-    (state,) = MarketStream(MARKETS).connected(0.0, NOW).events
+    (state,) = MarketTalk(MarketStream(MARKETS)).connected(0.0, NOW).events
     assert isinstance(state, FeedState)
     assert state.live
 

@@ -32,6 +32,7 @@ from venues.hyperliquid.account_stream import AccountStream
 from venues.hyperliquid.market_stream import MarketStream
 from venues.hyperliquid.translate import to_ms
 from venues.stream_core import Step
+from venues.stream_session import LiveStream
 
 Json = dict[str, Any]
 Row = tuple[str | None, ...]
@@ -211,13 +212,15 @@ def rows_heard(event: Any) -> list[Row]:
 PRIVATE = {"orderUpdates", "userFills", "userFundings", "clearinghouseState"}
 
 
-def core_of(channel: str) -> AccountStream | MarketStream:
-    core = AccountStream(an_account()) if channel in PRIVATE else MarketStream([])
+def core_of(channel: str) -> LiveStream[Any]:
+    core: LiveStream[Any] = LiveStream(
+        AccountStream(an_account()) if channel in PRIVATE else MarketStream([])
+    )
     core.connected(0.0, NOW)
     return core
 
 
-def heard(core: AccountStream | MarketStream, message: Json) -> Step[Any]:
+def heard(core: LiveStream[Any], message: Json) -> Step[Any]:
     return core.received(json.dumps(message).encode(), 1.0, NOW)
 
 

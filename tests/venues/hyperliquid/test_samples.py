@@ -19,6 +19,7 @@ from venues.hyperliquid import translate, wire
 from venues.hyperliquid.account_stream import AccountStream
 from venues.hyperliquid.answers import Asked, outcomes
 from venues.hyperliquid.market_stream import MarketStream
+from venues.stream_session import LiveStream
 
 #: Shapes of 2023 that the venue no longer sends: no trade ids, no venue time.
 OUTDATED = {"clearinghouseState_2023.json", "userFills_2023.json"}
@@ -139,9 +140,9 @@ def test_recorded_frames_of_the_socket() -> None:
         if file.name.startswith(("post", "errors")):
             continue
         for message in frames:
-            core = MarketStream([])
+            core = LiveStream(MarketStream([]))
             core.connected(0.0, NOW)
-            account_core = AccountStream(an_account("0x" + "0" * 39 + "1"))
+            account_core = LiveStream(AccountStream(an_account("0x" + "0" * 39 + "1")))
             account_core.connected(0.0, NOW)
             for step in (
                 core.received(msgspec.json.encode(message), 1.0, NOW),

@@ -27,8 +27,8 @@ from venues.connector import (
     OrdersSeen,
 )
 from venues.hyperliquid import wire
-from venues.hyperliquid.account_stream import HyperliquidAccountFeed
-from venues.hyperliquid.market_stream import HyperliquidMarketFeed
+from venues.hyperliquid.account_stream import account_feed
+from venues.hyperliquid.market_stream import market_feed
 from venues.hyperliquid.translate import instruments
 from venues.stream import Backoff, EventQueue, Follower
 from venues.stream_core import Step
@@ -122,10 +122,8 @@ class Reader:
 
 
 @asynccontextmanager
-async def following(
-    made: Exchange, **options: Any
-) -> AsyncIterator[tuple[HyperliquidAccountFeed, Reader]]:
-    feed = HyperliquidAccountFeed(made.url, **options)
+async def following(made: Exchange, **options: Any) -> AsyncIterator[tuple[AccountFeed, Reader]]:
+    feed = account_feed(made.url, **options)
     try:
         yield feed, Reader(feed.events())
     finally:
@@ -133,7 +131,7 @@ async def following(
 
 
 def test_it_is_an_account_feed() -> None:
-    feed: AccountFeed = HyperliquidAccountFeed("http://127.0.0.1:1")
+    feed: AccountFeed = account_feed("http://127.0.0.1:1")
     assert feed is not None
 
 
@@ -187,7 +185,7 @@ async def test_a_message_in_fragments_is_joined() -> None:
 
 
 async def test_a_refused_connection_is_told_and_tried_again() -> None:
-    feed = HyperliquidAccountFeed("http://127.0.0.1:1")
+    feed = account_feed("http://127.0.0.1:1")
     reader = Reader(feed.events())
     await feed.watch([account()])
     assert "no connection" in (await reader.until_live(False)).reason
@@ -206,7 +204,7 @@ async def test_a_connection_cut_during_its_handshake_is_made_again() -> None:
 
     server = await asyncio.start_server(door, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    feed = HyperliquidAccountFeed(f"http://127.0.0.1:{port}")
+    feed = account_feed(f"http://127.0.0.1:{port}")
     try:
         reader = Reader(feed.events())
         await feed.watch([account()])
@@ -330,7 +328,7 @@ async def test_market_feed_subscribes_changes_and_comes_back() -> None:
             transport.send(TEXT, frame("l2Book", data))
 
         made.on_subscribe = answer
-        feed = HyperliquidMarketFeed(made.url, markets)
+        feed = market_feed(made.url, markets)
         reader = Reader(feed.events())
         await feed.subscribe([book])
         await reader.until_live()

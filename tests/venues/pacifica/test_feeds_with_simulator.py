@@ -14,6 +14,7 @@ from domain.orders import Verdict
 from domain.outcomes import Unknown
 from tests.venues.pacifica.desk import RESTING, TAKING, Desk, desk
 from venues.connector import (
+    AccountFeed,
     AccountSeen,
     BookSeen,
     CandleSeen,
@@ -25,9 +26,9 @@ from venues.connector import (
     TickerSeen,
     TradesSeen,
 )
-from venues.pacifica.account_stream import PacificaAccountFeed
+from venues.pacifica.account_stream import account_feed
 from venues.pacifica.feed_reading import FeedReading
-from venues.pacifica.market_stream import PacificaMarketFeed
+from venues.pacifica.market_stream import market_feed
 from venues.simulation.faults import FaultKind
 
 __all__ = ["desk"]
@@ -53,8 +54,8 @@ class Reader:
             pass
 
 
-async def following(desk: Desk) -> tuple[PacificaAccountFeed, Reader]:
-    feed = PacificaAccountFeed(desk.venue.ws_url, FeedReading(desk.venue.url))
+async def following(desk: Desk) -> tuple[AccountFeed, Reader]:
+    feed = account_feed(desk.venue.ws_url, FeedReading(desk.venue.url))
     reader = Reader(feed.events())
     await feed.watch([desk.account])
     await reader.until_live()
@@ -128,7 +129,7 @@ async def test_maintenance_is_unknown_for_orders_and_a_dead_feed(desk: Desk) -> 
 
 
 async def test_without_settings_orders_and_fills_are_told_all_the_same(desk: Desk) -> None:
-    feed = PacificaAccountFeed(desk.venue.ws_url, FeedReading("http://127.0.0.1:1"))
+    feed = account_feed(desk.venue.ws_url, FeedReading("http://127.0.0.1:1"))
     reader = Reader(feed.events())
     await feed.watch([desk.account])
     await reader.until_live()
@@ -138,7 +139,7 @@ async def test_without_settings_orders_and_fills_are_told_all_the_same(desk: Des
 
 
 async def test_market_feed(desk: Desk) -> None:
-    feed = PacificaMarketFeed(desk.venue.ws_url, await desk.connector.instruments())
+    feed = market_feed(desk.venue.ws_url, await desk.connector.instruments())
     channels = [
         MarketChannel(kind=kind, symbol="BTC-PERP")
         for kind in (

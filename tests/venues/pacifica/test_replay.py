@@ -33,6 +33,7 @@ from venues.pacifica.account_stream import AccountStream
 from venues.pacifica.market_stream import MarketStream
 from venues.pacifica.translate import to_ms
 from venues.stream_core import Step
+from venues.stream_session import LiveStream
 
 Json = dict[str, Any]
 Row = tuple[str | None, ...]
@@ -186,20 +187,21 @@ def rows_heard(event: Any) -> list[Row]:
     raise AssertionError(f"no such event: {event}")
 
 
-def core_of(channel: str) -> AccountStream | MarketStream:
+def core_of(channel: str) -> LiveStream[Any]:
     if channel in PRIVATE | TOGETHER:
-        core: AccountStream | MarketStream = AccountStream(account())
+        core: LiveStream[Any] = LiveStream(AccountStream(account()))
     else:
         coins = ("BTC", "SOL", "TRUMP")
         markets = [replace(BTC, symbol=f"{one}-PERP", venue_symbol=one) for one in coins]
-        core = MarketStream(markets)
+        stream = MarketStream(markets)
         tickers = MarketChannelKind.TICKER
-        core.want([MarketChannel(kind=tickers, symbol=one.symbol) for one in markets], 0.0)
+        stream.want([MarketChannel(kind=tickers, symbol=one.symbol) for one in markets], 0.0)
+        core = LiveStream(stream)
     core.connected(0.0, NOW)
     return core
 
 
-def heard(core: AccountStream | MarketStream, message: Json) -> Step[Any]:
+def heard(core: LiveStream[Any], message: Json) -> Step[Any]:
     return core.received(json.dumps(message).encode(), 1.0, NOW)
 
 

@@ -13,6 +13,7 @@ from domain.errors import InvalidInput
 from domain.orders import Verdict
 from tests.venues.pacifica.building import AGENT, NOW, OWNER, account, sample
 from tests.venues.pacifica.test_translate import MARKET, PRICE, UPDATE, read
+from tests.venues.talking import MarketTalk
 from venues.connector import (
     AccountEvent,
     AccountSeen,
@@ -32,6 +33,7 @@ from venues.pacifica.account_stream import AccountStream
 from venues.pacifica.market_stream import PER_CHANNEL_MAX, MarketStream
 from venues.pacifica.translate import instruments
 from venues.stream_core import Step
+from venues.stream_session import LiveStream
 
 SOURCES = (
     "account_order_updates",
@@ -73,7 +75,7 @@ def frame(channel: str, data: Any, **more: Any) -> bytes:
     return json.dumps({"channel": channel, "data": data, **more}).encode()
 
 
-def given(core: AccountStream, *payloads: bytes) -> list[AccountEvent]:
+def given(core: LiveStream[AccountEvent], *payloads: bytes) -> list[AccountEvent]:
     events: list[AccountEvent] = []
     for payload in payloads:
         step = core.received(payload, 1.0, NOW)
@@ -82,8 +84,12 @@ def given(core: AccountStream, *payloads: bytes) -> list[AccountEvent]:
     return events
 
 
-def live(core: AccountStream | None = None) -> AccountStream:
-    core = core or AccountStream(account())
+def stream() -> LiveStream[AccountEvent]:
+    return LiveStream(AccountStream(account()), "acc")
+
+
+def live(core: LiveStream[AccountEvent] | None = None) -> LiveStream[AccountEvent]:
+    core = core or stream()
     sent = core.connected(0.0, NOW).send
     assert [json.loads(one)["params"]["source"] for one in sent] == [*SOURCES, "prices"]
     acks = [frame("subscribe", {"source": one, "account": OWNER}) for one in SOURCES]
@@ -132,14 +138,15 @@ def test_fills() -> None:
 
 
 def test_money_needs_prices_and_leverage() -> None:
-    core = live()
+    known = AccountStream(account())
+    core = live(LiveStream(known, "acc"))
     assert given(core, frame("account_info", INFO)) == []
     (flat,) = given(core, frame("prices", [PRICE]), frame("account_info", INFO))
     assert isinstance(flat, AccountSeen)
     assert (flat.summary.equity, flat.summary.positions) == (Decimal(100), ())
     # The leverage of the position is not known: nothing is said rather than something wrong.
     assert given(core, frame("account_positions", [POSITION], li=5)) == []
-    core.know({"BTC-PERP": LeverageSetting(symbol="BTC-PERP", leverage=10, mode=MarginMode.CROSS)})
+    known.know({"BTC-PERP": LeverageSetting(symbol="BTC-PERP", leverage=10, mode=MarginMode.CROSS)})
     (held,) = given(core, frame("account_positions", [POSITION], li=6))
     assert isinstance(held, AccountSeen)
     assert held.summary.positions[0].leverage == 10
@@ -171,11 +178,11 @@ def test_other_channels_and_housekeeping_are_passed_over() -> None:
 
 
 def test_a_connection_that_says_nothing_is_given_up() -> None:
-    core = AccountStream(account())
+    core = stream()
     core.connected(0.0, NOW)
     assert core.tick(1.0, NOW) == Step()
     assert "not acknowledged" in (core.tick(15.0, NOW).close or "")
-    core = AccountStream(account())
+    core = stream()
     core.connected(0.0, NOW)
     for one in SOURCES:
         core.received(frame("subscribe", {"source": one, "account": OWNER}), 1.0, NOW)
@@ -198,7 +205,7 @@ def test_a_recorded_account() -> None:
     recorded = sample("ws/captured_market_open.json")
     if recorded is None:
         return
-    core = AccountStream(account())
+    core = stream()
     core.connected(0.0, NOW)
     text = json.dumps([*recorded["confirmations"], *recorded["messages"]])
     events = given(
@@ -219,8 +226,8 @@ CHANNELS = [
 ]
 
 
-def market() -> MarketStream:
-    core = MarketStream([BTC])
+def market() -> MarketTalk:
+    core = MarketTalk(MarketStream([BTC]))
     core.want(CHANNELS, 0.0)
     for one in core.connected(0.0, NOW).send:
         parameters = json.loads(one)["params"]
@@ -229,14 +236,14 @@ def market() -> MarketStream:
     return core
 
 
-def market_events(core: MarketStream, payload: bytes) -> tuple[MarketEvent, ...]:
+def market_events(core: MarketTalk, payload: bytes) -> tuple[MarketEvent, ...]:
     step = core.received(payload, 1.0, NOW)
     assert step.close is None, step.close
     return step.events
 
 
 def test_market_channels_are_asked_for_and_live() -> None:
-    core = MarketStream([BTC])
+    core = MarketTalk(MarketStream([BTC]))
     assert core.want(CHANNELS, 0.0) == Step()
     sent = [json.loads(one)["params"] for one in core.connected(0.0, NOW).send]
     assert {"source": "book", "symbol": "BTC", "agg_level": 1} in sent
