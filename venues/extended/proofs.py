@@ -31,6 +31,7 @@ CAPABILITIES: Final = Capabilities(
     feed_credential=True,
     # Of a quiet book the whole comes about every minute all the same.
     market_silence_max_s=((MarketChannelKind.BOOK, 150.0),),
+    candle_intervals=("1m", "5m", "15m", "30m", "1h", "2h", "4h", "1d"),
 )
 
 PROOFS: Final = ProofTable(
