@@ -56,6 +56,7 @@ class BuildsSimulator(Protocol):
 
 #: Venues that have a simulator, and the module that holds it.
 SIMULATORS: Final[dict[str, str]] = {
+    "extended": "venues.extended.simulator",
     "hyperliquid": "venues.hyperliquid.simulator",
     "pacifica": "venues.pacifica.simulator",
 }
