@@ -9,6 +9,7 @@ from domain.errors import InvalidInput
 from venues.connector import VenueSpec
 
 _VENUES: Final = {
+    "extended": "venues.extended.spec",
     "hyperliquid": "venues.hyperliquid.spec",
     "pacifica": "venues.pacifica.spec",
 }

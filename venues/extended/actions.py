@@ -26,7 +26,7 @@ from domain.numbers import plain
 from domain.orders import OrderType, TimeInForce
 from venues.connector import MessageComposer
 from venues.extended import wire
-from venues.extended.signing import OrderTerms, assets_of
+from venues.extended.signing import OrderTerms, amounts, assets_of
 from venues.extended.translate import VENUE, to_ms
 
 CHAIN_IDS: Final = {
@@ -131,6 +131,9 @@ def place_composer(
     }
     size = _bound_size(instrument, listing, order)
     base = _end_base(network, order, now)
+    probe = {"chain": "", "l2": l2, "size": size, "order": _probe(shared)}
+    for terms in signed_parts(probe).values():
+        amounts(terms)
 
     def compose(slot: CommandSlot) -> str:
         digest = hashlib.sha256(slot.client_order_id.encode()).digest()
@@ -144,6 +147,11 @@ def place_composer(
         return spelled(message if size is None else {**message, "size": size})
 
     return compose
+
+
+def _probe(shared: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an order as good as any of its kind, to try whether it can be counted on chain."""
+    return {**shared, "nonce": "1", "expiryEpochMillis": 0}
 
 
 def _end_base(network: Network, order: PlaceOrder, now: datetime) -> datetime:

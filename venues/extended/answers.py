@@ -29,6 +29,7 @@ from venues.transport import Reply
 SOURCE: Final = "answer, look-up"
 _TEXT_MAX: Final = 500
 _OK: Final = "OK"
+_DONE: Final = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +47,12 @@ class Asked:
 
 
 def outcome(reply: Reply, asked: Asked, *, first: bool) -> Outcome:
-    """Return what a whole answer proves; Acknowledged for what a look-up has to decide."""
+    """Return what a whole answer proves; Acknowledged for what a look-up has to decide.
+
+    A setting is also taken with an empty answer.
+    """
+    if asked.kind is None and reply.status == _DONE and not reply.body.strip():
+        return Accepted()
     try:
         envelope = wire.decode(reply.body, wire.Envelope)
     except wire.WireError as error:

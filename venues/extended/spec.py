@@ -52,9 +52,16 @@ class ExtendedSpec:
 
     def market_feed(self, network: Network, instruments: Iterable[Instrument]) -> MarketFeed:
         """Return the public feed over these markets, not yet connected."""
-        from venues.extended.market_feed import ExtendedMarketFeed
+        from venues.connections import ConnectionBudget
+        from venues.extended.market_stream import MarketStream
+        from venues.feeds import MarketSocket
 
-        return ExtendedMarketFeed(_settings().socket_url(network), instruments)
+        return MarketSocket(
+            self.venue,
+            _settings().socket_url(network) + "/v2/rpc",
+            MarketStream(instruments),
+            ConnectionBudget(connections_max=1, opened_per_minute_max=10),
+        )
 
 
 def _settings() -> ExtendedSettings:

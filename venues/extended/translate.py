@@ -101,7 +101,7 @@ def side_of(word: str) -> OrderSide:
     return found
 
 
-def is_tradable(row: wire.MarketRow) -> bool:
+def is_tradable(row: wire.MarketHead) -> bool:
     """Tell whether a market is a perpetual that is traded by orders in a book."""
     return row.type == "PERPETUAL" and not row.isRfq and is_ours(row.name)
 
@@ -180,7 +180,7 @@ def account_summary(
     positions: Iterable[wire.PositionRow],
 ) -> AccountSummary:
     """Return money and positions."""
-    held = [one for one in positions if one.size and one.status != _CLOSED and is_ours(one.market)]
+    held = [one for one in positions if is_open(one)]
     times = [row.updatedTime, *(one.updatedAt or one.updatedTime or 0 for one in held)]
     return AccountSummary(
         account_id=account.account_id,
@@ -191,6 +191,11 @@ def account_summary(
         positions=tuple(position(account, one) for one in held),
         event_time=at_ms(max(times)),
     )
+
+
+def is_open(row: wire.PositionRow) -> bool:
+    """Tell whether a position is held, in a market that is one of ours."""
+    return bool(row.size) and row.status != _CLOSED and is_ours(row.market)
 
 
 def empty_account(account: Account, at: datetime) -> AccountSummary:

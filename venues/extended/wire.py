@@ -88,18 +88,23 @@ class L2Config(Wire, frozen=True):
     syntheticResolution: int
 
 
-class MarketRow(Wire, frozen=True):
-    """One market of `/info/markets`."""
+class MarketHead(Wire, frozen=True):
+    """What kind of market it is, before the rest is read: spot markets are made otherwise."""
 
     name: str
+    type: str = "PERPETUAL"
+    isRfq: bool = False
+
+
+class MarketRow(MarketHead, frozen=True, kw_only=True):
+    """One perpetual market of `/info/markets`."""
+
     assetName: str
     active: bool
     status: str
     marketStats: MarketStats
     tradingConfig: TradingConfig
     l2Config: L2Config
-    type: str = "PERPETUAL"
-    isRfq: bool = False
 
 
 class BookLevelRow(Wire, frozen=True):
