@@ -14,10 +14,13 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any
 
 import structlog
+from temporalio.client import Client
+from temporalio.worker import Worker
 
 from bus.connection import Bus
 from bus.nudges import NudgePublisher
 from bus.served_venues import ServedVenuesOnBus
+from bus.session_states import SessionStatesOnBus
 from domain.accounts import Network
 from domain.errors import InvalidInput, PerpDexError, VenueUnavailable
 from domain.feed_credentials import TradingSecrets
@@ -33,12 +36,14 @@ from sealing.keys import LiveKeyPairs, Recipient
 from serving.chores import again, chores
 from serving.emergency import emergency_main
 from serving.key_upkeep import KeyUpkeep
-from serving.metrics import VenueMeter
+from serving.metrics import SessionMeter, VenueMeter
 from serving.queues import core_worker, reconcile_sweep, venue_worker
 from serving.reserve import Reserve
+from serving.session_news import say_sessions
 from serving.settings import EXIT_CONFIGURATION, Parts, WorkerSettings
 from serving.venue_news import SAY_EVERY_S, say_venues
 from storage.opening import Storage, open_storage
+from venues.field_watch import FieldWatch
 from venues.started import Connectors
 from workflows.client import connect
 from workflows.reconciliation_client import SWEEP_EVERY_S
@@ -78,6 +83,8 @@ async def run(settings: WorkerSettings, parts: Parts | None = None) -> None:
         nudges = await stack.enter_async_context(NudgePublisher(bus))
         storage.on_change(nudges.nudge)
         venues = frozenset(name.strip() for name in settings.worker_venues.split(","))
+        fields = FieldWatch(venues)
+        fields.install()
         connectors = Connectors(venues, TradingSecrets(reserve.access))
         stack.push_async_callback(connectors.close)
         client = await connect(
@@ -88,19 +95,9 @@ async def run(settings: WorkerSettings, parts: Parts | None = None) -> None:
             lazy=False,
         )
         workers = [
-            venue_worker(
-                settings,
-                client,
-                venue,
-                storage=storage,
-                access=reserve.access,
-                connectors=connectors,
-                parts=parts,
-                emergency=reserve.emergency,
-            )
-            for venue in venues
+            *_venue_workers(settings, client, venues, reserve, connectors, parts),
+            core_worker(settings, client, storage=storage, meter=parts.meter),
         ]
-        workers.append(core_worker(settings, client, storage=storage, meter=parts.meter))
         reconciles = reconcile_sweep(settings, client, storage, venues)
         # Before anything can be sent: what was not watched is compared with its venue first.
         await reconciles.say_seen()
@@ -110,18 +107,57 @@ async def run(settings: WorkerSettings, parts: Parts | None = None) -> None:
         again_and_again = (
             *chores(settings, client, storage, connectors, reserve.access),
             again("reconcile", SWEEP_EVERY_S, reconciles.run),
-            again("venues", SAY_EVERY_S, lambda: say_venues(connectors, ServedVenuesOnBus(bus))),
+            *_news(connectors, storage, bus),
             *reserve.chores(),
             *upkeep.chores(client),
+            fields.run(),
         )
-        metrics = _serving_metrics(settings, parts, connectors)
+        metrics = _serving_metrics(settings, parts, connectors, fields)
         await _until_stopped(stop, heartbeat, again_and_again, metrics)
 
 
+def _venue_workers(
+    settings: WorkerSettings,
+    client: Client,
+    venues: Iterable[str],
+    reserve: Reserve,
+    connectors: Connectors,
+    parts: Parts,
+) -> Iterable[Worker]:
+    """Return the workers of the venues' task queues, not yet running."""
+    return [
+        venue_worker(
+            settings,
+            client,
+            venue,
+            storage=reserve.storage,
+            access=reserve.access,
+            connectors=connectors,
+            parts=parts,
+            emergency=reserve.emergency,
+        )
+        for venue in venues
+    ]
+
+
+def _news(
+    connectors: Connectors, storage: Storage, bus: Bus
+) -> tuple[Coroutine[Any, Any, None], ...]:
+    """Return what tells the other processes of this one's venues and sessions."""
+    venues, sessions = ServedVenuesOnBus(bus), SessionStatesOnBus(bus)
+    return (
+        again("venues", SAY_EVERY_S, lambda: say_venues(connectors, venues)),
+        again(
+            "sessions", SAY_EVERY_S, lambda: say_sessions(connectors, storage.accounts, sessions)
+        ),
+    )
+
+
 def _serving_metrics(
-    settings: WorkerSettings, parts: Parts, connectors: Connectors
+    settings: WorkerSettings, parts: Parts, connectors: Connectors, fields: FieldWatch
 ) -> AbstractAsyncContextManager[str]:
-    meters = [parts.meter, VenueMeter(connectors.circuits)]
+    venues = (VenueMeter(connectors.circuits), SessionMeter(connectors))
+    meters = [parts.meter, *venues, fields]
     return serving_metrics(meters, settings.metrics_host, settings.metrics_port)
 
 

@@ -12,8 +12,8 @@ from typing import Protocol
 
 from domain.accounts import Network
 from domain.outcomes import Outcome
-from domain.ports import IntentLedger, OrderStore, TradingAccessSource
-from venues.connector import Connector
+from domain.ports import IntentLedger, OrderStore, SymbolBlocks, TradingAccessSource
+from venues.connector import Connector, SignerCheck
 
 
 class ConnectorSource(Protocol):
@@ -47,6 +47,14 @@ class ConnectorSource(Protocol):
         ...
 
 
+class RightsNotes(Protocol):
+    """Is told what self-checks of keys proved."""
+
+    def note(self, account_id: str, check: SignerCheck) -> None:
+        """Be told what a check of the account's key proved just now."""
+        ...
+
+
 class Checkpoints(Protocol):
     """Named points between the steps of a command, where tests kill or freeze the process."""
 
@@ -64,7 +72,10 @@ class NoCheckpoints:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandParts:
-    """What the activities of orders work with; `now` is our clock, aware UTC."""
+    """What the activities of orders work with; `now` is our clock, aware UTC.
+
+    `blocks` is None where there is no database to keep them in, and so no placement either.
+    """
 
     ledger: IntentLedger
     orders: OrderStore
@@ -72,3 +83,4 @@ class CommandParts:
     connectors: ConnectorSource
     checkpoints: Checkpoints
     now: Callable[[], datetime]
+    blocks: SymbolBlocks | None = None

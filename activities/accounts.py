@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from temporalio import activity
 
-from activities.access import ConnectorSource
+from activities.access import ConnectorSource, RightsNotes
 from activities.contracts import AccountTask
 from activities.feed_credentials import keep_feed_credential
 from domain.accounts import Account, AccountState, SignerFacts
@@ -27,7 +27,9 @@ class AccountActivities:
         access: TradingAccessSource,
         connectors: ConnectorSource,
         feeds: FeedCredentials | None = None,
+        rights: RightsNotes | None = None,
     ) -> None:
+        self._rights = rights
         self._accounts = accounts
         self._access = access
         self._connectors = connectors
@@ -49,6 +51,8 @@ class AccountActivities:
             access = await self._access.open(task.account_id)
             connector = await self._connectors.connector(account.venue, account.network)
             check = await connector.check_signer(access)
+            if self._rights is not None:
+                self._rights.note(task.account_id, check)
             if check.refusal is None:
                 await keep_feed_credential(connector, access, self._feeds)
         except InvalidInput as error:

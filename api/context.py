@@ -26,6 +26,7 @@ from api.ports import (
     BookSource,
     LatestPriceSource,
     OrderDesk,
+    PastSource,
     PayloadCodec,
     PriceSource,
     Probe,
@@ -53,6 +54,8 @@ from domain.position_store import PositionStore
 from domain.principals import Action, Principal, authorize
 from domain.reconciliation_store import ReconciliationGate, ReconciliationStore
 from domain.risk_store import RiskStore
+from domain.session_states import SessionStates
+from domain.signer_nonces import NonceLanes
 from domain.venue_sheets import ServedVenues
 
 IN_USE: Final = (AccountState.ACTIVE, AccountState.PENDING)
@@ -137,8 +140,11 @@ class ApiParts:
     reconcile_desk: ReconcileDesk
     books: BookSource
     prices: PriceSource
+    past: PastSource
     latest_prices: LatestPriceSource
     served_venues: ServedVenues
+    sessions_of: SessionStates
+    nonce_lanes: NonceLanes
     codec: PayloadCodec
     sealer: Sealer
     authenticator: Authenticator

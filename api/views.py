@@ -14,7 +14,6 @@ from pydantic import BaseModel, ConfigDict
 
 from domain.accounts import Account
 from domain.fills import Fill
-from domain.instruments import Instrument
 from domain.latest_prices import LatestPrice
 from domain.market_data import BookLevel, OrderBook
 from domain.numbers import plain
@@ -170,28 +169,6 @@ class AccountsView(View):
     accounts: list[AccountView]
 
 
-class MarketView(View):
-    """A market and the steps it trades in."""
-
-    venue: str
-    symbol: str
-    venue_symbol: str
-    network: str
-    state: str
-    lot_size: str
-    tick_size: str | None
-    price_significant_figures: int | None
-    price_max_decimals: int
-    min_notional: str
-    max_leverage: int
-
-
-class MarketsView(View):
-    """Markets by venue and symbol."""
-
-    markets: list[MarketView]
-
-
 class LevelView(View):
     """One price level of a book."""
 
@@ -319,24 +296,6 @@ def account_view(account: Account) -> AccountView:
         is_default=account.is_default,
         halted=account.halted,
         created_at=moment(account.created_at),
-    )
-
-
-def market_view(instrument: Instrument, network: str) -> MarketView:
-    """Return a market's view."""
-    rule = instrument.price_rule
-    return MarketView(
-        venue=instrument.venue,
-        symbol=instrument.symbol,
-        venue_symbol=instrument.venue_symbol,
-        network=network,
-        state=instrument.state.value,
-        lot_size=plain(instrument.lot_size),
-        tick_size=_plain(rule.tick_size),
-        price_significant_figures=rule.significant_figures,
-        price_max_decimals=rule.max_decimals,
-        min_notional=plain(instrument.min_notional),
-        max_leverage=instrument.max_leverage,
     )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.account_session import session_fields
 from cli.connection import ask
 from cli.exit_codes import ExitCode
 from cli.options import Json
@@ -28,7 +29,7 @@ def register(app: typer.Typer) -> None:
 
 
 def info(account: AccountName, as_json: Json = False) -> int:
-    """Show one account: its key, groups, limits, and what it has open."""
+    """Show one account: its key, groups, limits, what it has open, and how its session is."""
     _print(ask(lambda client: client.account_details.get(account)), as_json=as_json)
     return ExitCode.DONE
 
@@ -181,6 +182,7 @@ def _print(account: AccountDetail, *, as_json: bool) -> None:
             ("groups", ", ".join(account.groups) or None),
             ("limits", limits or None),
             ("open", _in_words(account.open) or "nothing"),
+            *session_fields(account.session),
         )
     )
     if account.reconcile_due is not None:

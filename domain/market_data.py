@@ -8,8 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Final
 
 from domain.instruments import OrderSide
+
+_YEAR_S: Final = 365 * 24 * 3600
+_RATE_STEP: Final = Decimal("0.000001")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,3 +102,8 @@ class FundingRate:
     rate: Decimal
     interval_s: int
     event_time: datetime
+
+    @property
+    def annual_rate(self) -> Decimal:
+        """The same rate over 365 days, not compounded, so that intervals can be compared."""
+        return (self.rate * _YEAR_S / self.interval_s).quantize(_RATE_STEP)

@@ -149,4 +149,5 @@ def _expiry_watch(
         connectors=connectors,
         audit=storage.audit,
         now=now,
+        rights=connectors.rights,
     )

@@ -53,6 +53,7 @@ async def run_emergency(settings: WorkerSettings, wish: EmergencyWish) -> int:
             connectors=connectors,
             checkpoints=NoCheckpoints(),
             now=now,
+            blocks=None if storage is None else storage.halts,
         )
         commands = EmergencyCommands(
             journal=FileCommandJournal(home / "journal"),

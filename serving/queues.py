@@ -80,6 +80,7 @@ def venue_worker(
         connectors=connectors,
         checkpoints=parts.checkpoints,
         now=now,
+        blocks=storage.halts,
     )
     orders = OrderActivities(injected, emergency)
     resolution = parts.resolution(injected)
@@ -149,7 +150,11 @@ def _account_activities(
     """Return the activities that concern an account and none of its orders."""
     feeds = SqlFeedCredentials(storage.database, settings.perp_dex_home.expanduser() / "secrets")
     accounts = AccountActivities(
-        accounts=storage.accounts, access=access, connectors=connectors, feeds=feeds
+        accounts=storage.accounts,
+        access=access,
+        connectors=connectors,
+        feeds=feeds,
+        rights=connectors.rights,
     )
     credentials = CredentialActivities(
         accounts=storage.accounts,
@@ -157,6 +162,7 @@ def _account_activities(
         candidates=access,
         connectors=connectors,
         feeds=feeds,
+        rights=connectors.rights,
     )
     leverage = LeverageActivities(
         access=access,

@@ -21,12 +21,14 @@ from bus.lease_rules import Role
 from bus.leases import Lease
 from bus.market_requests import MarketAnswers
 from bus.nudges import Nudge, NudgeKind, NudgePublisher, NudgeSubscriber, new_sender
+from bus.session_states import SessionStatesOnBus
 from domain.accounts import Network
 from domain.condition_store import ConditionStore
 from domain.feed_credentials import FeedCredentialSource
 from domain.ports import AccountStore, Folded, OrderStore
 from domain.position_store import PositionStore
 from streaming.account_channels import ACCOUNT, POSITIONS, AccountChannel, PositionsChannel
+from streaming.account_sessions import AccountSessions
 from streaming.account_share import AccountShare
 from streaming.books import Books
 from streaming.bridge import Bridge, ReportSink
@@ -45,6 +47,7 @@ from streaming.ingest import Ingest
 from streaming.intake import Intake
 from streaming.market_board import MarketBoard, silences_of
 from streaming.market_feeds import MarketFeeds, Place, SourceFactory
+from streaming.market_past import PastReader
 from streaming.market_topics import MarketTopics
 from streaming.marks import Marks
 from streaming.paths import PATHS
@@ -115,6 +118,7 @@ class StreamingApp:
             cadence=parts.cadence,
         )
         self.share = AccountShare(parts.bus, self.board, self._roles_changed)
+        self.sessions = AccountSessions(SessionStatesOnBus(parts.bus))
         self.ingest = Ingest(
             parts.accounts,
             parts.load,
@@ -125,6 +129,7 @@ class StreamingApp:
             credentials=parts.feed_credentials,
             meters=self.meters,
             share=self.share,
+            sessions=self.sessions,
         )
         self.bridge = Bridge(parts.orders, parts.sink)
         self.conditions = ConditionWatch(parts.conditions, self.marks, parts.crossings)
@@ -147,7 +152,8 @@ class StreamingApp:
             self.connectors, self.books, self._price_writer, writes=self._writes_prices
         )
         self.feeds.listen(self.prices.take)
-        self._answers = MarketAnswers(parts.bus, self.books.book, self.prices.price)
+        self.past = PastReader(self.connectors, self.market_board, self.budget, self.prices.ticker)
+        self._answers = MarketAnswers(parts.bus, self.books.book, self.prices.price, self.past.past)
         me = new_sender()
         self._nudges = NudgeSubscriber(parts.bus, self._nudged, sender=me)
         self._nudging = NudgePublisher(parts.bus, sender=me)
@@ -181,6 +187,7 @@ class StreamingApp:
                 ("bridge", self.bridging.run),
                 ("share", self.share.run),
                 ("ingest", self.ingest.run),
+                ("sessions", self.sessions.run),
                 ("intake", self.intake.run),
                 ("catch-up", self.catch_up.run),
                 ("nudges", self._nudges.run),
@@ -198,6 +205,7 @@ class StreamingApp:
 
     async def close(self) -> None:
         """Release what was opened, after `run` has ended."""
+        await self.past.close()
         await self.prices.close()
         await self.books.close()
         await self.feeds.close()

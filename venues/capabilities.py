@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from domain.accounts import MarginMode, Network
 from domain.ledger import NonceRule
+from domain.market_past import MarketQuery
 from domain.orders import OrderType, TimeInForce
 
 
@@ -29,14 +30,6 @@ class MarketChannelKind(StrEnum):
     TOP = "top"
     TRADES = "trades"
     TICKER = "ticker"
-    CANDLES = "candles"
-
-
-class MarketQuery(StrEnum):
-    """What of a market's past can be asked for; not every venue answers every one."""
-
-    TRADES = "trades"
-    FUNDING = "funding"
     CANDLES = "candles"
 
 
@@ -74,6 +67,12 @@ class ProofTable:
     unverified: tuple[str, ...] = ()
     cancels_repeatable: bool = False
     clock_step_s: float = 0.0
+
+    @property
+    def proves_absence(self) -> bool:
+        """Whether silence can ever prove that a placement never came: it needs a closed fence."""
+        expires = Fence.ADMISSION_EXPIRY in self.fences and self.admission_window_s is not None
+        return expires or Fence.NONCE_BURN in self.fences
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

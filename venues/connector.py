@@ -7,7 +7,7 @@ Importing this costs nothing; it knows no venue, no Temporal and no SQL.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -30,12 +30,13 @@ from domain.fills import Fill
 from domain.instruments import Instrument, OrderSide
 from domain.ledger import CommandRow, CommandSlot
 from domain.market_data import Candle, FundingRate, OrderBook, Ticker, Trade
+from domain.market_past import MarketQuery as MarketQuery
 from domain.orders import Verdict
 from domain.outcomes import SendResult
+from domain.session_states import BudgetLeft
 from venues.capabilities import Capabilities as Capabilities
 from venues.capabilities import Fence as Fence
 from venues.capabilities import MarketChannelKind as MarketChannelKind
-from venues.capabilities import MarketQuery as MarketQuery
 from venues.capabilities import ProofRow as ProofRow
 from venues.capabilities import ProofTable as ProofTable
 
@@ -268,6 +269,24 @@ class CredentialedQueries(Protocol):
         ...
 
 
+@runtime_checkable
+class TellsBudget(Protocol):
+    """What a connector can do besides: tell what is left of what it allows itself to ask."""
+
+    def budget_left(self) -> BudgetLeft:
+        """Return what is left now; quick, and asks nobody."""
+        ...
+
+
+@runtime_checkable
+class TellsTokens(Protocol):
+    """What a connector or an account feed can do besides, where its venue has access tokens."""
+
+    def token_expiries(self, account_id: str) -> Mapping[str, datetime]:
+        """Return by name when each token that it holds of an account ends; never a token."""
+        ...
+
+
 class MessageComposer(Protocol):
     """Writes a command's message once its slot is known; pure, called inside a transaction."""
 
@@ -429,6 +448,16 @@ class SecondFeed(Protocol):
     ) -> MarketFeed | None:
         """Return a public feed by another connection point of the venue; None: there is none."""
         ...
+
+
+@runtime_checkable
+class ShapedVenue(Protocol):
+    """What a venue's entry can have besides: the name of the module with its payloads' shapes.
+
+    The module has one `SHAPES` of `venues.shapes.Shape`; it is imported when somebody compares.
+    """
+
+    shapes: str
 
 
 class VenueSpec(Protocol):

@@ -15,9 +15,11 @@ from domain.accounts import Account, Network
 from domain.errors import InvalidInput
 from domain.feed_credentials import FeedCredentialSource
 from domain.outcomes import Outcome
+from domain.session_states import MeasuredClock
 from venues import registry
 from venues.circuits import Circuits
 from venues.connector import Connector, CredentialedQueries
+from venues.rights import RightsBoard
 
 CLOCK_OFFSET_BOUND = timedelta(milliseconds=500)
 CLOCK_QUESTIONS = 3
@@ -35,6 +37,7 @@ class ClockOffset:
 
     offset: timedelta
     uncertainty: timedelta
+    measured_at: datetime
     coarseness: timedelta = timedelta(0)
 
     @classmethod
@@ -44,7 +47,7 @@ class ClockOffset:
         """Return what one answer tells; `step_s` is what the venue rounds its clock down to."""
         half, coarseness = (after - before) / 2, timedelta(seconds=step_s / 2)
         middle = venue_time + coarseness
-        return cls(before + half - middle, half + coarseness, coarseness)
+        return cls(before + half - middle, half + coarseness, after, coarseness)
 
     @property
     def tells_nothing(self) -> bool:
@@ -67,6 +70,7 @@ class Connectors:
     venues: frozenset[str]
     credentials: FeedCredentialSource | None = None
     circuits: Circuits = field(default_factory=Circuits)
+    rights: RightsBoard = field(default_factory=RightsBoard)
     _started: dict[tuple[str, Network], Connector] = field(default_factory=dict)
     _offsets: dict[tuple[str, Network], ClockOffset] = field(default_factory=dict)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -113,6 +117,18 @@ class Connectors:
     def note_outcome(self, venue: str, network: Network, outcome: Outcome) -> None:
         """Learn from a command's outcome whether the venue gives verdicts."""
         self.circuits.note_outcome(venue, network, outcome)
+
+    def clock(self, venue: str, network: Network) -> MeasuredClock | None:
+        """Return our clock's offset to a venue as it was measured last, or None."""
+        measured = self._offsets.get((venue, network))
+        if measured is None:
+            return None
+        return MeasuredClock(
+            offset_s=measured.offset.total_seconds(),
+            uncertainty_s=measured.uncertainty.total_seconds(),
+            is_beyond_bound=measured.is_beyond_bound,
+            measured_at=measured.measured_at,
+        )
 
     def started(self) -> tuple[Connector, ...]:
         """Return all started connectors."""

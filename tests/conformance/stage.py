@@ -304,6 +304,7 @@ class Stage:
             connectors=self.connectors,
             checkpoints=NoCheckpoints(),
             now=now,
+            blocks=self.storage.halts,
         )
 
     @property

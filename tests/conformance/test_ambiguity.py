@@ -193,13 +193,13 @@ async def test_no_outcome_ever_contradicts_the_exchange(stage: Stage, seed: int)
     kinds = [*(kind for kind, _ in AMBIGUOUS), None, None]
     resting, taking = await stage.resting(), await stage.taking()
     commands = [resting, taking, replace(resting, quantity=resting.quantity * 1_000_000)]
-    seen = set()
+    seen, account = set(), stage.account
     for _ in range(25):
         stage.running.faults.clear()
         kind = source.choice(kinds)
         if kind is not None:
             stage.fault(kind, CommandKind.PLACE)
-        row, outcome = await stage.send(source.choice(commands))
+        row, outcome = await stage.send(source.choice(commands), account)
         stage.running.faults.clear()
         seen.add(outcome.kind)
         agrees(stage, row, outcome)
@@ -207,7 +207,11 @@ async def test_no_outcome_ever_contradicts_the_exchange(stage: Stage, seed: int)
             truth = await stage.resolve(row)
             seen.add(truth.kind)
             agrees(stage, row, truth)
-            assert can_prove_absence(stage) == (not isinstance(truth, Unknown))
+            # Where nothing proves absence, what never came is still not known.
+            assert not isinstance(truth, Unknown) or not can_prove_absence(stage)
+            if isinstance(truth, Unknown):
+                # Beside it nothing new is risked; another account knows nothing of it.
+                account = await stage.open_account()
             # A search may have let time pass there alone; what follows is sent by our clock.
             stage.set_venue_right()
     assert seen >= {"accepted", "rejected", "unknown"}

@@ -23,11 +23,12 @@ from domain.errors import InvalidInput, NotAllowed
 from domain.instruments import Instrument, OrderSide
 from domain.ledger import CommandSlot
 from domain.numbers import plain
-from domain.orders import OrderType, TimeInForce
+from domain.orders import OrderType, TimeInForce, TriggerType
 from venues.connector import MessageComposer
 from venues.extended import wire
 from venues.extended.signing import OrderTerms, amounts, assets_of
 from venues.extended.translate import VENUE, to_ms
+from venues.order_forms import check_amounts, check_kind
 
 CHAIN_IDS: Final = {
     Network.MAINNET: "SN_MAIN",
@@ -77,30 +78,8 @@ def check_place(instrument: Instrument, order: PlaceOrder) -> None:
     Raises:
         InvalidInput: naming the field.
     """
-    instrument.check_open(reduce_only=order.reduce_only)
-    _check_kind(order)
-    instrument.check_quantity("quantity", order.quantity)
-    instrument.check_price("price", order.price)
-    if order.trigger_price is not None:
-        instrument.check_price("trigger_price", order.trigger_price)
-    instrument.check_notional(order.quantity, order.price)
-
-
-def _check_kind(order: PlaceOrder) -> None:
-    kind = order.order_type
-    if order.time_in_force not in (TimeInForce.GTC, TimeInForce.IOC):
-        raise InvalidInput(
-            "time_in_force", f"expected GTC or IOC on {VENUE}, found {order.time_in_force}"
-        )
-    if order.post_only and (kind is not OrderType.LIMIT or order.time_in_force is TimeInForce.IOC):
-        raise InvalidInput("post_only", "expected a limit order that may rest (LIMIT, GTC)")
-    if kind.is_trigger != (order.trigger_price is not None):
-        expected = "a trigger price" if kind.is_trigger else "no trigger price"
-        raise InvalidInput("trigger_price", f"expected {expected} for {kind}")
-    if order.position_bound and not (order.reduce_only and kind.is_trigger):
-        raise InvalidInput("position_bound", "expected a reduce-only trigger order")
-    if kind.is_trigger and order.time_in_force is TimeInForce.IOC and not kind.is_market:
-        raise InvalidInput("time_in_force", f"expected GTC for {kind} on {VENUE}, found IOC")
+    check_kind(VENUE, order, trigger_types=tuple(TriggerType))
+    check_amounts(instrument, order)
 
 
 def place_composer(

@@ -37,6 +37,7 @@ from domain.instruments import Instrument, OrderSide
 from domain.ledger import CommandRow
 from domain.market_data import Candle, FundingRate, OrderBook, Ticker, Trade
 from domain.outcomes import NotSent, SendResult, Unknown
+from domain.session_states import BudgetLeft
 from venues.connector import (
     Capabilities,
     MessageComposer,
@@ -131,6 +132,10 @@ class ExtendedConnector:
     async def close(self) -> None:
         """Close the session."""
         await self._rest.close()
+
+    def budget_left(self) -> BudgetLeft:
+        """Return what is left of the requests that a minute allows."""
+        return self._rest.budget_left()
 
     def use_credentials(self, source: FeedCredentialSource) -> None:
         """Take the API keys that questions need from `source`."""

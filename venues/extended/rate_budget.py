@@ -12,6 +12,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
+from domain.session_states import BudgetLeft
+
 REQUESTS_PER_MINUTE: Final = 1000.0
 #: After a refusal that names no time.
 _BACK_OFF_S: Final = 2.0
@@ -38,6 +40,16 @@ class RateBudget:
         self._left = per_minute
         self._at: float | None = None
         self._closed_until = float("-inf")
+
+    def left(self, now: float) -> BudgetLeft:
+        """Return what is left of a minute's requests, as far as it is known."""
+        self._refill(now)
+        return BudgetLeft(
+            unit="requests per minute",
+            left=self._left,
+            capacity=self._capacity,
+            per_s=self._capacity / 60.0,
+        )
 
     def take(self, purpose: Purpose, now: float) -> bool:
         """Take one request if that leaves the reserve; otherwise take nothing and return False."""

@@ -15,6 +15,7 @@ from typing import Any, Final, Generic, Literal, TypeVar
 from urllib.parse import urlencode
 
 from domain.errors import VenueRefused, VenueUnavailable
+from domain.session_states import BudgetLeft
 from venues.extended import wire
 from venues.extended.rate_budget import Purpose, RateBudget
 from venues.extended.refusals import NOT_FOUND_STATUS, RATE_LIMITED_STATUS
@@ -78,6 +79,10 @@ class Rest:
     async def close(self) -> None:
         """Close the session."""
         await self._transport.close()
+
+    def budget_left(self) -> BudgetLeft:
+        """Return what is left of the requests that a minute allows."""
+        return self._budget.left(self._monotonic())
 
     async def get(
         self,

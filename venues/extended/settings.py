@@ -9,11 +9,10 @@ from decimal import Decimal
 from typing import Final
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings
 
 from domain.accounts import Network
-from domain.errors import InvalidInput
-from venues.addresses import Origin, SecureOrigin
+from venues.addresses import Origin, SecureOrigin, origin_of, settings_of, socket_url
 
 #: What the official SDK signs: twice what a taker pays.
 MAX_FEE_RATE: Final = Decimal("0.0005")
@@ -23,15 +22,7 @@ STREAM_PREFIX: Final = "/stream.extended.exchange"
 class ExtendedSettings(BaseSettings):
     """Addresses of Extended's networks; no secret is among them."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="EXTENDED_",
-        env_file=".env",
-        env_file_encoding="utf-8",
-        env_ignore_empty=True,
-        extra="ignore",
-        frozen=True,
-        validate_default=True,
-    )
+    model_config = settings_of("EXTENDED_")
 
     mainnet_url: SecureOrigin = Field(
         default="https://api.starknet.extended.exchange", description="Extended's mainnet API."
@@ -63,23 +54,14 @@ class ExtendedSettings(BaseSettings):
         Raises:
             InvalidInput: paper is asked for and EXTENDED_PAPER_URL is not set.
         """
-        if network is Network.MAINNET:
-            return self.mainnet_url
-        if network is Network.TESTNET:
-            return self.testnet_url
-        if self.paper_url is None:
-            raise InvalidInput(
-                "network",
-                "expected EXTENDED_PAPER_URL for paper accounts, found nothing; "
-                "start the simulator or set it",
-            )
-        return self.paper_url
+        return origin_of(
+            network,
+            mainnet=self.mainnet_url,
+            testnet=self.testnet_url,
+            paper=self.paper_url,
+            paper_variable="EXTENDED_PAPER_URL",
+        )
 
     def socket_url(self, network: Network) -> str:
         """Return where a network's streams begin. Raises InvalidInput as `base_url`."""
-        return socket_url(self.base_url(network))
-
-
-def socket_url(origin: str) -> str:
-    """Return where the streams begin at an origin spelled with http or https."""
-    return "ws" + origin.removeprefix("http") + STREAM_PREFIX
+        return socket_url(self.base_url(network), STREAM_PREFIX)

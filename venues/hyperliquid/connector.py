@@ -31,6 +31,7 @@ from domain.instruments import Instrument, OrderSide
 from domain.ledger import CommandRow
 from domain.market_data import Candle, FundingRate, OrderBook, Ticker, Trade
 from domain.outcomes import SendResult
+from domain.session_states import BudgetLeft
 from venues.batches import BatchComposer, BatchMember, BatchResult
 from venues.connector import (
     Capabilities,
@@ -105,6 +106,10 @@ class HyperliquidConnector:
     async def close(self) -> None:
         """Close the session."""
         await self._rest.close()
+
+    def budget_left(self) -> BudgetLeft:
+        """Return what is left of the weight that a minute allows."""
+        return self._rest.budget_left()
 
     def signer_of(self, credential: SecretText) -> str:
         """Return the address a private key signs as. Raises InvalidInput if it is no key."""

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from domain.instruments import Instrument
+from venues.addresses import socket_url
 from venues.connections import ConnectionBudget
 from venues.connector import (
     BookSeen,
@@ -26,7 +27,6 @@ from venues.connector import (
 from venues.feeds import MarketSocket
 from venues.hyperliquid import translate, wire
 from venues.hyperliquid.queries import INTERVALS
-from venues.hyperliquid.settings import socket_url
 from venues.hyperliquid.stream_session import Session
 from venues.market_channels import Key, MarketChannels
 from venues.stream import Backoff
