@@ -22,11 +22,13 @@ from api import (
     market_past,
     markets,
     operator,
+    order_routing,
     orders,
     positions,
     reconciliations,
     reference,
     risk,
+    splits,
     temporal_ui,
     trading_setup,
     venues,
@@ -74,7 +76,9 @@ def create_app(parts: ApiParts) -> FastAPI:
     failures.install(app)
     for module in (
         orders,
+        order_routing,
         brackets,
+        splits,
         closes,
         conditions,
         positions,

@@ -53,6 +53,8 @@ from workflows.leverage_client import Leverages
 from workflows.payloads import CodecService
 from workflows.reconciliation_client import ReconcileWorkflows
 from workflows.rotation_client import Rotations
+from workflows.split_client import SplitWorkflows
+from workflows.terms_client import AccountTermsReads
 
 EXIT_CONFIGURATION = 2
 
@@ -117,11 +119,7 @@ async def compose(
     """Make every part of the app; `stack` closes them."""
     home = settings.perp_dex_home.expanduser()
     secrets = home / "secrets"
-    keepers = await asyncio.to_thread(open_keepers, settings, secrets)
-    log.info("keys_kept", keeper=keepers.chosen.where(), passed_over=keepers.passed_over)
-    keys = await stack.enter_async_context(
-        await asyncio.to_thread(LiveKeyRing, secrets / KEY_RING_NAME, keepers, _key_trouble)
-    )
+    keys = await stack.enter_async_context(await _keys(settings, secrets))
     authenticator = Authenticator(ensure_api_token(home / "api-token"))
     storage = await open_storage(settings.database_url, home)
     stack.push_async_callback(storage.close)
@@ -159,6 +157,10 @@ async def compose(
         reconciliations=storage.reconciliations,
         reconciliation_gate=storage.reconciliations,
         reconcile_desk=ReconcileWorkflows(client),
+        routes=storage.routes,
+        splits=storage.splits,
+        split_desk=SplitWorkflows(client),
+        terms=AccountTermsReads(client),
         books=requests,
         prices=requests,
         past=requests,
@@ -179,6 +181,12 @@ async def compose(
         probes={"storage": _storage_probe(storage), "temporal": _temporal_probe(desk)},
         temporal_ui=_ui(settings, stack),
     )
+
+
+async def _keys(settings: ApiSettings, secrets: Path) -> LiveKeyRing:
+    keepers = await asyncio.to_thread(open_keepers, settings, secrets)
+    log.info("keys_kept", keeper=keepers.chosen.where(), passed_over=keepers.passed_over)
+    return await asyncio.to_thread(LiveKeyRing, secrets / KEY_RING_NAME, keepers, _key_trouble)
 
 
 async def _bus(settings: ApiSettings, stack: AsyncExitStack, storage: Storage) -> Bus:

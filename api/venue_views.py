@@ -7,7 +7,7 @@ from domain.venue_sheets import ServedVenue, VenueSheet
 
 
 class CapabilitiesView(View):
-    """What a venue can do. `dead_man_effect` None: it has no switch of its own.
+    """What a venue can do. `dead_man_kept_by` is `venue` or, where it has no switch, `watchdog`.
 
     `market_queries` of a market's past are answered (`trades`, `funding`, `candles`).
     """
@@ -24,7 +24,9 @@ class CapabilitiesView(View):
     closes_below_minimum: bool
     batch_limit: int
     nonce_rule: str
-    dead_man_effect: str | None
+    dead_man_kept_by: str
+    dead_man_effect: str
+    dead_man_triggers_most: int | None
     market_queries: list[str]
     candle_intervals: list[str]
 
@@ -100,7 +102,9 @@ def _capabilities(sheet: VenueSheet) -> CapabilitiesView:
         closes_below_minimum=sheet.closes_below_minimum,
         batch_limit=sheet.batch_limit,
         nonce_rule=sheet.nonce_rule,
+        dead_man_kept_by=sheet.dead_man_kept_by,
         dead_man_effect=sheet.dead_man_effect,
+        dead_man_triggers_most=sheet.dead_man_triggers_most,
         market_queries=list(sheet.market_queries),
         candle_intervals=list(sheet.candle_intervals),
     )

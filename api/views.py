@@ -35,7 +35,8 @@ class OrderView(View):
     """An order as it is known now.
 
     `outcome` answers "was it placed?" (pending, not_sent, accepted, rejected, unknown); `source`
-    says who was asked: the database, or the running workflow.
+    says who was asked: the database, or the running workflow. `routed` says why it went to its
+    account, where that was chosen.
     """
 
     order_id: str
@@ -71,6 +72,7 @@ class OrderView(View):
     source: str
     origin: str
     parent_id: str | None
+    routed: str | None
 
 
 class OrderPageView(View):
@@ -98,8 +100,8 @@ class BatchView(View):
 class DryRunView(View):
     """What would be asked of the venue, rounded to what the market takes; nothing was sent.
 
-    `problems` says what would be refused as given. `fee_estimate` is None: fee rates are the
-    venue's to say, and a dry run does not ask it.
+    `problems` says what would be refused as given. `fee_estimate` is None where the account was
+    named: fee rates are the venue's to say, and then a dry run does not ask it.
     """
 
     dry_run: bool = True
@@ -254,6 +256,7 @@ def order_view(order: Order, label: str, *, source: str = "database") -> OrderVi
         source=source,
         origin=order.origin.value,
         parent_id=order.parent_id,
+        routed=order.routed,
     )
 
 

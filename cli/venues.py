@@ -45,9 +45,7 @@ def list_venues(as_json: Json = False) -> int:
                 ", ".join(venue.opening_refused) or "no",
                 ", ".join(venue.capabilities.networks) if venue.capabilities else None,
                 ", ".join(venue.proofs.fences) if venue.proofs else None,
-                None
-                if venue.capabilities is None
-                else venue.capabilities.dead_man_effect is not None,
+                _dead_man(venue.capabilities),
             )
             for venue in found
         ],
@@ -108,10 +106,17 @@ def _capabilities(found: VenueCapabilities) -> tuple[tuple[str, object], ...]:
         ("closes below the minimum", found.closes_below_minimum),
         ("orders in a batch", found.batch_limit),
         ("nonces", found.nonce_rule),
-        ("dead man's switch", found.dead_man_effect or "none"),
+        ("dead man's switch", _dead_man(found)),
+        ("its effect", found.dead_man_effect),
         ("past of a market", ", ".join(found.market_queries) or "not told"),
         ("candles of", ", ".join(found.candle_intervals) or None),
     )
+
+
+def _dead_man(found: VenueCapabilities | None) -> str | None:
+    if found is None:
+        return None
+    return "our watchdog" if found.dead_man_kept_by == "watchdog" else "the venue's own"
 
 
 def _proofs(found: VenueProofs) -> tuple[tuple[str, object], ...]:

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class VenueCapabilities(msgspec.Struct, frozen=True, kw_only=True):
-    """What a venue can do. `dead_man_effect` None: it has no switch of its own.
+    """What a venue can do. `dead_man_kept_by` is `venue` or, where it has no switch, `watchdog`.
 
     `market_queries` of a market's past are answered (`trades`, `funding`, `candles`).
     """
@@ -32,7 +32,9 @@ class VenueCapabilities(msgspec.Struct, frozen=True, kw_only=True):
     nonce_rule: str
     joint_exits: bool = False
     closes_below_minimum: bool = False
+    dead_man_kept_by: str | None = None
     dead_man_effect: str | None = None
+    dead_man_triggers_most: int | None = None
     market_queries: tuple[str, ...] = ()
     candle_intervals: tuple[str, ...] = ()
 

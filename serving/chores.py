@@ -14,11 +14,11 @@ import structlog
 from temporalio.client import Client
 
 from activities.credentials import ExpiryWatch
-from activities.dead_man import DeadManRenewal
 from activities.mark_prices import MarkPrices
 from activities.risk_readings import RiskReadings
 from domain.errors import PerpDexError
 from domain.ports import TradingAccessSource
+from serving.dead_man import TEMPORAL_EVERY_S, StandIn, TemporalSign, renewal
 from serving.settings import WorkerSettings, now
 from storage.opening import Storage
 from venues.started import Connectors
@@ -27,6 +27,7 @@ from workflows.closing_sweep import ClosingSweep
 from workflows.condition_client import ConditionSweep, ConditionWorkflows
 from workflows.halt_client import HaltSweep, KillSwitchWorkflows
 from workflows.orphans import OrphanSweep
+from workflows.split_client import SplitSweep, SplitWorkflows
 
 MARKETS_EVERY_S = 600.0
 CLOCK_EVERY_S = 60.0
@@ -108,35 +109,29 @@ def chores(
     storage: Storage,
     connectors: Connectors,
     access: TradingAccessSource,
+    stand_in: StandIn,
 ) -> tuple[Coroutine[Any, Any, None], ...]:
     """Return what is to be done again and again beside serving."""
+    temporal = TemporalSign(OrderWorkflows(client).healthy)
     sweep = _sweeper(storage, OrderWorkflows(client))
     closes = ClosingSweep.over(client, storage.closes, storage.brackets, now)
+    splits = SplitSweep(storage.splits, SplitWorkflows(client), now)
     guards = ConditionSweep(storage.conditions, ConditionWorkflows(client), now)
     return (
         again("sweep", settings.worker_sweep_every_s, sweep),
         again("closes", settings.worker_sweep_every_s, closes.run),
+        again("splits", settings.worker_sweep_every_s, splits.run),
         again("conditions", settings.worker_sweep_every_s, guards.run),
         again("halts", HALT_SWEEP_EVERY_S, _halt_sweeper(storage, client)),
-        again("dead man", DEAD_MAN_EVERY_S, _dead_man(storage, connectors, access).run),
+        again("temporal", TEMPORAL_EVERY_S, temporal.look),
+        again("dead man", DEAD_MAN_EVERY_S, renewal(storage, connectors, access, temporal).run),
+        again("watchdog", DEAD_MAN_EVERY_S, stand_in.run),
         again("markets", MARKETS_EVERY_S, lambda: _save_markets(storage, connectors)),
         again("clock", CLOCK_EVERY_S, lambda: _measure(storage, connectors)),
         again("audit", SEAL_EVERY_S, storage.audit.seal),
         again("risk", RISK_EVERY_S, _risk_readings(storage, connectors).read),
         again("expiry", EXPIRY_EVERY_S, _expiry_watch(storage, connectors, access).run),
         again("credentials", CREDENTIALS_EVERY_S, storage.accounts.destroy_unneeded_credentials),
-    )
-
-
-def _dead_man(
-    storage: Storage, connectors: Connectors, access: TradingAccessSource
-) -> DeadManRenewal:
-    return DeadManRenewal(
-        switches=storage.dead_man,
-        access=access,
-        connectors=connectors,
-        nonces=storage.signer_nonces,
-        now=now,
     )
 
 

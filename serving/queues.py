@@ -24,6 +24,8 @@ from activities.leverage import LeverageActivities
 from activities.orders import OrderActivities
 from activities.reconciliation_contracts import ReconcileParts
 from activities.reconciling import ReconcileActivities
+from activities.splitting import SplitActivities
+from activities.terms import TermsReading
 from serving.metrics import ActivityMeter
 from serving.settings import Parts, WorkerSettings, now
 from storage.feed_credentials import SqlFeedCredentials
@@ -43,6 +45,8 @@ from workflows.order import OrderWorkflow
 from workflows.reconcile import ReconcileWorkflow
 from workflows.reconciliation_client import ReconcileSweep, ReconcileWorkflows
 from workflows.rotation import RotateCredentialWorkflow
+from workflows.split import SplitWorkflow
+from workflows.terms import ReadTermsWorkflow
 
 DRAIN = timedelta(seconds=8)
 STICKY_TIMEOUT = timedelta(seconds=1)
@@ -58,6 +62,7 @@ VENUE_WORKFLOWS = (
     GuardWorkflow,
     AccountHaltWorkflow,
     ReconcileWorkflow,
+    ReadTermsWorkflow,
 )
 
 
@@ -177,7 +182,15 @@ def _account_activities(
         connectors=connectors,
         now=now,
     )
-    return (accounts.verify, reading.read, credentials.check, leverage.ask, leverage.look)
+    terms = TermsReading(accounts=storage.accounts, connectors=connectors, now=now)
+    return (
+        accounts.verify,
+        reading.read,
+        terms.read,
+        credentials.check,
+        leverage.ask,
+        leverage.look,
+    )
 
 
 def _reconcile_parts(storage: Storage, client: Client) -> ReconcileParts:
@@ -208,11 +221,12 @@ def core_worker(
 ) -> Worker:
     """Return the worker of the queue of whatever spans venues, not yet running; it has no keys."""
     kill_switches = KillSwitchActivities(storage.kill_switches)
+    splitting = SplitActivities(splits=storage.splits, now=now)
     return Worker(
         client,
         task_queue=core_queue(),
-        workflows=[KillSwitchWorkflow],
-        activities=[kill_switches.keep],
+        workflows=[KillSwitchWorkflow, SplitWorkflow],
+        activities=[kill_switches.keep, splitting.keep, splitting.look],
         workflow_runner=UnsandboxedWorkflowRunner(),
         interceptors=() if meter is None else (meter,),
         max_concurrent_workflow_task_polls=2,

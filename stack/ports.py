@@ -47,6 +47,8 @@ class StackPorts:
     sim_control: int
     sim_pacifica: int
     sim_pacifica_control: int
+    sim_extended: int
+    sim_extended_control: int
 
     @classmethod
     def of(cls, settings: StackSettings) -> Self:
@@ -63,6 +65,7 @@ _NAMES: Final = tuple(field.name for field in fields(StackPorts))
 SIMULATOR_PORTS: Final = {
     "hyperliquid": ("sim", "sim_control"),
     "pacifica": ("sim_pacifica", "sim_pacifica_control"),
+    "extended": ("sim_extended", "sim_extended_control"),
 }
 
 

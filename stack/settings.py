@@ -30,7 +30,7 @@ def _host_and_port(address: str | None) -> str | None:
 
 
 #: Every venue that has a simulated exchange, in the order in which they are shown.
-SIMULATED: Final = ("hyperliquid", "pacifica")
+SIMULATED: Final = ("hyperliquid", "pacifica", "extended")
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -105,6 +105,10 @@ class StackSettings(BaseSettings):
     sim_pacifica_port: Port = Field(default=8712, description="Port of the simulated Pacifica.")
     sim_pacifica_control_port: Port = Field(
         default=8713, description="Port of the simulated Pacifica's controls."
+    )
+    sim_extended_port: Port = Field(default=8716, description="Port of the simulated Extended.")
+    sim_extended_control_port: Port = Field(
+        default=8717, description="Port of the simulated Extended's controls."
     )
     simulated_venues: Annotated[str, AfterValidator(_simulated)] = Field(
         default=",".join(SIMULATED),

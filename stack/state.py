@@ -22,7 +22,9 @@ PROCESS_NAMES = (
     "valkey",
     "sim-hyperliquid",
     "sim-pacifica",
+    "sim-extended",
     "worker",
+    "watchdog",
     "api",
     "streaming",
 )

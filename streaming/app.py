@@ -24,6 +24,7 @@ from bus.nudges import Nudge, NudgeKind, NudgePublisher, NudgeSubscriber, new_se
 from bus.session_states import SessionStatesOnBus
 from domain.accounts import Network
 from domain.condition_store import ConditionStore
+from domain.dead_man import WatchedSwitches
 from domain.feed_credentials import FeedCredentialSource
 from domain.ports import AccountStore, Folded, OrderStore
 from domain.position_store import PositionStore
@@ -45,6 +46,7 @@ from streaming.group_source import GroupSources
 from streaming.handshake import Doors
 from streaming.ingest import Ingest
 from streaming.intake import Intake
+from streaming.life_signs import LifeSigns
 from streaming.market_board import MarketBoard, silences_of
 from streaming.market_feeds import MarketFeeds, Place, SourceFactory
 from streaming.market_past import PastReader
@@ -69,6 +71,7 @@ class StreamingParts:
     """What the process is made of.
 
     `sources`: who delivers market data, else this process; `venues`: the names of those there are.
+    `switches`: whose accounts' feeds are told to be alive; None: nobody's.
     """
 
     orders: OrderStore
@@ -83,6 +86,7 @@ class StreamingParts:
     hosts: frozenset[str]
     origins: frozenset[str] = frozenset()
     feed_credentials: FeedCredentialSource | None = None
+    switches: WatchedSwitches | None = None
     sources: SourceFactory | None = None
     venues: Callable[[], Sequence[str]] = registry.names
     limits: Limits = field(default_factory=Limits)
@@ -131,6 +135,7 @@ class StreamingApp:
             share=self.share,
             sessions=self.sessions,
         )
+        self._signs = None if parts.switches is None else LifeSigns(parts.switches, self.board)
         self.bridge = Bridge(parts.orders, parts.sink)
         self.conditions = ConditionWatch(parts.conditions, self.marks, parts.crossings)
         self.bridging = Duty(Lease(parts.bus, "bridge"), self.bridge.run)
@@ -198,6 +203,8 @@ class StreamingApp:
                 ("prices", self._price_writer.run),
             ):
                 tasks.create_task(keep_running(name, work, self.restarts), name=name)
+            if self._signs is not None:
+                tasks.create_task(keep_running("life-signs", self._signs.run, self.restarts))
 
     async def drain(self) -> None:
         """Say goodbye to the clients."""

@@ -91,7 +91,9 @@ class Capabilities:
     `joint_exits`: an entry takes its exits along in one signed request (see `venues.batches`).
 
     `schedule_cancel` is the venue's dead man's switch; `schedule_cancel_takes_stops`: when it goes
-    off it cancels the stops and targets of open positions as well.
+    off it cancels the stops and targets of open positions as well. Where there is none our own
+    watchdog cancels, and leaves them. `schedule_cancel_triggers_most`: so often a day it may go
+    off, None where the venue does not count.
 
     `market_queries`: what of a market's past the connector answers; for any other it raises
     `InvalidInput` of the field `venue`. `candle_intervals`: those of its candles, shortest first,
@@ -116,6 +118,7 @@ class Capabilities:
     market_silence_max_s: tuple[tuple[MarketChannelKind, float], ...] = ()
     joint_exits: bool = False
     schedule_cancel_takes_stops: bool = True
+    schedule_cancel_triggers_most: int | None = None
     networks: frozenset[Network] = frozenset(Network)
     market_queries: frozenset[MarketQuery] = frozenset(MarketQuery)
     candle_intervals: tuple[str, ...] = ()

@@ -13,6 +13,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Literal, Protocol, runtime_checkable
 
+from domain.account_terms import AccountRoom
 from domain.accounts import (
     Account,
     AccountSummary,
@@ -284,6 +285,19 @@ class TellsTokens(Protocol):
 
     def token_expiries(self, account_id: str) -> Mapping[str, datetime]:
         """Return by name when each token that it holds of an account ends; never a token."""
+        ...
+
+
+@runtime_checkable
+class RoomTeller(Protocol):
+    """What a connector can besides, where the venue says how much more it takes of an account."""
+
+    async def account_room(self, account: Account) -> AccountRoom:
+        """Return how many orders may rest, and how much of the request budget is left.
+
+        Raises:
+            VenueUnavailable, VenueRefused: the venue did not say.
+        """
         ...
 
 

@@ -39,6 +39,7 @@ from tests.api.condition_desk import ScriptedConditions
 from tests.api.desk import ScriptedDesk
 from tests.api.halt_desk import ScriptedHalts
 from tests.api.reconcile_desk import ScriptedReconciliations
+from tests.api.routing_desk import ScriptedSplits, ScriptedTerms
 from tests.api.said_sessions import SaidSessions
 from tests.api.said_venues import SaidVenues
 from tests.api.setup_desk import ScriptedLeverages, ScriptedRotations
@@ -92,6 +93,7 @@ class Books:
 
     error: Exception | None = None
     asked: list[tuple[str, str, str, int]] = field(default_factory=list)
+    at: dict[str, OrderBook] = field(default_factory=dict)
 
     async def request_book(
         self, venue: str, network: Network, symbol: str, depth: int
@@ -100,6 +102,8 @@ class Books:
         if self.error is not None:
             raise self.error
         now = datetime.now(UTC)
+        if venue in self.at:
+            return self.at[venue]
         return OrderBook(
             venue=venue,
             symbol=symbol,
@@ -215,6 +219,8 @@ class Api:
     closes: ScriptedCloses
     conditions: ScriptedConditions
     brackets: ScriptedBrackets
+    splits: ScriptedSplits
+    terms: ScriptedTerms
     reader: ScriptedReader
     rotations: ScriptedRotations
     leverages: ScriptedLeverages
@@ -319,11 +325,57 @@ def stored(storage: Storage) -> dict[str, Any]:
         "reconciliations": storage.reconciliations,
         "reconciliation_gate": storage.reconciliations,
         "nonce_lanes": storage.signer_nonces,
+        "routes": storage.routes,
+        "splits": storage.splits,
     }
 
 
 def now() -> datetime:
     return datetime.now(UTC)
+
+
+#: What stands in for workflows and the bus: the API's name for it, and the tests'.
+SCRIPTED = {
+    "desk": "desk",
+    "close_desk": "closes",
+    "condition_desk": "conditions",
+    "bracket_desk": "brackets",
+    "split_desk": "splits",
+    "terms": "terms",
+    "halt_desk": "halts",
+    "account_reader": "reader",
+    "rotation_desk": "rotations",
+    "leverage_desk": "leverages",
+    "reconcile_desk": "reconciliations",
+    "books": "books",
+    "prices": "prices",
+    "past": "past",
+    "latest_prices": "prices",
+    "served_venues": "venues",
+    "sessions_of": "sessions",
+}
+
+
+def _scripted(storage: Storage, desk: ScriptedDesk) -> dict[str, Any]:
+    return {
+        "desk": desk,
+        "closes": ScriptedCloses(storage),
+        "conditions": ScriptedConditions(storage),
+        "brackets": ScriptedBrackets(storage),
+        "splits": ScriptedSplits(storage, desk),
+        "terms": ScriptedTerms(),
+        "halts": ScriptedHalts(),
+        "reader": ScriptedReader(storage),
+        "rotations": ScriptedRotations(storage),
+        "leverages": ScriptedLeverages(),
+        "reconciliations": ScriptedReconciliations(storage),
+        "books": Books(),
+        "prices": Prices(),
+        "past": Past(),
+        "venues": SaidVenues(),
+        "sessions": SaidSessions(),
+        "sealed": Sealed(),
+    }
 
 
 @asynccontextmanager
@@ -337,44 +389,26 @@ async def serving(
     ui_upstream: str | None = None,
     port: int = 0,
     streaming: str | None = "ws://127.0.0.1:1",
+    venues: tuple[str, ...] = ("hyperliquid",),
     change: Callable[[FastAPI], Awaitable[None]] | None = None,
     **options: Any,
 ) -> AsyncIterator[Api]:
     """Serve the API over `storage` until the block ends."""
     desk = desk or ScriptedDesk(storage)
-    closes, brackets = ScriptedCloses(storage), ScriptedBrackets(storage)
-    conditions, reader = ScriptedConditions(storage), ScriptedReader(storage)
-    rotations, leverages = ScriptedRotations(storage), ScriptedLeverages()
-    halt_desk, reconcile_desk = ScriptedHalts(), ScriptedReconciliations(storage)
-    books, prices, past, sealed = Books(), Prices(), Past(), Sealed()
-    said_venues, said_sessions = SaidVenues(), SaidSessions()
+    scripted = _scripted(storage, desk)
     listener = listen("127.0.0.1", port)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     authenticator = Authenticator(TOKEN)
 
     parts = ApiParts(
         **stored(storage),
-        desk=desk,
-        close_desk=closes,
-        condition_desk=conditions,
-        bracket_desk=brackets,
-        halt_desk=halt_desk,
-        account_reader=reader,
-        rotation_desk=rotations,
-        leverage_desk=leverages,
-        reconcile_desk=reconcile_desk,
-        books=books,
-        prices=prices,
-        past=past,
-        latest_prices=prices,
-        served_venues=said_venues,
-        sessions_of=said_sessions,
+        **{part: scripted[name] for part, name in SCRIPTED.items()},
         codec=Codec(),
-        sealer=sealed,
+        sealer=scripted["sealed"],
         authenticator=authenticator,
         sessions=OperatorSessions(authenticator.derived_key("operator session"), now),
         endpoints=_endpoints(url, streaming, f"{url}{UI_PATH}" if ui_upstream else temporal_ui),
-        venues=("hyperliquid",),
+        venues=venues,
         hosts=frozenset({"127.0.0.1", "localhost"}),
         origins=frozenset({UI_ORIGIN}),
         page_origins=frozenset({PAGE_ORIGIN}),
@@ -389,21 +423,7 @@ async def serving(
             app=app,
             http=http,
             storage=storage,
-            desk=desk,
-            closes=closes,
-            conditions=conditions,
-            brackets=brackets,
-            reader=reader,
-            rotations=rotations,
-            leverages=leverages,
-            halts=halt_desk,
-            reconciliations=reconcile_desk,
-            books=books,
-            prices=prices,
-            past=past,
-            venues=said_venues,
-            sessions=said_sessions,
-            sealed=sealed,
+            **scripted,
             parts=parts,
         )
 

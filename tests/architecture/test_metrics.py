@@ -11,6 +11,7 @@ from prometheus_client.registry import CollectorRegistry
 from api.metrics import RequestMeter
 from bus.connection import Bus
 from process.metrics import loop_delays, loop_tasks, registry_of
+from serving.dead_man import DeadManMeter
 from serving.metrics import ActivityMeter, SessionMeter, VenueMeter
 from streaming.app import StreamingApp, StreamingParts
 from streaming.metrics import StreamingMetrics
@@ -64,6 +65,7 @@ def test_the_page_lists_exactly_what_is_exposed() -> None:
             SessionMeter(Connectors(frozenset())),
             StreamingMetrics(idle_app()),
             FieldWatch(()),
+            DeadManMeter(),
         ]
     )
     loop_delays(registry)
@@ -83,6 +85,7 @@ def test_names_carry_their_units_and_no_label_can_grow() -> None:
             SessionMeter(Connectors(frozenset())),
             StreamingMetrics(idle_app()),
             FieldWatch(()),
+            DeadManMeter(),
         ]
     )
     for name, kind, labels in exposed(registry):

@@ -86,9 +86,11 @@ async def test_a_whole_life_detached(paths: StackPaths, capsys: pytest.CaptureFi
     assert events_of(paths)[0] == "migrate upgrade"
     assert sorted(events_of(paths)[1:]) == [
         "api started",
+        "sim-extended started",
         "sim-hyperliquid started",
         "sim-pacifica started",
         "streaming started",
+        "watchdog started",
         "worker started",
     ]
     await _assert_contract(found, paths)
@@ -121,8 +123,12 @@ async def test_a_whole_life_detached(paths: StackPaths, capsys: pytest.CaptureFi
     assert not any(is_alive(pid) for pid in running)
     stops = [event for event in events_of(paths) if event.endswith("stopped")]
     assert set(stops[:2]) == {"api stopped", "streaming stopped"}
-    assert stops[2] == "worker stopped"
-    assert sorted(stops[3:]) == ["sim-hyperliquid stopped", "sim-pacifica stopped"]
+    assert set(stops[2:4]) == {"watchdog stopped", "worker stopped"}
+    assert sorted(stops[4:]) == [
+        "sim-extended stopped",
+        "sim-hyperliquid stopped",
+        "sim-pacifica stopped",
+    ]
     assert await down() == DownResult(was_running=False, killed=False, status=status())
 
     again = await up(replace(OPTIONS, detach=True))
@@ -140,6 +146,7 @@ async def _assert_contract(found: StackStatus, paths: StackPaths) -> None:
     assert content["sim_control_urls"] == {
         "hyperliquid": content["sim_control_url"],
         "pacifica": f"http://127.0.0.1:{ports['sim_pacifica_control']}",
+        "extended": f"http://127.0.0.1:{ports['sim_extended_control']}",
     }
     assert content["durability"] == "power"
     assert content["home"] == str(paths.home)
@@ -155,6 +162,7 @@ async def _assert_contract(found: StackStatus, paths: StackPaths) -> None:
         "METRICS_PORT": str(ports["worker_metrics"]),
         "HYPERLIQUID_PAPER_URL": f"http://127.0.0.1:{ports['sim']}",
         "PACIFICA_PAPER_URL": f"http://127.0.0.1:{ports['sim_pacifica']}",
+        "EXTENDED_PAPER_URL": f"http://127.0.0.1:{ports['sim_extended']}",
         "SIM_PORT": None,
         "SIM_CONTROL_PORT": None,
         "SIM_HOME": None,

@@ -52,6 +52,8 @@ PORTS = StackPorts(
     sim_control=7,
     sim_pacifica=11,
     sim_pacifica_control=12,
+    sim_extended=13,
+    sim_extended_control=14,
 )
 
 
@@ -242,7 +244,7 @@ def test_only_the_venues_that_are_wanted_are_simulated(
     assert "PACIFICA_PAPER_URL" not in own_environment(settings, PORTS, paths)
     assert control_urls(settings, PORTS) == {"hyperliquid": "http://127.0.0.1:7"}
     assert not {"sim_pacifica", "sim_pacifica_control"} & set(needed_ports(settings))
-    with pytest.raises(ValidationError, match="some of hyperliquid, pacifica"):
+    with pytest.raises(ValidationError, match="some of hyperliquid, pacifica, extended"):
         StackSettings(perp_dex_home=paths.home, simulated_venues="nasdaq")
 
 
@@ -267,7 +269,9 @@ def test_the_whole_table(paths: StackPaths, monkeypatch: pytest.MonkeyPatch) -> 
     modules = {
         "sim-hyperliquid": ("venues.simulation", "hyperliquid"),
         "sim-pacifica": ("venues.simulation", "pacifica"),
+        "sim-extended": ("venues.simulation", "extended"),
         "worker": ("worker",),
+        "watchdog": ("serving.watchdog",),
         "api": ("api.main",),
         "streaming": ("streaming.main",),
     }
@@ -276,8 +280,8 @@ def test_the_whole_table(paths: StackPaths, monkeypatch: pytest.MonkeyPatch) -> 
         assert spec.command == (sys.executable, "-P", "-m", *arguments)
         assert spec.environment["PERP_DEX_HEARTBEAT_FILE"] == str(paths.heartbeat_file(name))
         assert "REDIS_URL_FILE" not in spec.environment
-    assert [by_name[name].start_stage for name in table.order] == [0, 0, 0, 0, 1, 1, 1]
-    assert [by_name[name].drain_stage for name in table.order] == [2, 2, 2, 2, 1, 0, 0]
+    assert [by_name[name].start_stage for name in table.order] == [0, 0, 0, 0, 0, 1, 1, 1, 1]
+    assert [by_name[name].drain_stage for name in table.order] == [2, 2, 2, 2, 2, 1, 1, 0, 0]
     simulators = [by_name[f"sim-{venue}"].environment for venue in ("hyperliquid", "pacifica")]
     assert [(one["SIM_PORT"], one["SIM_CONTROL_PORT"]) for one in simulators] == [
         ("6", "7"),

@@ -10,10 +10,8 @@ onboarding, transfers and withdrawals, spot, requests for quote, builders, the a
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from email.utils import format_datetime
@@ -39,24 +37,20 @@ from venues.extended.simulator_queries import Answer, BadQuery, NothingThere, Qu
 from venues.extended.simulator_socket import RpcSocket, StreamSocket, stream_topic
 from venues.extended.simulator_views import status_word
 from venues.simulation.events import Event, Filled
-from venues.simulation.exchange import Exchange, ExchangeStopped
-from venues.simulation.faults import FaultKind, FaultPlan
+from venues.simulation.exchange import Exchange
+from venues.simulation.faults import FaultPlan
 from venues.simulation.instruments import Instrument
-from venues.simulation.journal import JournalFailed
 from venues.simulation.lifecycle import end
-from venues.simulation.operations import pass_time
 from venues.simulation.records import Order, OrderStatus, Reason
+from venues.simulation.routes import cut, garbled, query_fault, venue_application
 
 REQUESTS_VARIABLE: Final = "SIM_EXTENDED_REQUESTS"
 _REQUESTS: Final = 1_000
 _PREFIX: Final = "/api/v1"
 _STREAM: Final = "/stream.extended.exchange"
-_TICK_S: Final = 0.1
 _MINUTE_MS: Final = 60_000
-_BODY_MAX: Final = 1 << 20
 #: The venue numbers orders above what a double can count.
 _FIRST_ORDER_ID: Final = 2_100_000_000_000_000_000
-_log = logging.getLogger(__name__)
 
 
 def _market(asset: str, price: str, *, tick: int, lot: int, leverage: int) -> Instrument:
@@ -100,10 +94,9 @@ class ExtendedSimulator:
         self._feeds = Feeds(exchange, faults, self._facts)
         self._filled: set[int] = set()
         exchange.listeners.append(self._heard)
-        self.application = web.Application(client_max_size=_BODY_MAX, middlewares=[self._entrance])
+        self.application = venue_application(exchange, faults, self)
+        self.application.middlewares.append(self._entrance)
         self._add_routes()
-        self.application.cleanup_ctx.append(self._clockwork)
-        self.application.on_shutdown.append(self._on_shutdown)
 
     def _add_routes(self) -> None:
         router = self.application.router
@@ -182,7 +175,7 @@ class ExtendedSimulator:
         try:
             return self._response(await answer)
         except ConnectionDropped:
-            return _cut(request)
+            return cut(request)
 
     # Questions.
 
@@ -207,7 +200,8 @@ class ExtendedSimulator:
     async def _asked_for(
         self, request: web.Request, path: str, ask: Callable[[Mapping[str, str]], Answer]
     ) -> web.StreamResponse:
-        fault = await self._query_fault(request, path)
+        names = ("info", path)
+        fault = await query_fault(request, self._faults, names, self._failed)
         if fault is not None:
             return fault
         try:
@@ -217,26 +211,12 @@ class ExtendedSimulator:
         except NothingThere as error:
             return self._response(refusal(404, "NOT_FOUND", str(error)))
         reply = ok(answer.data, answer.pagination)
-        if self._faults.take(FaultKind.GARBLE, ("info", path), is_query=True):
-            reply = Reply(status=200, body=reply.body[: len(reply.body) // 2])
-        return self._response(reply)
+        body = garbled(reply.body, self._faults, names)
+        return self._response(Reply(status=reply.status, body=body))
 
-    async def _query_fault(self, request: web.Request, path: str) -> web.StreamResponse | None:
-        """Apply faults that name this path (or `info`); dropped before or after is the same."""
-        faults, names = self._faults, ("info", path)
-        for kind in (FaultKind.DELAY, FaultKind.DELAY_ANSWER):
-            delay = faults.take(kind, names, is_query=True)
-            if delay is not None:
-                await asyncio.sleep(delay.delay_ms / 1_000)
-        if faults.take(FaultKind.RATE_LIMIT, names, is_query=True):
-            return self._response(TOO_MANY)
-        for kind in (FaultKind.ERROR_BEFORE_APPLY, FaultKind.ERROR_AFTER_APPLY):
-            if faults.take(kind, names, is_query=True):
-                return self._response(refusal(500, 1006, "Unhandled error"))
-        for kind in (FaultKind.DROP_BEFORE_APPLY, FaultKind.DROP_AFTER_APPLY):
-            if faults.take(kind, names, is_query=True):
-                return _cut(request)
-        return None
+    def _failed(self, status: int) -> web.Response:
+        too_many = status == TOO_MANY.status
+        return self._response(TOO_MANY if too_many else refusal(status, 1006, "Unhandled error"))
 
     # Streams.
 
@@ -273,8 +253,6 @@ class ExtendedSimulator:
         request: web.Request,
         handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
     ) -> web.StreamResponse:
-        if self._faults.take(FaultKind.MAINTENANCE):
-            return web.Response(status=503, text="Service Unavailable")
         if not request.headers.get("User-Agent"):
             return web.Response(status=403, text="Forbidden")
         if self._is_one_too_many(request.remote or ""):
@@ -307,23 +285,15 @@ class ExtendedSimulator:
         heard: list[Event] = list(events)
         self._filled |= {one.fill.venue_order_id for one in heard if isinstance(one, Filled)}
 
-    async def _clockwork(self, application: web.Application) -> AsyncIterator[None]:
-        del application
-        task = asyncio.create_task(self._tick(), name="simulator clock")
-        yield
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+    def pass_time(self) -> None:
+        """End what has come to its end, and send what is due; called a few times a second."""
+        if self._exchange.failure is None:
+            self._settle()
+        self._feeds.pass_time()
 
-    async def _tick(self) -> None:
-        while self._exchange.failure is None:
-            try:
-                pass_time(self._exchange)
-                self._settle()
-            except (ExchangeStopped, JournalFailed) as error:
-                _log.error("the simulated exchange stands still: %s", error)
-                return
-            self._feeds.pass_time()
-            await asyncio.sleep(_TICK_S)
+    def kill_all(self) -> None:
+        """Cut every socket."""
+        self._feeds.kill_all()
 
     def _settle(self) -> None:
         """End what has come to its end, and copies of what the contract would fill no further."""
@@ -343,10 +313,6 @@ class ExtendedSimulator:
             for order in copied:
                 self._business.settle_copies(order)
 
-    async def _on_shutdown(self, application: web.Application) -> None:
-        del application
-        self._feeds.kill_all()
-
 
 def simulator(
     exchange: Exchange, faults: FaultPlan, environment: Mapping[str, str]
@@ -363,11 +329,3 @@ def simulator(
 
 def _api_key(request: web.Request) -> str | None:
     return request.headers.get("X-Api-Key")
-
-
-def _cut(request: web.Request) -> web.Response:
-    """Cut the connection; what is returned is never written."""
-    transport = request.transport
-    if transport is not None:
-        transport.abort()
-    return web.Response(status=500)

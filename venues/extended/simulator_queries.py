@@ -6,9 +6,7 @@ Source: api.docs.extended.exchange, public and private REST API.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Final
-
-from multidict import MultiMapping
+from typing import Any, Final, Protocol, overload
 
 from venues.extended import simulator_views as views
 from venues.extended.simulator_accounts import account_id_of, api_keys_of, stark_key_of
@@ -20,11 +18,26 @@ from venues.simulation.records import Account, Order
 from venues.simulation.tables import Tables
 
 Json = dict[str, Any]
-Query = MultiMapping[str]
 
 _LIMIT: Final = 50
 _LIMIT_MAX: Final = 10_000
 _BOOK_DEPTH: Final = 1_000
+
+
+class Query(Protocol):
+    """What stands behind the question mark; a name may stand there several times."""
+
+    @overload
+    def get(self, key: str) -> str | None: ...
+    @overload
+    def get(self, key: str, default: str) -> str: ...
+    def get(self, key: str, default: str | None = None) -> str | None:
+        """Return the first value of a name."""
+        ...
+
+    def getall(self, key: str, default: list[str]) -> list[str]:
+        """Return every value of a name."""
+        ...
 
 
 class BadQuery(ValueError):

@@ -8,22 +8,21 @@ Source: api.docs.extended.exchange; recorded on mainnet 2026-09 by public projec
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Collection
 from typing import Any, Final
 
 import msgspec
-from aiohttp import WSMsgType, web
+from aiohttp import web
 
 from venues.extended.simulator_feeds import Feeds, Told, Topic
 from venues.extended.simulator_views import INTERVALS
 from venues.simulation.exchange import Exchange
-from venues.simulation.faults import FaultKind, FaultPlan
+from venues.simulation.faults import FaultPlan
+from venues.simulation.socket import ClientSocket
 
 Json = dict[str, Any]
 
-_QUEUE_MAX: Final = 10_000
 _PING_EVERY_S: Final = 15.0
 _ENCODER: Final = msgspec.json.Encoder()
 _CANDLES: Final = {"trades": "last", "mark-prices": "mark", "index-prices": "index"}
@@ -47,83 +46,26 @@ class NoAnswer(ValueError):
     """A subscription that the venue says nothing of."""
 
 
-class Socket:
-    """One connection: the queue, and what both kinds have in common. `first` is its first `seq`."""
+class Numbered:
+    """Frames of one connection, numbered as they are sent: what is lost on the way has a number."""
 
     def __init__(
-        self, request: web.Request, exchange: Exchange, faults: FaultPlan, feeds: Feeds, first: int
+        self, request: web.Request, exchange: Exchange, faults: FaultPlan, first: int
     ) -> None:
-        self._request = request
         self._exchange = exchange
-        self._faults = faults
-        self._feeds = feeds
         self._seq = first
-        self._socket = web.WebSocketResponse(heartbeat=_PING_EVERY_S, max_msg_size=1 << 20)
-        self._outgoing: asyncio.Queue[bytes] = asyncio.Queue(_QUEUE_MAX)
+        self.socket: ClientSocket[Topic, str] = ClientSocket(
+            request, faults, ping_every_s=_PING_EVERY_S
+        )
 
-    async def serve(self) -> web.WebSocketResponse:
-        """Talk to the client until one side ends the connection."""
-        await self._socket.prepare(self._request)
-        self._feeds.connect(self)
-        writer = asyncio.create_task(self._write(), name="socket writer")
-        try:
-            self.begin()
-            async for message in self._socket:
-                if message.type is WSMsgType.TEXT:
-                    self.receive(message.data)
-        finally:
-            self._feeds.disconnect(self)
-            writer.cancel()
-            await asyncio.gather(writer, return_exceptions=True)
-        return self._socket
-
-    def begin(self) -> None:
-        """Start what the connection is for."""
-
-    def receive(self, text: str) -> None:
-        """Hear a message."""
-
-    def frame(self, told: Told) -> Json | None:
-        """Write a frame but for its number and time; None for what is not followed."""
-        raise NotImplementedError
-
-    def kill(self) -> None:
-        """Cut the connection without a closing frame."""
-        transport = self._request.transport
-        if transport is not None:
-            transport.abort()
-
-    def tell(self, told: Told, names: Collection[str] = ()) -> None:
-        """Send a frame; one that is lost on the way has its number all the same."""
-        content = self.frame(told)
-        if content is None:
-            return
-        numbered = {**content, "ts": self._exchange.now_ms(), "seq": self._seq}
+    def send(self, content: Json, names: Collection[str]) -> None:
+        """Send a frame with its time and number."""
+        frame = {**content, "ts": self._exchange.now_ms(), "seq": self._seq}
         self._seq += 1
-        if self._faults.take(FaultKind.STALL, names):
-            return
-        encoded = _ENCODER.encode(numbered)
-        self.put(encoded)
-        if self._faults.take(FaultKind.DUPLICATE, names):
-            self.put(encoded)
-
-    def put(self, encoded: bytes) -> None:
-        """Queue what is ready to be sent."""
-        try:
-            self._outgoing.put_nowait(encoded)
-        except asyncio.QueueFull:
-            self.kill()
-
-    async def _write(self) -> None:
-        while True:
-            frame = await self._outgoing.get()
-            try:
-                await self._socket.send_str(frame.decode())
-            except (ConnectionError, RuntimeError):
-                return
+        self.socket.send_encoded(_ENCODER.encode(frame), names)
 
 
-class StreamSocket(Socket):
+class StreamSocket:
     """The first kind: one topic, chosen by the path; its frames are numbered from 1."""
 
     def __init__(
@@ -134,37 +76,62 @@ class StreamSocket(Socket):
         feeds: Feeds,
         topic: Topic | None,
     ) -> None:
-        super().__init__(request, exchange, faults, feeds, 1)
+        self._feeds = feeds
         self._topic = topic
+        self._frames = Numbered(request, exchange, faults, 1)
 
-    def begin(self) -> None:
-        """Follow the topic; of none there is nothing to say."""
-        if self._topic is not None:
-            self._feeds.begin(self, self._topic)
+    async def serve(self) -> web.WebSocketResponse:
+        """Follow the topic until one side ends the connection; of none there is nothing to say."""
+        self._feeds.connect(self)
+        try:
+            if self._topic is not None:
+                self._feeds.begin(self, self._topic)
+            return await self._frames.socket.serve(lambda text: None)
+        finally:
+            self._feeds.disconnect(self)
 
-    def frame(self, told: Told) -> Json:
-        """Write a frame in this kind's way."""
+    def tell(self, told: Told, names: Collection[str] = ()) -> None:
+        """Send a frame in this kind's way."""
         word = _WORDS.get(told.word, (told.word, ""))[0]
-        return {"data": told.data} if word is None else {"type": word, "data": told.data}
+        content = {"data": told.data} if word is None else {"type": word, "data": told.data}
+        self._frames.send(content, names)
+
+    def kill(self) -> None:
+        """Cut the connection."""
+        self._frames.socket.kill()
 
 
-class RpcSocket(Socket):
+class RpcSocket:
     """The second kind: many topics by JSON-RPC; frames of all are numbered together from 0."""
 
     def __init__(
         self, request: web.Request, exchange: Exchange, faults: FaultPlan, feeds: Feeds
     ) -> None:
-        super().__init__(request, exchange, faults, feeds, 0)
-        self._names: dict[Topic, str] = {}
+        self._exchange = exchange
+        self._feeds = feeds
+        self._frames = Numbered(request, exchange, faults, 0)
+        self._names = self._frames.socket.subscriptions
 
-    def frame(self, told: Told) -> Json | None:
-        """Write a frame in this kind's way."""
+    async def serve(self) -> web.WebSocketResponse:
+        """Talk to the client until one side ends the connection."""
+        self._feeds.connect(self)
+        try:
+            return await self._frames.socket.serve(self._receive)
+        finally:
+            self._feeds.disconnect(self)
+
+    def tell(self, told: Told, names: Collection[str] = ()) -> None:
+        """Send a frame in this kind's way; what is followed no longer is not told."""
         name = self._names.get(told.topic)
-        if name is None:
-            return None
-        return {"type": _WORDS[told.word][1], "data": told.data, "subscription": name}
+        if name is not None:
+            content = {"type": _WORDS[told.word][1], "data": told.data, "subscription": name}
+            self._frames.send(content, names)
 
-    def receive(self, text: str) -> None:
+    def kill(self) -> None:
+        """Cut the connection."""
+        self._frames.socket.kill()
+
+    def _receive(self, text: str) -> None:
         """Answer a call."""
         try:
             call = json.loads(text)
@@ -232,11 +199,15 @@ class RpcSocket(Socket):
 
     def _succeed(self, call_id: Any, method: str, **more: Any) -> None:
         result = {"method": method, "status": "OK", **more}
-        self.put(_ENCODER.encode({"id": call_id, "result": result, "jsonrpc": "2.0"}))
+        self._frames.socket.send_encoded(
+            _ENCODER.encode({"id": call_id, "result": result, "jsonrpc": "2.0"})
+        )
 
     def _fail(self, call_id: Any, code: int, text: str) -> None:
         error = {"code": code, "message": text}
-        self.put(_ENCODER.encode({"id": call_id, "error": error, "jsonrpc": "2.0"}))
+        self._frames.socket.send_encoded(
+            _ENCODER.encode({"id": call_id, "error": error, "jsonrpc": "2.0"})
+        )
 
 
 def stream_topic(

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
+from domain.account_terms import AccountRoom
 from domain.accounts import (
     Account,
     AccountSummary,
@@ -251,6 +252,14 @@ class HyperliquidConnector:
     async def fee_rates(self, account: Account) -> FeeRates:
         """Return the account's fee rates."""
         return await self._queries.fee_rates(account)
+
+    async def account_room(self, account: Account) -> AccountRoom:
+        """Return how many orders may rest, and how many of the account's actions are left.
+
+        Source: docs api/rate-limits-and-user-limits: 1000 orders and one more for each 5 million
+        USDC of volume, at most 5000; the actions are counted in `userRateLimit`.
+        """
+        return await self._queries.account_room(account)
 
     async def funding_payments(
         self, account: Account, *, since: datetime

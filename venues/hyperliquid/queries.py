@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Final, Protocol, TypeVar
 
+from domain.account_terms import AccountRoom
 from domain.accounts import (
     Account,
     AccountSummary,
@@ -33,6 +35,11 @@ _FILLS_PAGE: Final = 2000
 _FUNDING_PAGE: Final = 500
 _PAGES_MAX: Final = 200
 _BOOK_DEPTH_MAX: Final = 20
+#: How many orders may rest (docs api/rate-limits-and-user-limits): so many, one more for so much
+#: volume in USDC, and never more than so many.
+OPEN_ORDERS_LEAST: Final = 1000
+VOLUME_PER_ORDER: Final = 5_000_000
+OPEN_ORDERS_MOST: Final = 5000
 INTERVALS: Final = CAPABILITIES.candle_intervals
 
 
@@ -172,6 +179,16 @@ class Queries:
         """Return how many actions the venue still takes from the account."""
         body = {"type": "userRateLimit", "user": account.address.lower()}
         return await self._rest.info(body, wire.UserRateLimit)
+
+    async def account_room(self, account: Account) -> AccountRoom:
+        """Return how many orders may rest, and how many of the account's actions are left."""
+        limit = await self.rate_limit(account)
+        more = int(limit.cumVlm // VOLUME_PER_ORDER)
+        return AccountRoom(
+            open_orders_max=min(OPEN_ORDERS_LEAST + more, OPEN_ORDERS_MOST),
+            requests_left=Decimal(limit.nRequestsCap - limit.nRequestsUsed),
+            requests_of=Decimal(limit.nRequestsCap),
+        )
 
     async def funding_payments(
         self, account: Account, since: datetime

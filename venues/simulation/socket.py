@@ -25,10 +25,15 @@ _MESSAGE_MAX: Final = 1 << 20
 class ClientSocket(Generic[K, S]):
     """One connected client with its subscriptions: of a venue's kind `S`, told apart by `K`."""
 
-    def __init__(self, request: web.Request, faults: FaultPlan) -> None:
+    def __init__(
+        self, request: web.Request, faults: FaultPlan, *, ping_every_s: float | None = None
+    ) -> None:
+        """Take a handshake; with `ping_every_s` the client has to answer the protocol's pings."""
         self._request = request
         self._faults = faults
-        self._socket = web.WebSocketResponse(autoping=True, max_msg_size=_MESSAGE_MAX)
+        self._socket = web.WebSocketResponse(
+            autoping=True, heartbeat=ping_every_s, max_msg_size=_MESSAGE_MAX
+        )
         self._outgoing: asyncio.Queue[bytes] = asyncio.Queue(_QUEUE_MAX)
         self._under_way: set[asyncio.Task[None]] = set()
         self.subscriptions: dict[K, S] = {}
