@@ -58,14 +58,14 @@ class Queries:
             try:
                 page = await self._ask(account, f"/user/orders/{number}", wire.OrderRow)
             except NothingThere:
-                return await self._in_history(account, id=number)
+                return await self._in_history(account, number=number)
             return self._looked_up([page.data], page.told_at)
         if client_order_id is None:
             raise InvalidInput("client_order_id", "expected one of both order ids, found neither")
         found = await self.by_external_id(account, client_order_id)
         if found.order is not None:
             return found
-        return await self._in_history(account, externalId=client_order_id)
+        return await self._in_history(account, external_id=client_order_id)
 
     async def by_external_id(self, account: Account, client_order_id: str) -> OrderLookup:
         """Look an order up by its external id alone, once."""
@@ -92,11 +92,18 @@ class Queries:
             return OrderLookup(order=None)
         return self._looked_up([page.data], page.told_at)
 
-    async def _in_history(self, account: Account, **named: Parameter) -> OrderLookup:
+    async def _in_history(
+        self, account: Account, *, number: int | None = None, external_id: str | None = None
+    ) -> OrderLookup:
         page = await self._ask(
-            account, "/user/orders/history", list[wire.OrderRow], limit=10, **named
+            account,
+            "/user/orders/history",
+            list[wire.OrderRow],
+            id=number,
+            externalId=external_id,
+            limit=10,
         )
-        wanted = [row for row in page.data if _is_named(row, named)]
+        wanted = [row for row in page.data if row.id == number or row.externalId == external_id]
         return self._looked_up(wanted, page.told_at)
 
     def _looked_up(self, rows: list[wire.OrderRow], told_at: datetime | None) -> OrderLookup:
@@ -197,7 +204,13 @@ class Queries:
         )
 
     async def _ask(
-        self, account: Account, path: str, kind: type[V], **parameters: Parameter
+        self,
+        account: Account,
+        path: str,
+        kind: type[V],
+        *,
+        further: bool = False,
+        **parameters: Parameter,
     ) -> Page[V]:
         api_key = await self._keys.of(account)
         try:
@@ -205,7 +218,8 @@ class Queries:
                 path,
                 kind,
                 api_key=api_key,
-                **parameters,  # type: ignore[arg-type]
+                further=further,
+                **parameters,
             )
         except KeyRefused:
             self._keys.forget(account)
@@ -228,9 +242,8 @@ class Queries:
         rows: list[R] = []
         cursor: str | None = None
         for _ in range(_PAGES_MAX):
-            api_key = await self._keys.of(account)
-            page = await self._rest.get(
-                path, kind, api_key=api_key, further=bool(rows), cursor=cursor, **parameters
+            page = await self._ask(
+                account, path, kind, further=bool(rows), cursor=cursor, **parameters
             )
             rows += page.data
             is_enough = until is not None and all(until(row) for row in page.data)
@@ -240,10 +253,6 @@ class Queries:
         raise VenueUnavailable(
             f"expected {path} to end within {_PAGES_MAX} pages of {_PAGE}; ask for a later time"
         )
-
-
-def _is_named(row: wire.OrderRow, named: dict[str, Parameter]) -> bool:
-    return row.id == named.get("id") or row.externalId == named.get("externalId")
 
 
 def _negated(order: VenueOrder) -> int:

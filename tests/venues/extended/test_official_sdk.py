@@ -7,6 +7,7 @@ are tried by our own feeds alone.
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -88,8 +89,6 @@ def client_of(running: RunningSimulator, opened: dict[str, str], **changes: str)
 
 
 def read_keys(opened: dict[str, str]) -> dict[str, str]:
-    import json
-
     found: dict[str, str] = json.loads(opened["private_key"])
     return found
 

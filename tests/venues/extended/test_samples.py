@@ -14,8 +14,9 @@ import msgspec
 import pytest
 
 from domain.accounts import PositionSide
+from domain.commands import CommandKind
 from domain.orders import Verdict
-from tests.venues.extended.building import NOW, account, sample
+from tests.venues.extended.building import NOW, account, reply, sample
 from tests.venues.talking import MarketTalk
 from venues.connector import (
     AccountSeen,
@@ -103,9 +104,6 @@ def test_answers_to_orders(asked: str, expected: str) -> None:
     recorded = answers("rest_orders.json").get(asked)
     if recorded is None:
         return
-    from domain.commands import CommandKind
-    from tests.venues.extended.building import reply
-
     name = recorded.get("data", {}).get("externalId", "")
     asking = Asked(kind=CommandKind.PLACE, client_order_id=name)
     found = outcome(reply(as_sent(recorded)), asking, first=True)
