@@ -24,6 +24,7 @@ class ExtendedSpec:
     """Implements `venues.connector.VenueSpec` from the environment's `EXTENDED_…` settings."""
 
     venue: str = "extended"
+    shapes: str = "venues.extended.shapes"
     capabilities: Capabilities = CAPABILITIES
     proofs: ProofTable = PROOFS
 

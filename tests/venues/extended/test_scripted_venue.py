@@ -1,4 +1,4 @@
-"""What the connector makes of a venue that answers by script: odd pages, limits, what is missing."""
+"""What the connector makes of a venue that answers by script: odd pages, limits, gaps."""
 
 from __future__ import annotations
 
