@@ -6,6 +6,7 @@ while, so that choosing costs little of a venue's budget of questions. Knows no 
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -21,12 +22,14 @@ from domain.account_terms import AccountRoom, AccountTerms, position_in
 from domain.accounts import Account, AccountSummary, FeeRates
 from domain.errors import NotFound, VenueRefused, VenueUnavailable
 from domain.ports import AccountStore
-from venues.connector import Connector, RoomTeller
+from venues.connector import Connector, RoomTeller, TellsBudget
 
 FEES_KEPT_S: Final = 600.0
 LEVERAGE_KEPT_S: Final = 60.0
 ROOM_KEPT_S: Final = 5.0
 KEPT_MAX: Final = 10_000
+
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -94,16 +97,22 @@ class TermsReading:
         return Decimal(setting.leverage)
 
     async def _room(self, connector: Connector, account: Account) -> AccountRoom:
-        """Return what the venue says of the account's room; unknown where it says nothing."""
-        if not isinstance(connector, RoomTeller):
+        """Return what the venue says of the account's room, else what we allow ourselves there."""
+        if isinstance(connector, RoomTeller):
+            teller: RoomTeller = connector
+            try:
+                return await self._remembered(
+                    ("room", account.account_id), ROOM_KEPT_S, lambda: teller.account_room(account)
+                )
+            except (VenueUnavailable, VenueRefused):
+                _log.info("%s does not tell the room of %s", account.venue, account.account_id)
+        if not isinstance(connector, TellsBudget):
             return AccountRoom()
-        teller: RoomTeller = connector
-        try:
-            return await self._remembered(
-                ("room", account.account_id), ROOM_KEPT_S, lambda: teller.account_room(account)
-            )
-        except (VenueUnavailable, VenueRefused):
-            return AccountRoom()
+        left = connector.budget_left()
+        return AccountRoom(
+            requests_left=Decimal(f"{max(left.left, 0.0):.1f}"),
+            requests_of=Decimal(f"{left.capacity:.1f}"),
+        )
 
     async def _remembered(
         self, key: tuple[str, ...], for_s: float, ask: Callable[[], Awaitable[T]]

@@ -119,7 +119,7 @@ async def compose(
     """Make every part of the app; `stack` closes them."""
     home = settings.perp_dex_home.expanduser()
     secrets = home / "secrets"
-    keys = await stack.enter_async_context(await _keys(settings, secrets))
+    keys = await _keys(settings, stack, secrets)
     authenticator = Authenticator(ensure_api_token(home / "api-token"))
     storage = await open_storage(settings.database_url, home)
     stack.push_async_callback(storage.close)
@@ -183,10 +183,13 @@ async def compose(
     )
 
 
-async def _keys(settings: ApiSettings, secrets: Path) -> LiveKeyRing:
+async def _keys(settings: ApiSettings, stack: AsyncExitStack, secrets: Path) -> LiveKeyRing:
+    """Open the ring of payload keys, which hears of new ones."""
     keepers = await asyncio.to_thread(open_keepers, settings, secrets)
     log.info("keys_kept", keeper=keepers.chosen.where(), passed_over=keepers.passed_over)
-    return await asyncio.to_thread(LiveKeyRing, secrets / KEY_RING_NAME, keepers, _key_trouble)
+    return await stack.enter_async_context(
+        await asyncio.to_thread(LiveKeyRing, secrets / KEY_RING_NAME, keepers, _key_trouble)
+    )
 
 
 async def _bus(settings: ApiSettings, stack: AsyncExitStack, storage: Storage) -> Bus:

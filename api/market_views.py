@@ -62,12 +62,15 @@ class PastView(View):
 
 
 class TradeView(View):
-    """A public execution; `aggressor_side` is the taker's. Two clocks: the venue's and ours."""
+    """A public execution, by two clocks: the venue's and ours.
+
+    `aggressor_side` is the taker's, None where the venue does not say.
+    """
 
     trade_id: str
     price: str
     quantity: str
-    aggressor_side: str
+    aggressor_side: str | None
     event_time: str
     received_time: str
 
@@ -191,7 +194,7 @@ def _trade(trade: Trade) -> TradeView:
         trade_id=trade.trade_id,
         price=plain(trade.price),
         quantity=plain(trade.quantity),
-        aggressor_side=trade.aggressor_side.value,
+        aggressor_side=None if trade.aggressor_side is None else trade.aggressor_side.value,
         event_time=moment(trade.event_time),
         received_time=moment(trade.received_time),
     )

@@ -52,7 +52,7 @@ def trades(
     print_table(
         ("time", "taker", "price", "quantity", "trade id"),
         [
-            (each.event_time, each.aggressor_side, each.price, each.quantity, each.trade_id)
+            (each.event_time, each.aggressor_side or "-", each.price, each.quantity, each.trade_id)
             for each in found.trades
         ],
         right=("price", "quantity"),

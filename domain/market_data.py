@@ -46,14 +46,14 @@ class OrderBook:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trade:
-    """A public execution; `aggressor_side` is the taker's."""
+    """A public execution; `aggressor_side` is the taker's, None where the venue does not say."""
 
     venue: str
     symbol: str
     trade_id: str
     price: Decimal
     quantity: Decimal
-    aggressor_side: OrderSide
+    aggressor_side: OrderSide | None
     event_time: datetime
     received_time: datetime
 

@@ -31,6 +31,8 @@ class VenueSheet:
     silent, the venue or our watchdog, and `dead_man_effect` what that does to stops;
     `dead_man_triggers_most` is how often a day it may go off, None where nobody counts.
     `unverified`: what nobody has proven.
+    `lists_fills` False: fills are derived from orders. `experimental`, with `caution` as the
+    reason: not for money that matters. `live_verified`: proven with orders at the venue itself.
     `market_queries` of a market's past are answered, candles in `candle_intervals`.
     """
 
@@ -60,6 +62,11 @@ class VenueSheet:
     fill_key: tuple[str, ...]
     proofs: tuple[VenueProof, ...]
     unverified: tuple[str, ...] = ()
+    lists_fills: bool = True
+    lists_funding_payments: bool = True
+    experimental: bool = False
+    live_verified: bool = False
+    caution: str | None = None
     market_queries: tuple[str, ...] = ()
     candle_intervals: tuple[str, ...] = ()
 

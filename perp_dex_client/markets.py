@@ -28,14 +28,14 @@ class MarketPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PastTrade(msgspec.Struct, frozen=True, kw_only=True):
-    """A public execution; `aggressor_side` is the taker's."""
+    """A public execution; `aggressor_side` is the taker's, None where the venue does not say."""
 
     trade_id: str
     price: Decimal
     quantity: Decimal
-    aggressor_side: str
     event_time: datetime
     received_time: datetime
+    aggressor_side: str | None = None
 
 
 class MarketTrades(msgspec.Struct, frozen=True, kw_only=True):

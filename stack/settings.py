@@ -30,7 +30,7 @@ def _host_and_port(address: str | None) -> str | None:
 
 
 #: Every venue that has a simulated exchange, in the order in which they are shown.
-SIMULATED: Final = ("hyperliquid", "pacifica", "extended")
+SIMULATED: Final = ("hyperliquid", "pacifica", "extended", "vest")
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -109,6 +109,10 @@ class StackSettings(BaseSettings):
     sim_extended_port: Port = Field(default=8716, description="Port of the simulated Extended.")
     sim_extended_control_port: Port = Field(
         default=8717, description="Port of the simulated Extended's controls."
+    )
+    sim_vest_port: Port = Field(default=8720, description="Port of the simulated Vest.")
+    sim_vest_control_port: Port = Field(
+        default=8721, description="Port of the simulated Vest's controls."
     )
     simulated_venues: Annotated[str, AfterValidator(_simulated)] = Field(
         default=",".join(SIMULATED),

@@ -23,6 +23,7 @@ PROCESS_NAMES = (
     "sim-hyperliquid",
     "sim-pacifica",
     "sim-extended",
+    "sim-vest",
     "worker",
     "watchdog",
     "api",

@@ -172,8 +172,12 @@ class StreamingApp:
                 lambda: datetime.now(UTC),
                 handed_on=self.meters.handed_on[ORDERS].add,
             ),
-            POSITIONS: PositionsChannel(self.positions, self.board),
-            ACCOUNT: AccountChannel(self.positions, self.board),
+            POSITIONS: PositionsChannel(
+                self.positions, self.board, handed_on=self.meters.handed_on[POSITIONS].add
+            ),
+            ACCOUNT: AccountChannel(
+                self.positions, self.board, handed_on=self.meters.handed_on[ACCOUNT].add
+            ),
         }
 
     async def start(self, host: str, port: int) -> int:

@@ -54,6 +54,9 @@ class ProofTable:
     `cancels_repeatable`: a cancel names its one order by an id that no other order ever has, so it
     may be sent again whatever becomes of copies of placements. `clock_step_s`: the venue's clock is
     told in steps of so much, rounded down.
+
+    `live_verified`: an order of this system has been sent to the venue itself, with real money, and
+    all of this was found to hold.
     """
 
     fences: tuple[Fence, ...]
@@ -66,6 +69,7 @@ class ProofTable:
     rows: tuple[ProofRow, ...]
     unverified: tuple[str, ...] = ()
     cancels_repeatable: bool = False
+    live_verified: bool = False
     clock_step_s: float = 0.0
 
     @property
@@ -85,6 +89,9 @@ class Capabilities:
     `feed_credential`: the private feed needs a secret, which the worker makes from the trading
     key (`FeedCredentialMinter`) and the feed takes (`CredentialedFeed`).
 
+    `queries_need_credential`: questions about an account are answered only to who signs them with
+    its credential, so the connector has to be given access (`CredentialedQueries`).
+
     `market_silence_max_s`: for public channels that the venue sends regularly, the silence on a
     live connection, in seconds, that means something is wrong.
 
@@ -101,6 +108,12 @@ class Capabilities:
     tells.
 
     `networks`: where the venue can be traded, the simulated exchange (paper) included.
+
+    `lists_fills`: the venue lists single fills. Where it does not, they are derived from its orders
+    (`domain.fills.Fill.is_total`). `lists_funding_payments`: it lists what was paid; where it does
+    not, payments are in an account's money and named nowhere.
+
+    `experimental`: not for money that matters; `caution` says why, to whoever meets the venue.
     """
 
     order_types: frozenset[OrderType]
@@ -115,10 +128,15 @@ class Capabilities:
     nonce_rule: NonceRule
     closes_below_minimum: bool = False
     feed_credential: bool = False
+    queries_need_credential: bool = False
     market_silence_max_s: tuple[tuple[MarketChannelKind, float], ...] = ()
     joint_exits: bool = False
     schedule_cancel_takes_stops: bool = True
     schedule_cancel_triggers_most: int | None = None
     networks: frozenset[Network] = frozenset(Network)
+    lists_fills: bool = True
+    lists_funding_payments: bool = True
+    experimental: bool = False
+    caution: str | None = None
     market_queries: frozenset[MarketQuery] = frozenset(MarketQuery)
     candle_intervals: tuple[str, ...] = ()

@@ -12,6 +12,7 @@ _VENUES: Final = {
     "extended": "venues.extended.spec",
     "hyperliquid": "venues.hyperliquid.spec",
     "pacifica": "venues.pacifica.spec",
+    "vest": "venues.vest.spec",
 }
 
 

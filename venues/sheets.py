@@ -51,6 +51,11 @@ def sheet_of(venue: str, capabilities: Capabilities, proofs: ProofTable) -> Venu
             for row in proofs.rows
         ),
         unverified=proofs.unverified,
+        lists_fills=capabilities.lists_fills,
+        lists_funding_payments=capabilities.lists_funding_payments,
+        experimental=capabilities.experimental,
+        live_verified=proofs.live_verified,
+        caution=capabilities.caution,
         market_queries=_ordered(capabilities.market_queries),
         candle_intervals=capabilities.candle_intervals,
     )
@@ -61,12 +66,20 @@ def notes_part(sheet: VenueSheet, errors: Iterable[ErrorRow]) -> str:
     lines = [
         BEGIN,
         "",
+        f"- Standing: {standing(sheet)}.",
+        *([f"- Caution: {sheet.caution}."] if sheet.caution else []),
         f"- Fences: {', '.join(sheet.fences) or 'none: an order of unknown outcome stays unknown'}",
         f"- A command is admitted {_seconds(sheet.admission_window_s, 'for ever')} after its "
         f"ledger row; look-ups show it {sheet.visibility_delay_s:g} s later at the latest; a "
         f"verdict takes {sheet.verdict_delay_s:g} s at most.",
         f"- Copies of the same bytes: {_copies(sheet)}.",
         f"- A fill is unique by {', '.join(f'`{name}`' for name in sheet.fill_key)}.",
+        *([] if sheet.lists_fills else ["- Fills are derived from orders: the venue lists none."]),
+        *(
+            []
+            if sheet.lists_funding_payments
+            else ["- Payments of funding are not told one by one: the venue lists none."]
+        ),
         f"- Dead man's switch: {sheet.dead_man_effect}.",
         *(f"- Unverified: {text}." for text in sheet.unverified),
         "",
@@ -85,6 +98,13 @@ def notes_part(sheet: VenueSheet, errors: Iterable[ErrorRow]) -> str:
         END,
     ]
     return "\n".join(lines)
+
+
+def standing(sheet: VenueSheet) -> str:
+    """Return how far a venue is to be trusted here, in words."""
+    kind = "experimental" if sheet.experimental else "supported"
+    proven = "verified live" if sheet.live_verified else "not verified live"
+    return f"{kind}, {proven}"
 
 
 def _ordered(values: Iterable[StrEnum]) -> tuple[str, ...]:

@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from domain.accounts import Account, Network
-from domain.errors import InvalidInput
+from domain.errors import CorruptState, InvalidInput
 from domain.feed_credentials import FeedCredentialSource
 from domain.outcomes import Outcome
+from domain.ports import TradingAccessSource
 from domain.session_states import MeasuredClock
 from venues import registry
 from venues.circuits import Circuits
-from venues.connector import Connector, CredentialedQueries
+from venues.connector import Connector, CredentialedQueries, OwnersQueries
 from venues.rights import RightsBoard
 
 CLOCK_OFFSET_BOUND = timedelta(milliseconds=500)
@@ -65,11 +66,13 @@ class Connectors:
     """Started connectors, one per venue and network, of the venues that this process serves.
 
     `credentials` opens what questions about an account need, at venues that tell nobody else.
+    `access` is the same for connectors that ask for it whole.
     """
 
     venues: frozenset[str]
     credentials: FeedCredentialSource | None = None
     circuits: Circuits = field(default_factory=Circuits)
+    access: TradingAccessSource | None = None
     rights: RightsBoard = field(default_factory=RightsBoard)
     _started: dict[tuple[str, Network], Connector] = field(default_factory=dict)
     _offsets: dict[tuple[str, Network], ClockOffset] = field(default_factory=dict)
@@ -81,6 +84,7 @@ class Connectors:
         Raises:
             InvalidInput: this process does not serve that venue, or it lacks the network.
             VenueUnavailable: it could not be started.
+            CorruptState: it needs credentials to ask with, and this process was given none.
         """
         found = self._started.get((venue, network))
         if found is not None:
@@ -90,8 +94,7 @@ class Connectors:
         async with self._lock:
             if (venue, network) not in self._started:
                 connector = registry.load(venue).connect(network)
-                if self.credentials is not None and isinstance(connector, CredentialedQueries):
-                    connector.use_credentials(self.credentials)
+                self._give_access(connector)
                 try:
                     await connector.start()
                 except BaseException:
@@ -99,6 +102,20 @@ class Connectors:
                     raise
                 self._started[venue, network] = connector
         return self._started[venue, network]
+
+    def _give_access(self, connector: Connector) -> None:
+        """Let a connector open the credentials that its venue wants of whoever asks."""
+        if isinstance(connector, CredentialedQueries) and self.credentials is not None:
+            connector.use_credentials(self.credentials)
+            return
+        if not connector.capabilities.queries_need_credential:
+            return
+        if self.access is None or not isinstance(connector, OwnersQueries):
+            raise CorruptState(
+                f"expected access to credentials for {connector.venue}, and a connector that takes "
+                "it, found none"
+            )
+        connector.use_access(self.access)
 
     def clock_refusal(self, venue: str, network: Network) -> str | None:
         """Return why our clock forbids new exposure, or None."""

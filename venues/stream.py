@@ -9,11 +9,12 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Final, Generic, TypeVar
 
 import picows
 
+from domain.errors import VenueRefused, VenueUnavailable
 from venues.connections import ConnectionBudget
 from venues.stream_core import Step, StreamCore
 from venues.transport import Clock, utc_now
@@ -67,12 +68,19 @@ class EventQueue(Generic[E]):
                 yield event
 
 
+#: Tells before each connection where to connect; raises VenueUnavailable and VenueRefused.
+Address = Callable[[], Awaitable[str]]
+
+
 class Follower(Generic[E]):
-    """Keeps one core connected until cancelled."""
+    """Keeps one core connected until cancelled.
+
+    `url` may be asked for anew before each connection, where the venue gives a key in it.
+    """
 
     def __init__(
         self,
-        url: str,
+        url: str | Address,
         core: StreamCore[E],
         queue: EventQueue[E],
         connections: ConnectionBudget,
@@ -136,9 +144,10 @@ class Follower(Generic[E]):
         socket = _Socket(self._core, self._queue, self._clock, self._monotonic)
         try:
             async with asyncio.timeout(_CONNECT_TIMEOUT_S):
+                url = self._url if isinstance(self._url, str) else await self._url()
                 transport, _ = await picows.ws_connect(
                     lambda: socket,
-                    self._url,
+                    url,
                     max_redirects=0,
                     websocket_handshake_timeout=_CONNECT_TIMEOUT_S,
                     max_frame_size=_MESSAGE_SIZE_MAX,
@@ -147,7 +156,7 @@ class Follower(Generic[E]):
                     auto_ping_idle_timeout=self._ping_idle_s or _PING_REPLY_S,
                     auto_ping_reply_timeout=_PING_REPLY_S,
                 )
-        except (OSError, picows.WSError) as error:
+        except (OSError, picows.WSError, VenueUnavailable, VenueRefused) as error:
             return f"no connection: {type(error).__name__}: {error}"[:300]
         if not socket.was_answered:
             # A connection that is cut before the venue has answered is no error to picows, and

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -219,8 +219,6 @@ class Api:
     closes: ScriptedCloses
     conditions: ScriptedConditions
     brackets: ScriptedBrackets
-    splits: ScriptedSplits
-    terms: ScriptedTerms
     reader: ScriptedReader
     rotations: ScriptedRotations
     leverages: ScriptedLeverages
@@ -233,6 +231,16 @@ class Api:
     sessions: SaidSessions
     sealed: Sealed
     parts: ApiParts
+
+    @property
+    def splits(self) -> ScriptedSplits:
+        assert isinstance(self.parts.split_desk, ScriptedSplits)
+        return self.parts.split_desk
+
+    @property
+    def terms(self) -> ScriptedTerms:
+        assert isinstance(self.parts.terms, ScriptedTerms)
+        return self.parts.terms
 
     async def post(self, path: str, body: Any, **headers: str) -> httpx2.Response:
         return await self.http.post(path, json=body, headers=headers)
@@ -324,58 +332,14 @@ def stored(storage: Storage) -> dict[str, Any]:
         "rotation": storage.rotation,
         "reconciliations": storage.reconciliations,
         "reconciliation_gate": storage.reconciliations,
-        "nonce_lanes": storage.signer_nonces,
         "routes": storage.routes,
         "splits": storage.splits,
+        "nonce_lanes": storage.signer_nonces,
     }
 
 
 def now() -> datetime:
     return datetime.now(UTC)
-
-
-#: What stands in for workflows and the bus: the API's name for it, and the tests'.
-SCRIPTED = {
-    "desk": "desk",
-    "close_desk": "closes",
-    "condition_desk": "conditions",
-    "bracket_desk": "brackets",
-    "split_desk": "splits",
-    "terms": "terms",
-    "halt_desk": "halts",
-    "account_reader": "reader",
-    "rotation_desk": "rotations",
-    "leverage_desk": "leverages",
-    "reconcile_desk": "reconciliations",
-    "books": "books",
-    "prices": "prices",
-    "past": "past",
-    "latest_prices": "prices",
-    "served_venues": "venues",
-    "sessions_of": "sessions",
-}
-
-
-def _scripted(storage: Storage, desk: ScriptedDesk) -> dict[str, Any]:
-    return {
-        "desk": desk,
-        "closes": ScriptedCloses(storage),
-        "conditions": ScriptedConditions(storage),
-        "brackets": ScriptedBrackets(storage),
-        "splits": ScriptedSplits(storage, desk),
-        "terms": ScriptedTerms(),
-        "halts": ScriptedHalts(),
-        "reader": ScriptedReader(storage),
-        "rotations": ScriptedRotations(storage),
-        "leverages": ScriptedLeverages(),
-        "reconciliations": ScriptedReconciliations(storage),
-        "books": Books(),
-        "prices": Prices(),
-        "past": Past(),
-        "venues": SaidVenues(),
-        "sessions": SaidSessions(),
-        "sealed": Sealed(),
-    }
 
 
 @asynccontextmanager
@@ -390,21 +354,40 @@ async def serving(
     port: int = 0,
     streaming: str | None = "ws://127.0.0.1:1",
     venues: tuple[str, ...] = ("hyperliquid",),
-    change: Callable[[FastAPI], Awaitable[None]] | None = None,
     **options: Any,
 ) -> AsyncIterator[Api]:
     """Serve the API over `storage` until the block ends."""
     desk = desk or ScriptedDesk(storage)
-    scripted = _scripted(storage, desk)
+    closes, brackets = ScriptedCloses(storage), ScriptedBrackets(storage)
+    conditions, reader = ScriptedConditions(storage), ScriptedReader(storage)
+    rotations, leverages = ScriptedRotations(storage), ScriptedLeverages()
+    halt_desk, reconcile_desk = ScriptedHalts(), ScriptedReconciliations(storage)
+    books, prices, past, sealed = Books(), Prices(), Past(), Sealed()
+    said_venues, said_sessions = SaidVenues(), SaidSessions()
     listener = listen("127.0.0.1", port)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     authenticator = Authenticator(TOKEN)
-
     parts = ApiParts(
         **stored(storage),
-        **{part: scripted[name] for part, name in SCRIPTED.items()},
+        desk=desk,
+        close_desk=closes,
+        condition_desk=conditions,
+        bracket_desk=brackets,
+        split_desk=ScriptedSplits(storage, desk),
+        terms=ScriptedTerms(),
+        halt_desk=halt_desk,
+        account_reader=reader,
+        rotation_desk=rotations,
+        leverage_desk=leverages,
+        reconcile_desk=reconcile_desk,
+        books=books,
+        prices=prices,
+        past=past,
+        latest_prices=prices,
+        served_venues=said_venues,
+        sessions_of=said_sessions,
         codec=Codec(),
-        sealer=scripted["sealed"],
+        sealer=sealed,
         authenticator=authenticator,
         sessions=OperatorSessions(authenticator.derived_key("operator session"), now),
         endpoints=_endpoints(url, streaming, f"{url}{UI_PATH}" if ui_upstream else temporal_ui),
@@ -423,7 +406,21 @@ async def serving(
             app=app,
             http=http,
             storage=storage,
-            **scripted,
+            desk=desk,
+            closes=closes,
+            conditions=conditions,
+            brackets=brackets,
+            reader=reader,
+            rotations=rotations,
+            leverages=leverages,
+            halts=halt_desk,
+            reconciliations=reconcile_desk,
+            books=books,
+            prices=prices,
+            past=past,
+            venues=said_venues,
+            sessions=said_sessions,
+            sealed=sealed,
             parts=parts,
         )
 

@@ -130,6 +130,31 @@ def test_a_lost_answer_makes_one_order_and_repeating_it_none(stack: Stack) -> No
     assert len(stack.venue_orders(again["order_id"])) == 1
 
 
+@pytest.mark.parametrize("venue", ["hyperliquid", "pacifica"])
+def test_a_venue_is_verified_step_by_step(stack: Stack, venue: str) -> None:
+    label = f"verify-{venue}"
+    stack.json("account", "add", "--dex", venue, "--paper", "--label", label)
+    arguments = ("venue", "verify", venue, "--network", "paper", "--account", label, "--yes")
+    done = stack.json(*arguments)
+    assert [(step["name"], step["passed"]) for step in done["steps"]] == [
+        (name, True)
+        for name in (
+            "venue", "account", "market", "feed", "place", "look up", "modify", "cancel",
+            "look up again", "feed told",
+        )
+    ]  # fmt: skip
+    assert (done["passed"], done["left_open"], done["order_status"]) == (True, False, "CANCELED")
+    evidence = {step["name"]: step["evidence"] for step in done["steps"]}
+    assert evidence["place"]["venue_order_id"]
+    assert int(evidence["look up"]["orders seen at the venue"]) >= 1
+    assert evidence["modify"]["price"] != evidence["place"]["price"]
+    orders = stack.json("sim", "ledger", venue)["orders"]
+    placed = [
+        each for each in orders if each["venue_order_id"] == evidence["place"]["venue_order_id"]
+    ]
+    assert [each["is_live"] for each in placed] == [False]
+
+
 def test_another_venue_trades_beside_it(stack: Stack) -> None:
     added = stack.json("account", "add", "--dex", "pacifica", "--paper", "--label", "second")
     assert (added["venue"], added["state"], added["is_default"]) == ("pacifica", "ACTIVE", False)
@@ -151,6 +176,26 @@ def test_another_venue_trades_beside_it(stack: Stack) -> None:
     closed = stack.run("position", "close", "second:BTC-PERP")
     assert closed.returncode == ExitCode.DONE, closed.stderr
     assert stack.json("position", "list", "--dex", "pacifica")["positions"] == []
+
+
+def test_an_experimental_venue_trades_and_says_what_it_is(stack: Stack) -> None:
+    added = stack.json("account", "add", "--dex", "vest", "--paper", "--label", "third")
+    assert (added["venue"], added["state"]) == ("vest", "ACTIVE")
+    assert "vest is experimental here, and not verified live" in added["state_reason"]
+    (told,) = [v for v in stack.json("venue", "list")["venues"] if v["venue"] == "vest"]
+    assert (told["experimental"], told["live_verified"]) == (True, False)
+    shown = stack.run("venue", "info", "vest").stdout
+    assert "experimental, not verified live" in shown
+    assert "derived from orders" in shown
+    arguments = ("trade", "buy", "BTC-PERP", "0.01", "--venue", "vest", "--price", "65100")
+    bought = stack.json(*arguments, "--wait-fill", "--account", "third")
+    assert (bought["status"], bought["filled_quantity"]) == ("FILLED", "0.01")
+    rested = stack.json(*arguments[:-1], "30500.5", "--account", "third")
+    assert rested["status"] == "ACCEPTED"
+    assert stack.json("trade", "cancel", rested["order_id"], "--wait")["status"] == "CANCELED"
+    closed = stack.run("position", "close", "third:BTC-PERP")
+    assert closed.returncode == ExitCode.DONE, closed.stderr
+    assert stack.json("position", "list", "--dex", "vest")["positions"] == []
 
 
 def test_a_wait_survives_the_death_of_the_api(stack: Stack) -> None:

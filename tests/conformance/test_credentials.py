@@ -58,7 +58,8 @@ async def test_an_expired_key_places_and_cancels_nothing(stage: Stage) -> None:
     assert stage.one_at_venue(placed).status.is_live
     check = await stage.connector.check_signer(await stage.trading())
     assert check.refusal is not None
-    if stage.rig.reading_needs_key:
+    if stage.connector.capabilities.queries_need_credential or stage.rig.reading_needs_key:
+        # Nobody may take a refusal for an account that is empty.
         with pytest.raises((VenueRefused, VenueUnavailable)):
             await stage.connector.open_orders(stage.account)
         return

@@ -74,7 +74,8 @@ def test_the_proof_table_is_whole(rig: VenueRig) -> None:
 def test_capabilities_are_whole(rig: VenueRig) -> None:
     capabilities = registry.load(rig.venue).capabilities
     assert {OrderType.LIMIT, OrderType.MARKET} <= capabilities.order_types
-    assert {TimeInForce.GTC, TimeInForce.IOC} <= capabilities.times_in_force
+    assert TimeInForce.GTC in capabilities.times_in_force
+    assert {TimeInForce.IOC, TimeInForce.FOK} & capabilities.times_in_force, "to take at once"
     assert capabilities.reduce_only, "closing a position must not be able to open one"
     assert capabilities.margin_modes
     assert capabilities.batch_limit >= 1

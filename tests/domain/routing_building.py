@@ -16,7 +16,8 @@ from domain.instruments import Instrument, OrderSide, PriceRule
 from domain.market_data import BookLevel, OrderBook
 from domain.orders import OrderType, TimeInForce
 from domain.route_places import OrderAsk, Place
-from domain.venue_sheets import VenueSheet
+from venues import registry
+from venues.sheets import sheet_of
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 BTC = Instrument(
@@ -29,30 +30,15 @@ BTC = Instrument(
     min_notional=Decimal(10),
     max_leverage=20,
 )
-SHEET = VenueSheet(
-    venue="alpha",
-    networks=("paper",),
+_SPEC = registry.load("hyperliquid")
+SHEET = replace(
+    sheet_of("alpha", _SPEC.capabilities, _SPEC.proofs),
     order_types=tuple(OrderType),
     times_in_force=("GTC", "IOC", "FOK"),
-    margin_modes=("CROSS",),
     post_only=True,
     reduce_only=True,
-    native_modify=False,
     joint_exits=True,
-    cancel_by_client_order_id=True,
     closes_below_minimum=True,
-    feed_credential=False,
-    batch_limit=1,
-    nonce_rule="none",
-    dead_man_effect=None,
-    fences=(),
-    admission_window_s=None,
-    visibility_delay_s=1.0,
-    verdict_delay_s=1.0,
-    replay_protected=False,
-    echoes_client_order_id=True,
-    fill_key=(),
-    proofs=(),
 )
 TERMS = AccountTerms(
     account_id="a1",

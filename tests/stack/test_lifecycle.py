@@ -89,6 +89,7 @@ async def test_a_whole_life_detached(paths: StackPaths, capsys: pytest.CaptureFi
         "sim-extended started",
         "sim-hyperliquid started",
         "sim-pacifica started",
+        "sim-vest started",
         "streaming started",
         "watchdog started",
         "worker started",
@@ -128,6 +129,7 @@ async def test_a_whole_life_detached(paths: StackPaths, capsys: pytest.CaptureFi
         "sim-extended stopped",
         "sim-hyperliquid stopped",
         "sim-pacifica stopped",
+        "sim-vest stopped",
     ]
     assert await down() == DownResult(was_running=False, killed=False, status=status())
 
@@ -147,6 +149,7 @@ async def _assert_contract(found: StackStatus, paths: StackPaths) -> None:
         "hyperliquid": content["sim_control_url"],
         "pacifica": f"http://127.0.0.1:{ports['sim_pacifica_control']}",
         "extended": f"http://127.0.0.1:{ports['sim_extended_control']}",
+        "vest": f"http://127.0.0.1:{ports['sim_vest_control']}",
     }
     assert content["durability"] == "power"
     assert content["home"] == str(paths.home)
@@ -163,6 +166,7 @@ async def _assert_contract(found: StackStatus, paths: StackPaths) -> None:
         "HYPERLIQUID_PAPER_URL": f"http://127.0.0.1:{ports['sim']}",
         "PACIFICA_PAPER_URL": f"http://127.0.0.1:{ports['sim_pacifica']}",
         "EXTENDED_PAPER_URL": f"http://127.0.0.1:{ports['sim_extended']}",
+        "VEST_PAPER_URL": f"http://127.0.0.1:{ports['sim_vest']}",
         "SIM_PORT": None,
         "SIM_CONTROL_PORT": None,
         "SIM_HOME": None,

@@ -87,6 +87,9 @@ class Counting:
     async def instrument(self, symbol: str) -> Any:
         return replace(await self._connector.instrument(symbol), fees=self.fees)
 
+    def budget_left(self) -> Any:
+        return self._connector.budget_left()
+
     async def account_room(self, account: Any) -> AccountRoom:
         self.asked.append("account_room")
         if "account_room" in self.silent:
@@ -106,7 +109,8 @@ async def test_what_changes_seldom_is_asked_for_seldom(stage: Stage) -> None:
     )
     run = ActivityEnvironment().run
     counting.silent = {"account_room"}
-    assert (await run(reading.read, TASK)).room == AccountRoom()
+    room = (await run(reading.read, TASK)).room
+    assert (room.open_orders_max, room.requests_of) == (None, 1200), "our own budget is known"
     assert counting.asked == ["account_summary", "fee_rates", "leverage_of", "account_room"]
     counting.silent = set()
     counting.asked.clear()
@@ -158,7 +162,7 @@ class Silent:
         self._connector = connector
 
     def __getattr__(self, name: str) -> Any:
-        if name == "account_room":
+        if name in ("account_room", "budget_left"):
             raise AttributeError(name)
         return getattr(self._connector, name)
 

@@ -15,7 +15,6 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
-from domain.account_terms import AccountRoom
 from domain.accounts import (
     Account,
     AccountSummary,
@@ -252,11 +251,6 @@ class PacificaConnector:
     async def fee_rates(self, account: Account) -> FeeRates:
         """Return the account's fee rates."""
         return await self._queries.fee_rates(account)
-
-    async def account_room(self, account: Account) -> AccountRoom:
-        """Return how many credits are left; the venue does not say how many orders may rest."""
-        left, of = self._rest.credits()
-        return AccountRoom(requests_left=left, requests_of=of)
 
     async def funding_payments(
         self, account: Account, *, since: datetime

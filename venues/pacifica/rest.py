@@ -9,7 +9,6 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any, Final, Generic, TypeVar
 from urllib.parse import urlencode
 
@@ -79,11 +78,6 @@ class Rest:
     async def close(self) -> None:
         """Close the session."""
         await self._transport.close()
-
-    def credits(self) -> tuple[Decimal, Decimal]:
-        """Return how many credits are left now, and how many a minute has, as far as is known."""
-        left, per_minute = max(self.budget_left().left, 0.0), self._budget.per_minute
-        return Decimal(f"{left:.1f}"), Decimal(f"{per_minute:.1f}")
 
     async def get(
         self, path: str, kind: type[T], *, further: bool = False, **parameters: str | int | None

@@ -26,11 +26,20 @@ class ClientSocket(Generic[K, S]):
     """One connected client with its subscriptions: of a venue's kind `S`, told apart by `K`."""
 
     def __init__(
-        self, request: web.Request, faults: FaultPlan, *, ping_every_s: float | None = None
+        self,
+        request: web.Request,
+        faults: FaultPlan,
+        *,
+        is_binary: Callable[[], bool] | None = None,
+        ping_every_s: float | None = None,
     ) -> None:
-        """Take a handshake; with `ping_every_s` the client has to answer the protocol's pings."""
+        """Take a request; `is_binary` tells of each frame whether it goes as binary.
+
+        With `ping_every_s` the client has to answer the protocol's pings.
+        """
         self._request = request
         self._faults = faults
+        self._is_binary = is_binary or (lambda: False)
         self._socket = web.WebSocketResponse(
             autoping=True, heartbeat=ping_every_s, max_msg_size=_MESSAGE_MAX
         )
@@ -64,6 +73,20 @@ class ClientSocket(Generic[K, S]):
             await asyncio.gather(writer, *self._under_way, return_exceptions=True)
         return self._socket
 
+    async def refuse(self, code: int) -> web.WebSocketResponse:
+        """Take the connection only to close it with a code of the venue's."""
+        await self._socket.prepare(self._request)
+        await self._socket.close(code=code)
+        return self._socket
+
+    def close(self, code: int) -> None:
+        """Close the connection with a code of the venue's."""
+
+        async def closing() -> None:
+            await self._socket.close(code=code)
+
+        self.start(closing())
+
     def start(self, work: Coroutine[Any, Any, None]) -> None:
         """Carry out a request beside the reading; it ends with the connection."""
         task = asyncio.create_task(work, name="socket request")
@@ -91,7 +114,10 @@ class ClientSocket(Generic[K, S]):
         while True:
             frame = await self._outgoing.get()
             try:
-                await self._socket.send_str(frame.decode())
+                if self._is_binary():
+                    await self._socket.send_bytes(frame)
+                else:
+                    await self._socket.send_str(frame.decode())
             except (ConnectionError, RuntimeError):
                 return
             self.last_sent_s = asyncio.get_running_loop().time()

@@ -59,6 +59,7 @@ SIMULATORS: Final[dict[str, str]] = {
     "extended": "venues.extended.simulator",
     "hyperliquid": "venues.hyperliquid.simulator",
     "pacifica": "venues.pacifica.simulator",
+    "vest": "venues.vest.simulator",
 }
 
 

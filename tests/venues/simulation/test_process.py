@@ -106,7 +106,7 @@ async def test_it_serves_until_it_is_asked_to_stop(
 def test_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 2
     assert (
-        "usage: python -m venues.simulation {extended|hyperliquid|pacifica}"
+        "usage: python -m venues.simulation {extended|hyperliquid|pacifica|vest}"
         in capsys.readouterr().err
     )
 
