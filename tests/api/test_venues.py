@@ -35,6 +35,9 @@ async def test_a_venue_that_nobody_serves_is_offered_all_the_same(api: Api) -> N
         "connected": [],
         "opening_refused": [],
         "seen_at": None,
+        "experimental": None,
+        "caution": None,
+        "live_verified": None,
         "capabilities": None,
         "proofs": None,
     }

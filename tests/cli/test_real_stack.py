@@ -130,7 +130,7 @@ def test_a_lost_answer_makes_one_order_and_repeating_it_none(stack: Stack) -> No
     assert len(stack.venue_orders(again["order_id"])) == 1
 
 
-@pytest.mark.parametrize("venue", ["hyperliquid", "pacifica"])
+@pytest.mark.parametrize("venue", ["hyperliquid", "pacifica", "extended"])
 def test_a_venue_is_verified_step_by_step(stack: Stack, venue: str) -> None:
     label = f"verify-{venue}"
     stack.json("account", "add", "--dex", venue, "--paper", "--label", label)
