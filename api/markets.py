@@ -66,9 +66,13 @@ async def list_markets(
 async def get_market(
     symbol: str, context: Ctx, caller: Caller, venue: Venue = None, network: Net = None
 ) -> JSONResponse:
-    """Read one market: its steps, minimum and state."""
-    instrument, where = await instrument_of(context, caller, symbol, venue, network)
-    return JSONResponse(market_view(instrument, where.value).json_ready())
+    """Read one market: its steps, minimum and state, and when a worker last read it."""
+    found, where = await instrument_of(context, caller, symbol, venue, network)
+    page = await context.parts.markets.page(
+        MarketFilter(network=where, venues=(found.venue,), symbol=found.symbol, limit=1)
+    )
+    seen_at = page.markets[0].seen_at if page.markets else None
+    return JSONResponse(market_view(found, where.value, seen_at).json_ready())
 
 
 @router.get("/{symbol}/orderbook", operation_id="get_order_book", response_model=BookView)

@@ -17,7 +17,7 @@ from activities.credentials import ExpiryWatch
 from activities.mark_prices import MarkPrices
 from activities.risk_readings import RiskReadings
 from domain.errors import PerpDexError
-from domain.ports import TradingAccessSource
+from domain.ports import MarketStore, TradingAccessSource
 from serving.dead_man import TEMPORAL_EVERY_S, StandIn, TemporalSign, renewal
 from serving.settings import WorkerSettings, now
 from storage.opening import Storage
@@ -31,6 +31,7 @@ from workflows.split_client import SplitSweep, SplitWorkflows
 
 MARKETS_EVERY_S = 600.0
 CLOCK_EVERY_S = 60.0
+NEW_CLOCKS_EVERY_S = 5.0
 EXPIRY_EVERY_S = 6 * 3600.0
 CREDENTIALS_EVERY_S = 3600.0
 SEAL_EVERY_S = 5.0
@@ -93,14 +94,26 @@ def _risk_readings(storage: Storage, connectors: Connectors) -> RiskReadings:
     )
 
 
-async def _save_markets(storage: Storage, connectors: Connectors) -> None:
+async def save_markets(markets: MarketStore, connectors: Connectors) -> None:
+    """Write every connected venue's markets; one that does not answer keeps no other from it.
+
+    Raises:
+        VenueUnavailable, VenueRefused: of a venue that did not answer.
+        Unavailable: the database does not.
+    """
+    failed: PerpDexError | None = None
     for connector in connectors.started():
-        instruments = await connector.instruments(refresh=True)
-        await storage.markets.save(connector.network, instruments, seen_at=now())
+        try:
+            instruments = await connector.instruments(refresh=True)
+            await markets.save(connector.network, instruments, seen_at=now())
+        except PerpDexError as error:
+            failed = failed or error
+    if failed is not None:
+        raise failed
 
 
-async def _measure(storage: Storage, connectors: Connectors) -> None:
-    await connectors.measure_clock(await storage.accounts.all_active())
+async def _measure(storage: Storage, connectors: Connectors, *, only_new: bool = False) -> None:
+    await connectors.measure_clock(await storage.accounts.all_active(), only_new=only_new)
 
 
 def chores(
@@ -126,8 +139,12 @@ def chores(
         again("temporal", TEMPORAL_EVERY_S, temporal.look),
         again("dead man", DEAD_MAN_EVERY_S, renewal(storage, connectors, access, temporal).run),
         again("watchdog", DEAD_MAN_EVERY_S, stand_in.run),
-        again("markets", MARKETS_EVERY_S, lambda: _save_markets(storage, connectors)),
+        again("markets", MARKETS_EVERY_S, lambda: save_markets(storage.markets, connectors)),
         again("clock", CLOCK_EVERY_S, lambda: _measure(storage, connectors)),
+        # The first account at a venue need not wait for its turn.
+        again(
+            "new clocks", NEW_CLOCKS_EVERY_S, lambda: _measure(storage, connectors, only_new=True)
+        ),
         again("audit", SEAL_EVERY_S, storage.audit.seal),
         again("risk", RISK_EVERY_S, _risk_readings(storage, connectors).read),
         again("expiry", EXPIRY_EVERY_S, _expiry_watch(storage, connectors, access).run),

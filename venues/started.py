@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from domain.accounts import Account, Network
-from domain.errors import CorruptState, InvalidInput
+from domain.errors import CorruptState, InvalidInput, PerpDexError
 from domain.feed_credentials import FeedCredentialSource
 from domain.outcomes import Outcome
 from domain.ports import TradingAccessSource
@@ -151,24 +151,38 @@ class Connectors:
         """Return all started connectors."""
         return tuple(self._started.values())
 
-    async def measure_clock(self, accounts: Iterable[Account]) -> None:
-        """Measure the offset to every venue that an account of ours lives on."""
+    async def measure_clock(self, accounts: Iterable[Account], *, only_new: bool = False) -> None:
+        """Measure the offset to every venue that an account of ours lives on.
+
+        `only_new`: to those that were never measured.
+
+        Raises:
+            VenueUnavailable, VenueRefused: of one that did not say it; the others were measured.
+        """
         by_place = {(account.venue, account.network): account for account in accounts}
+        failed: PerpDexError | None = None
         for place, account in by_place.items():
             connector = self._started.get(place)
-            if connector is None:
+            if connector is None or (only_new and place in self._offsets):
                 continue
-            measured = await _measured(connector, account)
-            if measured.tells_nothing and place in self._offsets:
-                _log.info("%s (%s) answered too slowly to measure our clock by", *place)
-                continue
-            self._offsets[place] = measured
-            _log.info(
-                "our clock is %+.3f s from that of %s (%s), give or take %.3f s",
-                measured.offset.total_seconds(),
-                *place,
-                measured.uncertainty.total_seconds(),
-            )
+            try:
+                self._keep_offset(place, await _measured(connector, account))
+            except PerpDexError as error:
+                failed = failed or error
+        if failed is not None:
+            raise failed
+
+    def _keep_offset(self, place: tuple[str, Network], measured: ClockOffset) -> None:
+        if measured.tells_nothing and place in self._offsets:
+            _log.info("%s (%s) answered too slowly to measure our clock by", *place)
+            return
+        self._offsets[place] = measured
+        _log.info(
+            "our clock is %+.3f s from that of %s (%s), give or take %.3f s",
+            measured.offset.total_seconds(),
+            *place,
+            measured.uncertainty.total_seconds(),
+        )
 
     async def close(self) -> None:
         """Close every connector."""

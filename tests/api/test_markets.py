@@ -62,6 +62,8 @@ async def test_one_spelling_stands_together_over_all_venues(two_venues: Api) -> 
     assert (market["maker_fee"], market["taker_fee"]) == ("0.00015", "0.0004")
     assert (market["min_quantity"], market["state"]) == ("0.0001", "OPEN")
     assert market["seen_at"] == "2026-01-02T00:00:00Z"
+    alone = await two_venues.http.get("/api/v1/markets/BTC-PERP?venue=pacifica")
+    assert alone.json() == market
 
 
 async def test_pages_follow_each_other_and_show_everything_once(two_venues: Api) -> None:

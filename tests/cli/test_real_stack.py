@@ -92,6 +92,31 @@ def test_a_market_order_fills(stack: Stack) -> None:
     assert order["order_id"] in [each["order_id"] for each in listed]
 
 
+def test_a_markets_past_and_the_session_are_told(stack: Stack) -> None:
+    stack.json("trade", "buy", "BTC-PERP", "0.1", "--market", "--wait-fill")
+    trades = stack.json("market", "trades", "BTC-PERP", "--limit", "1")
+    assert trades["trades"][0]["quantity"] == "0.1" and not trades["stale"]
+    candles = stack.json("market", "candles", "BTC-PERP", "--interval", "1m")
+    assert candles["candles"][-1]["volume"] != "0"
+    funding = stack.json("market", "funding", "BTC-PERP", "--venue", "all")["venues"]
+    assert {each["venue"] for each in funding} >= {"hyperliquid", "pacifica"}
+    assert all(each["funding"]["present"]["rate"] for each in funding), funding
+    (account,) = [
+        each for each in stack.json("account", "list")["accounts"] if each["label"] == "paper"
+    ]
+    deadline = time.monotonic() + 30
+    while True:
+        session = stack.json("account", "info", account["account_id"])["session"]
+        states = {name: session[name]["state"] for name in ("rights", "feed", "circuit")}
+        if states == {"rights": "proved", "feed": "live", "circuit": "closed"}:
+            break
+        assert time.monotonic() < deadline, session
+        time.sleep(0.3)
+    assert session["rights"]["signer"] == account["signer"]
+    assert session["nonces"]["lanes"][0]["last_nonce"] > 0
+    assert session["rate_budget"]["left"] > 0
+
+
 def test_an_order_rests_changes_and_is_canceled(stack: Stack) -> None:
     book = stack.json("market", "orderbook", "BTC-PERP", "--depth", "2")
     assert len(book["bids"]) == 2
@@ -214,14 +239,19 @@ def test_a_wait_survives_the_death_of_the_api(stack: Stack) -> None:
         processes = stack.json("status")["processes"]
         [api] = [each["pid"] for each in processes if each["name"] == "api"]
         os.kill(api, signal.SIGKILL)
-        filled = stack.json("sim", "fill", "hyperliquid", order_id)
-        assert filled["status"] == "filled"
+        # It asks the API for the order's name at the exchange: again, until one is there.
+        filled = stack.run("sim", "fill", "hyperliquid", order_id, "--json")
+        deadline = time.monotonic() + 60
+        while filled.returncode == ExitCode.UNREACHABLE and time.monotonic() < deadline:
+            filled = stack.run("sim", "fill", "hyperliquid", order_id, "--json")
+        assert filled.returncode == ExitCode.DONE, filled.stderr
+        assert json.loads(filled.stdout)["status"] == "filled"
         out, err = waiting.communicate(timeout=120)
         assert waiting.returncode == ExitCode.DONE, err
         assert json.loads(out)["status"] == "FILLED"
     finally:
         waiting.kill()
-        waiting.wait()
+        waiting.communicate()
     deadline = time.monotonic() + 60
     while stack.run("status").returncode != ExitCode.DONE:
         assert time.monotonic() < deadline, "the API was not started again"
