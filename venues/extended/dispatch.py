@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
+from urllib.parse import quote
 
 import msgspec
 
@@ -208,7 +209,7 @@ def _asked(message: Mapping[str, Any], row: CommandRow) -> Asked:
 def _cancel_path(named: Mapping[str, Any]) -> str:
     if "id" in named:
         return f"{_ORDER_PATH}/{named['id']}"
-    return f"{_ORDER_PATH}?externalId={named['externalId']}"
+    return f"{_ORDER_PATH}?externalId={quote(named['externalId'], safe='')}"
 
 
 def _purpose(message: Mapping[str, Any]) -> Purpose:

@@ -29,6 +29,7 @@ CAPABILITIES: Final = Capabilities(
     margin_modes=frozenset({MarginMode.CROSS}),
     nonce_rule=NonceRule.NONE,
     feed_credential=True,
+    queries_need_credential=True,
     # Of a quiet book the whole comes about every minute all the same.
     market_silence_max_s=((MarketChannelKind.BOOK, 150.0),),
     candle_intervals=("1m", "5m", "15m", "30m", "1h", "2h", "4h", "1d"),

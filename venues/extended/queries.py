@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from typing import Final, TypeVar
+from urllib.parse import quote
 
 from domain.accounts import (
     Account,
@@ -74,7 +75,8 @@ class Queries:
 
     async def by_external_id_with(self, api_key: str, client_order_id: str) -> OrderLookup:
         """Look an order up by its external id, by a key that is at hand."""
-        path = f"/user/orders/external/{client_order_id}"
+        # Orders from elsewhere may have any text for a name.
+        path = f"/user/orders/external/{quote(client_order_id, safe='')}"
         try:
             page = await self._rest.get(path, list[wire.OrderRow], api_key=api_key)
         except NothingThere:

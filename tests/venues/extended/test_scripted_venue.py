@@ -351,3 +351,16 @@ async def test_a_placement_is_never_sent_again() -> None:
         outcome = (await connector.resend(await row_of(connector), access())).outcome
         assert isinstance(outcome, Unknown) and "second copy" in outcome.reason
         assert venue.queries("/user/order") == []
+
+
+async def test_names_from_elsewhere_are_no_paths() -> None:
+    odd = "../cancel?x=1&y=/ä"
+    async with talking() as (venue, connector):
+        venue.say("/user/orders/history", ok([]))
+        found = await connector.find_order(account(), symbol="BTC-PERP", client_order_id=odd)
+        assert found.order is None
+        assert [path.count("/") for path, _ in venue.asked] == [2, 4, 3]
+        cancel = await connector.compose(CancelOrder(symbol="BTC-PERP", client_order_id=odd))
+        named = row(cancel(SLOT), CommandKind.CANCEL, client_order_id=odd)
+        await connector.send(named, access())
+        assert venue.asked[-1] == ("/user/order", {"externalId": [odd]})
