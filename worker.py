@@ -98,7 +98,7 @@ async def run(settings: WorkerSettings, parts: Parts | None = None) -> None:
         )
         workers = [
             *_venue_workers(settings, client, venues, reserve, connectors, parts),
-            core_worker(settings, client, storage=storage, meter=parts.meter),
+            core_worker(settings, client, storage=storage, parts=parts),
         ]
         reconciles = reconcile_sweep(settings, client, storage, venues)
         # Before anything can be sent: what was not watched is compared with its venue first.
