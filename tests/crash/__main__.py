@@ -23,7 +23,7 @@ from tests.crash.mutants import MUTANTS
 from tests.crash.native import NativeBrackets, native_cells
 from tests.crash.native_storm import NativeStorm
 from tests.crash.rig import HOUSE, WITHOUT_FENCE, Rig
-from tests.crash.splits import BOTH, Splits, split_cells
+from tests.crash.splits import VENUES, Splits, split_cells
 from tests.crash.storm import Storm
 from tests.crash.trader import Trader
 from venues import registry
@@ -87,9 +87,9 @@ def _extras(rig: Rig, party: Party) -> Iterator[Coroutine[Any, Any, CellResult]]
 
 
 async def run_splits(home: Path, *, every: int, mutant: str) -> list[CellResult]:
-    """Run every `every`th cell of orders that name no account, and of split ones."""
+    """Run the cells of orders that name no account, and of split ones."""
     results: list[CellResult] = []
-    async with Rig(home, venues=BOTH, mutant=mutant) as rig:
+    async with Rig(home, venues=VENUES, mutant=mutant) as rig:
         splits = Splits(rig)
         for cell in split_cells()[::every]:
             results.append(await splits.run(cell))
@@ -171,8 +171,10 @@ def _tables(options: argparse.Namespace, home: Path) -> Iterator[list[CellResult
                     commands=options.commands,
                 )
             )
-    if options.what in ("all", "matrix") and "split" in options.commands:
-        yield asyncio.run(run_splits(home / "splits", every=options.every, mutant=options.mutant))
+        if "split" in options.commands and set(VENUES) <= set(options.venues):
+            yield asyncio.run(
+                run_splits(home / "splits", every=options.every, mutant=options.mutant)
+            )
     if options.what in ("all", "together") and options.venue == EVERY_VENUE:
         yield asyncio.run(
             run_all_at_once(home / "together", every=options.every, mutant=options.mutant)

@@ -23,9 +23,9 @@ POINTS = {
 }
 API_POINTS = ("split.choice_kept", "split.started")
 CHOICE_KEPT = "choice kept | workflow started"
-BOTH = ("hyperliquid", "pacifica")
-"""The exchanges that a rig for these cells has to serve."""
 MARKET = "BTC-PERP"
+#: The exchanges that an order is split over; the rig has to serve both.
+VENUES = ("hyperliquid", "pacifica")
 MARK, MOVED = "65000", "60000"
 
 
@@ -154,7 +154,7 @@ class Splits:
 
     async def _open(self) -> None:
         """Open an account at each exchange, and ask for more than either can take alone."""
-        for venue in BOTH:
+        for venue in VENUES:
             opened = await self._control(venue, "POST", "/accounts", {"balance": "100"})
             self._addresses[venue] = str(opened["address"])
             await self._trader.open_account(opened, f"split-{venue}", venue=venue)
