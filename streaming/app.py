@@ -158,11 +158,7 @@ class StreamingApp:
         )
         self.feeds.listen(self.prices.take)
         self.past = PastReader(
-            self.connectors,
-            self.market_board,
-            self.budget,
-            self.prices.ticker,
-            feeds=self.feeds,
+            self.connectors, self.market_board, self.budget, self.prices.ticker, feeds=self.feeds
         )
         self._answers = MarketAnswers(parts.bus, self.books.book, self.prices.price, self.past.past)
         me = new_sender()
