@@ -24,6 +24,7 @@ SETTINGS_CLASSES: Final = (
     "streaming.settings:StreamingSettings",
     "venues.hyperliquid.settings:HyperliquidSettings",
     "venues.pacifica.settings:PacificaSettings",
+    "venues.edgex.settings:EdgexSettings",
     "venues.vest.settings:VestSettings",
     "venues.simulation.__main__:SimulatorSettings",
 )

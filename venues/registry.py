@@ -9,6 +9,7 @@ from domain.errors import InvalidInput
 from venues.connector import VenueSpec
 
 _VENUES: Final = {
+    "edgex": "venues.edgex.spec",
     "hyperliquid": "venues.hyperliquid.spec",
     "pacifica": "venues.pacifica.spec",
     "vest": "venues.vest.spec",

@@ -9,7 +9,8 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
 import picows
@@ -28,6 +29,14 @@ _CLOSE_TIMEOUT_S: Final = 2.0
 #: Events that may wait for a slow consumer; beyond it the connection is given up, and the
 #: catch-up after the reconnect brings what was missed.
 _EVENTS_MAX: Final = 100_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handshake:
+    """Where and how one connection is opened; both may hold what nobody may read."""
+
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 class EventQueue(Generic[E]):
@@ -67,14 +76,16 @@ class EventQueue(Generic[E]):
                 yield event
 
 
-#: Tells before each connection where to connect; raises VenueUnavailable and VenueRefused.
-Address = Callable[[], Awaitable[str]]
+#: Tells before each connection where to connect, and how where each is signed anew; raises
+#: VenueUnavailable and VenueRefused.
+Address = Callable[[], Awaitable[str | Handshake]]
 
 
 class Follower(Generic[E]):
     """Keeps one core connected until cancelled.
 
-    `url` may be asked for anew before each connection, where the venue gives a key in it.
+    `url` may be asked for anew before each connection, where the venue gives a key in it or wants
+    each handshake signed.
     """
 
     def __init__(
@@ -134,10 +145,11 @@ class Follower(Generic[E]):
         socket = _Socket(self._core, self._queue, self._clock, self._monotonic)
         try:
             async with asyncio.timeout(_CONNECT_TIMEOUT_S):
-                url = self._url if isinstance(self._url, str) else await self._url()
+                handshake = await self._handshake()
                 transport, _ = await picows.ws_connect(
                     lambda: socket,
-                    url,
+                    handshake.url,
+                    extra_headers=handshake.headers,
                     max_redirects=0,
                     websocket_handshake_timeout=_CONNECT_TIMEOUT_S,
                     max_frame_size=_MESSAGE_SIZE_MAX,
@@ -160,6 +172,10 @@ class Follower(Generic[E]):
                     await transport.wait_disconnected()
         self._backoff.lasted(self._monotonic() - started)
         return socket.reason or "the venue closed the connection"
+
+    async def _handshake(self) -> Handshake:
+        found = self._url if isinstance(self._url, str) else await self._url()
+        return Handshake(url=found) if isinstance(found, str) else found
 
     async def _tick_until_gone(self, socket: _Socket[E]) -> None:
         while not socket.gone.is_set():
