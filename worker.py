@@ -77,7 +77,7 @@ async def run(settings: WorkerSettings, parts: Parts | None = None) -> None:
         nudges = await stack.enter_async_context(NudgePublisher(bus))
         storage.on_change(nudges.nudge)
         venues = frozenset(name.strip() for name in settings.worker_venues.split(","))
-        connectors = Connectors(venues)
+        connectors = Connectors(venues, access=reserve.access)
         stack.push_async_callback(connectors.close)
         client = await connect(
             settings.temporal_address,

@@ -226,7 +226,8 @@ class _Search:
         report = self._report(await self._look())
         proofs = self._connector.proofs
         resting = report is not None and not report.verdict.is_terminal
-        if resting and proofs.replay_protected and self._activities._admissible(self._row):
+        repeatable = proofs.replay_protected or proofs.cancels_repeatable
+        if resting and repeatable and self._activities._admissible(self._row):
             result = await self._connector.resend(self._row, self._access)
             if isinstance(result.outcome, Accepted | Rejected):
                 report = self._report(await self._look())

@@ -42,7 +42,9 @@ async def run_emergency(settings: WorkerSettings, wish: EmergencyWish) -> int:
             accounts = await storage.accounts.all_active()
             access = storage.access(keys)
             opened = OpenedKit(tuple([await access.open(each.account_id) for each in accounts]))
-        connectors = Connectors(frozenset(each.account.venue for each in opened.opened))
+        connectors = Connectors(
+            frozenset(each.account.venue for each in opened.opened), access=opened
+        )
         stack.push_async_callback(connectors.close)
         parts = CommandParts(
             ledger=AwayDatabase() if storage is None else storage.ledger,

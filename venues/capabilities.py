@@ -55,8 +55,10 @@ class ProofTable:
 
     `admission_window_s` is signed into every command; after it, plus `visibility_delay_s`, by the
     venue's clock, silence of every look-up proves absence. `replay_protected` allows resending the
-    same bytes. `fill_key` names the fields that make a fill unique. `unverified` lists what nobody
-    has proven of the venue, in words: nothing of the house relies on it.
+    same bytes. `cancels_repeatable`: a cancel names its order by id and can do nothing else, so it
+    may be sent again where placements may not. `fill_key` names the fields that make a fill unique.
+    `unverified` lists what nobody has proven of the venue, in words: nothing of the house relies
+    on it.
     """
 
     fences: tuple[Fence, ...]
@@ -68,6 +70,7 @@ class ProofTable:
     fill_key: tuple[str, ...]
     rows: tuple[ProofRow, ...]
     unverified: tuple[str, ...] = ()
+    cancels_repeatable: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +82,9 @@ class Capabilities:
 
     `feed_credential`: the private feed needs a secret, which the worker makes from the trading
     key (`FeedCredentialMinter`) and the feed takes (`CredentialedFeed`).
+
+    `queries_need_credential`: questions about an account are answered only to who signs them with
+    its credential, so the connector has to be given access (`CredentialedQueries`).
 
     `market_silence_max_s`: for public channels that the venue sends regularly, the silence on a
     live connection, in seconds, that means something is wrong.
@@ -108,6 +114,7 @@ class Capabilities:
     nonce_rule: NonceRule
     closes_below_minimum: bool = False
     feed_credential: bool = False
+    queries_need_credential: bool = False
     market_silence_max_s: tuple[tuple[MarketChannelKind, float], ...] = ()
     joint_exits: bool = False
     schedule_cancel_takes_stops: bool = True

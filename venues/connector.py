@@ -32,6 +32,7 @@ from domain.ledger import CommandRow, CommandSlot
 from domain.market_data import Candle, FundingRate, OrderBook, Ticker, Trade
 from domain.orders import Verdict
 from domain.outcomes import SendResult
+from domain.ports import TradingAccessSource
 from venues.capabilities import Capabilities as Capabilities
 from venues.capabilities import Fence as Fence
 from venues.capabilities import MarketChannelKind as MarketChannelKind
@@ -239,6 +240,18 @@ class Connector(Protocol):
         self, access: TradingAccess, at: datetime | None, nonce: int
     ) -> SendResult:
         """Arm (or with None disarm) the venue's cancel of all orders at a time."""
+        ...
+
+
+@runtime_checkable
+class CredentialedQueries(Protocol):
+    """What a connector can besides, where its venue answers only who has the account's key.
+
+    Queries of an account whose credential is gone raise `VenueRefused`, and never say "nothing".
+    """
+
+    def use_access(self, source: TradingAccessSource) -> None:
+        """Take credentials from `source`, each time that an account is asked about."""
         ...
 
 

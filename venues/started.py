@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from domain.accounts import Account, Network
-from domain.errors import InvalidInput
+from domain.errors import CorruptState, InvalidInput
 from domain.outcomes import Outcome
+from domain.ports import TradingAccessSource
 from venues import registry
 from venues.circuits import Circuits
-from venues.connector import Connector
+from venues.connector import Connector, CredentialedQueries
 
 CLOCK_OFFSET_BOUND = timedelta(milliseconds=500)
 CLOCK_QUESTIONS = 3
@@ -54,10 +55,14 @@ class ClockOffset:
 
 @dataclass
 class Connectors:
-    """Started connectors, one per venue and network, of the venues that this process serves."""
+    """Started connectors, one per venue and network, of the venues that this process serves.
+
+    `access` opens credentials for venues that answer only the account's owner.
+    """
 
     venues: frozenset[str]
     circuits: Circuits = field(default_factory=Circuits)
+    access: TradingAccessSource | None = None
     _started: dict[tuple[str, Network], Connector] = field(default_factory=dict)
     _offsets: dict[tuple[str, Network], ClockOffset] = field(default_factory=dict)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -68,6 +73,7 @@ class Connectors:
         Raises:
             InvalidInput: this process does not serve that venue, or it lacks the network.
             VenueUnavailable: it could not be started.
+            CorruptState: it needs credentials to ask with, and this process was given none.
         """
         found = self._started.get((venue, network))
         if found is not None:
@@ -77,6 +83,7 @@ class Connectors:
         async with self._lock:
             if (venue, network) not in self._started:
                 connector = registry.load(venue).connect(network)
+                self._give_access(connector)
                 try:
                     await connector.start()
                 except BaseException:
@@ -84,6 +91,17 @@ class Connectors:
                     raise
                 self._started[venue, network] = connector
         return self._started[venue, network]
+
+    def _give_access(self, connector: Connector) -> None:
+        """Let a connector open the credentials that its venue wants of whoever asks."""
+        if not connector.capabilities.queries_need_credential:
+            return
+        if self.access is None or not isinstance(connector, CredentialedQueries):
+            raise CorruptState(
+                f"expected access to credentials for {connector.venue}, and a connector that takes "
+                "it, found none"
+            )
+        connector.use_access(self.access)
 
     def clock_refusal(self, venue: str, network: Network) -> str | None:
         """Return why our clock forbids new exposure, or None."""

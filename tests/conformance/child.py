@@ -28,12 +28,13 @@ async def work(venue: str, url: str, home: Path, count: int, price: str, quantit
     rig = rig_of(venue)
     os.environ[rig.paper_variable] = url
     storage = await open_storage("", home)
-    connectors = Connectors(frozenset({venue}))
+    access = storage.access(key)
+    connectors = Connectors(frozenset({venue}), access=access)
     stage = Stage(
         rig=rig,
         running=cast(RunningSimulator, None),
         storage=storage,
-        access=storage.access(key),
+        access=access,
         connectors=connectors,
         connector=await connectors.connector(venue, Network.PAPER),
         key=key,

@@ -428,13 +428,14 @@ async def open_stage(
     shutil.copyfile(template, home / "perp-dex.db")
     storage = await open_storage("", home)
     key = PrivateKey.generate()
-    connectors = Connectors(frozenset({rig.venue}))
+    access = storage.access(key)
+    connectors = Connectors(frozenset({rig.venue}), access=access)
     try:
         stage = Stage(
             rig=rig,
             running=running,
             storage=storage,
-            access=storage.access(key),
+            access=access,
             connectors=connectors,
             connector=await connectors.connector(rig.venue, Network.PAPER),
             key=key,

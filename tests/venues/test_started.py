@@ -1,0 +1,67 @@
+"""Started connectors: who is given access to credentials, and who is not started without it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from domain.accounts import Network
+from domain.errors import CorruptState
+from venues import registry
+from venues.started import Connectors
+
+NEEDS = replace(registry.load("hyperliquid").capabilities, queries_need_credential=True)
+
+
+class Asking:
+    """A connector of a venue that answers only the account's owner."""
+
+    def __init__(self) -> None:
+        self.capabilities = NEEDS
+        self.venue = "picky"
+        self.given: list[Any] = []
+
+    def use_access(self, source: Any) -> None:
+        self.given.append(source)
+
+    async def start(self) -> None:
+        assert self.given, "expected access before anything is asked"
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+def serve(monkeypatch: pytest.MonkeyPatch, connector: Any) -> None:
+    spec = SimpleNamespace(connect=lambda network: connector)
+    monkeypatch.setattr(registry, "load", lambda venue: spec)
+
+
+async def test_access_is_given_before_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    asking: Any = Asking()
+    access: Any = SimpleNamespace()
+    serve(monkeypatch, asking)
+    connectors = Connectors(frozenset({"picky"}), access=access)
+    assert await connectors.connector("picky", Network.PAPER) is asking
+    assert asking.given == [access]
+
+
+async def test_without_access_nothing_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    serve(monkeypatch, Asking())
+    connectors = Connectors(frozenset({"picky"}))
+    with pytest.raises(CorruptState, match="expected access to credentials for picky"):
+        await connectors.connector("picky", Network.PAPER)
+    assert connectors.started() == ()
+
+
+async def test_others_are_given_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    asking = Asking()
+    asking.capabilities = replace(NEEDS, queries_need_credential=False)
+    asking.given.append("not from us")
+    access: Any = SimpleNamespace()
+    serve(monkeypatch, asking)
+    connectors = Connectors(frozenset({"picky"}), access=access)
+    await connectors.connector("picky", Network.PAPER)
+    assert asking.given == ["not from us"]
