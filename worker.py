@@ -14,6 +14,8 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any
 
 import structlog
+from temporalio.client import Client
+from temporalio.worker import Worker
 
 from bus.connection import Bus
 from bus.nudges import NudgePublisher
@@ -38,6 +40,7 @@ from serving.reserve import Reserve
 from serving.settings import EXIT_CONFIGURATION, Parts, WorkerSettings
 from serving.venue_news import SAY_EVERY_S, say_venues
 from storage.opening import Storage, open_storage
+from venues.field_watch import FieldWatch
 from venues.started import Connectors
 from workflows.client import connect
 from workflows.reconciliation_client import SWEEP_EVERY_S
@@ -77,6 +80,8 @@ async def run(settings: WorkerSettings, parts: Parts | None = None) -> None:
         nudges = await stack.enter_async_context(NudgePublisher(bus))
         storage.on_change(nudges.nudge)
         venues = frozenset(name.strip() for name in settings.worker_venues.split(","))
+        fields = FieldWatch(venues)
+        fields.install()
         connectors = Connectors(venues, access=reserve.access)
         stack.push_async_callback(connectors.close)
         client = await connect(
@@ -87,19 +92,9 @@ async def run(settings: WorkerSettings, parts: Parts | None = None) -> None:
             lazy=False,
         )
         workers = [
-            venue_worker(
-                settings,
-                client,
-                venue,
-                storage=storage,
-                access=reserve.access,
-                connectors=connectors,
-                parts=parts,
-                emergency=reserve.emergency,
-            )
-            for venue in venues
+            *_venue_workers(settings, client, venues, reserve, connectors, parts),
+            core_worker(settings, client, storage=storage, meter=parts.meter),
         ]
-        workers.append(core_worker(settings, client, storage=storage, meter=parts.meter))
         reconciles = reconcile_sweep(settings, client, storage, venues)
         # Before anything can be sent: what was not watched is compared with its venue first.
         await reconciles.say_seen()
@@ -112,15 +107,40 @@ async def run(settings: WorkerSettings, parts: Parts | None = None) -> None:
             again("venues", SAY_EVERY_S, lambda: say_venues(connectors, ServedVenuesOnBus(bus))),
             *reserve.chores(),
             *upkeep.chores(client),
+            fields.run(),
         )
-        metrics = _serving_metrics(settings, parts, connectors)
+        metrics = _serving_metrics(settings, parts, connectors, fields)
         await _until_stopped(stop, heartbeat, again_and_again, metrics)
 
 
+def _venue_workers(
+    settings: WorkerSettings,
+    client: Client,
+    venues: Iterable[str],
+    reserve: Reserve,
+    connectors: Connectors,
+    parts: Parts,
+) -> Iterable[Worker]:
+    """Return the workers of the venues' task queues, not yet running."""
+    return [
+        venue_worker(
+            settings,
+            client,
+            venue,
+            storage=reserve.storage,
+            access=reserve.access,
+            connectors=connectors,
+            parts=parts,
+            emergency=reserve.emergency,
+        )
+        for venue in venues
+    ]
+
+
 def _serving_metrics(
-    settings: WorkerSettings, parts: Parts, connectors: Connectors
+    settings: WorkerSettings, parts: Parts, connectors: Connectors, fields: FieldWatch
 ) -> AbstractAsyncContextManager[str]:
-    meters = [parts.meter, VenueMeter(connectors.circuits)]
+    meters = [parts.meter, VenueMeter(connectors.circuits), fields]
     return serving_metrics(meters, settings.metrics_host, settings.metrics_port)
 
 

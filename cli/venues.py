@@ -10,11 +10,14 @@ from cli.connection import ask
 from cli.exit_codes import ExitCode
 from cli.options import Json
 from cli.output import print_fields, print_json, print_table, say
+from cli.venue_check import check
 
 if TYPE_CHECKING:
     from perp_dex_client.venues import Venue, VenueCapabilities, VenueProofs
 
 app = typer.Typer(no_args_is_help=True, help="Look at exchanges.")
+
+app.command("check")(check)
 
 
 @app.command("list")

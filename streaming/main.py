@@ -37,6 +37,7 @@ from streaming.open_files import raise_open_files
 from streaming.settings import StreamingSettings
 from streaming.tokens import FileToken
 from venues import registry
+from venues.field_watch import FieldWatch
 
 EXIT_CONFIGURATION: Final = 2
 KEYS_EVERY_S: Final = 10.0
@@ -57,13 +58,18 @@ async def run(settings: StreamingSettings) -> None:
     stop = stop_event()
     async with AsyncExitStack() as stack:
         heartbeat = await stack.enter_async_context(Heartbeat.from_environment())
+        fields = FieldWatch(registry.names())
+        fields.install()
         app = await compose(settings, stack)
         port = await app.start(settings.streaming_host, settings.streaming_port)
         metrics = await stack.enter_async_context(
-            serving_metrics([StreamingMetrics(app)], settings.metrics_host, settings.metrics_port)
+            serving_metrics(
+                [StreamingMetrics(app), fields], settings.metrics_host, settings.metrics_port
+            )
         )
         async with asyncio.TaskGroup() as tasks:
             working = tasks.create_task(app.run())
+            looking = tasks.create_task(fields.run())
             endpoint = _endpoint(settings.streaming_host, port)
             heartbeat.ready(endpoint)
             log.info("streaming ready", endpoint=endpoint, metrics=metrics)
@@ -72,6 +78,7 @@ async def run(settings: StreamingSettings) -> None:
             log.info("streaming drains")
             await app.drain()
             working.cancel()
+            looking.cancel()
     log.info("streaming stopped")
 
 

@@ -431,6 +431,16 @@ class SecondFeed(Protocol):
         ...
 
 
+@runtime_checkable
+class ShapedVenue(Protocol):
+    """What a venue's entry can have besides: the name of the module with its payloads' shapes.
+
+    The module has one `SHAPES` of `venues.shapes.Shape`; it is imported when somebody compares.
+    """
+
+    shapes: str
+
+
 class VenueSpec(Protocol):
     """A venue's entry: how to build its parts from the environment's settings."""
 

@@ -10,6 +10,8 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from venues import wire_tap
+
 _EXPONENT_BOUND: Final = 30
 T = TypeVar("T")
 
@@ -40,7 +42,9 @@ def decode(body: bytes, kind: type[T]) -> T:
     Raises:
         WireError: it is not JSON, or not of that shape.
     """
+    wire_tap.saw(body, kind)
     try:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        wire_tap.failed(body, kind)
         raise WireError(f"expected {getattr(kind, '__name__', kind)}, found: {error}") from None

@@ -17,6 +17,7 @@ from streaming.metrics import StreamingMetrics
 from tests.architecture.tree import ROOT
 from venues import registry as venue_registry
 from venues.circuits import Circuits
+from venues.field_watch import FieldWatch
 
 ROW = re.compile(r"^\| `(perp_dex_[a-z_]+)` \| (\w+) \| ([a-z_, –]+) \| \S.* \|$", re.M)
 Row = tuple[str, str, str]
@@ -55,7 +56,13 @@ def exposed(registry: CollectorRegistry) -> set[Row]:
 
 def test_the_page_lists_exactly_what_is_exposed() -> None:
     registry = registry_of(
-        [RequestMeter(), ActivityMeter(), VenueMeter(Circuits()), StreamingMetrics(idle_app())]
+        [
+            RequestMeter(),
+            ActivityMeter(),
+            VenueMeter(Circuits()),
+            StreamingMetrics(idle_app()),
+            FieldWatch(()),
+        ]
     )
     loop_delays(registry)
     with asyncio.Runner() as runner:
@@ -67,7 +74,13 @@ def test_the_page_lists_exactly_what_is_exposed() -> None:
 
 def test_names_carry_their_units_and_no_label_can_grow() -> None:
     registry = registry_of(
-        [RequestMeter(), ActivityMeter(), VenueMeter(Circuits()), StreamingMetrics(idle_app())]
+        [
+            RequestMeter(),
+            ActivityMeter(),
+            VenueMeter(Circuits()),
+            StreamingMetrics(idle_app()),
+            FieldWatch(()),
+        ]
     )
     for name, kind, labels in exposed(registry):
         assert kind != "histogram" or name.endswith("_seconds"), name

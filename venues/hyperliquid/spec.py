@@ -26,6 +26,7 @@ class HyperliquidSpec:
     venue: str = "hyperliquid"
     capabilities: Capabilities = CAPABILITIES
     proofs: ProofTable = PROOFS
+    shapes: str = "venues.hyperliquid.shapes"
 
     def connect(self, network: Network) -> Connector:
         """Return a connector, not yet started. Raises InvalidInput for an unknown network."""

@@ -26,6 +26,7 @@ class PacificaSpec:
     venue: str = "pacifica"
     capabilities: Capabilities = CAPABILITIES
     proofs: ProofTable = PROOFS
+    shapes: str = "venues.pacifica.shapes"
 
     def connect(self, network: Network) -> Connector:
         """Return a connector, not yet started. Raises InvalidInput for an unknown network."""
