@@ -22,6 +22,7 @@ from bus.nudges import NudgePublisher
 from bus.served_venues import ServedVenuesOnBus
 from domain.accounts import Network
 from domain.errors import InvalidInput, PerpDexError, VenueUnavailable
+from domain.feed_credentials import TradingSecrets
 from process.death import protect_memory
 from process.heartbeat import Heartbeat
 from process.logging import configure_logging
@@ -82,7 +83,7 @@ async def run(settings: WorkerSettings, parts: Parts | None = None) -> None:
         venues = frozenset(name.strip() for name in settings.worker_venues.split(","))
         fields = FieldWatch(venues)
         fields.install()
-        connectors = Connectors(venues, access=reserve.access)
+        connectors = Connectors(venues, TradingSecrets(reserve.access), access=reserve.access)
         stack.push_async_callback(connectors.close)
         client = await connect(
             settings.temporal_address,

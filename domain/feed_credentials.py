@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from domain.accounts import Account, SecretText
+from domain.ports import TradingAccessSource
 
 
 class FeedCredentials(Protocol):
@@ -25,8 +26,19 @@ class FeedCredentials(Protocol):
 
 
 class FeedCredentialSource(Protocol):
-    """Opens feed credentials; only the streaming process has one."""
+    """Opens what reads of an account: in the streaming process its feed credentials."""
 
     async def open(self, account: Account) -> SecretText | None:
         """Return what the account's private feed needs, or None when nothing is kept."""
         ...
+
+
+class TradingSecrets:
+    """Implements `FeedCredentialSource` where trading credentials are at hand: in a worker."""
+
+    def __init__(self, access: TradingAccessSource) -> None:
+        self._access = access
+
+    async def open(self, account: Account) -> SecretText | None:
+        """Return the account's trading credential. Raises as the source of it does."""
+        return (await self._access.open(account.account_id)).credential

@@ -13,6 +13,7 @@ from activities.emergency_halt import EmergencyHalt
 from activities.emergency_journal import EmergencyCommands
 from activities.orders import OrderActivities
 from domain.errors import PerpDexError
+from domain.feed_credentials import TradingSecrets
 from process.death import protect_memory
 from process.logging import configure_logging
 from sealing.choosing import open_keepers
@@ -42,9 +43,8 @@ async def run_emergency(settings: WorkerSettings, wish: EmergencyWish) -> int:
             accounts = await storage.accounts.all_active()
             access = storage.access(keys)
             opened = OpenedKit(tuple([await access.open(each.account_id) for each in accounts]))
-        connectors = Connectors(
-            frozenset(each.account.venue for each in opened.opened), access=opened
-        )
+        served = frozenset(each.account.venue for each in opened.opened)
+        connectors = Connectors(served, TradingSecrets(opened), access=opened)
         stack.push_async_callback(connectors.close)
         parts = CommandParts(
             ledger=AwayDatabase() if storage is None else storage.ledger,

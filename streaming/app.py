@@ -95,7 +95,7 @@ class StreamingApp:
         #: What is measured of the feeds, and how often each part was started again.
         self.meters = FeedMeters(time.monotonic)
         self.restarts: Counter[str] = Counter()
-        self.connectors = Connectors(parts.load)
+        self.connectors = Connectors(parts.load, parts.feed_credentials)
         self.board = FreshnessBoard(time.monotonic, self._freshness_changed)
         self.budget = ReadBudget(parts.budget)
         own = parts.sources or own_sources(parts.load, self.connectors, self.budget)

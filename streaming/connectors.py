@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 from domain.accounts import Network
 from domain.errors import PerpDexError
-from venues.connector import Connector, VenueSpec
+from domain.feed_credentials import FeedCredentialSource
+from venues.connector import Connector, CredentialedQueries, VenueSpec
 
 _log = logging.getLogger(__name__)
 
@@ -21,8 +22,9 @@ LoadVenue = Callable[[str], VenueSpec]
 class Connectors:
     """Makes, keeps and closes connectors."""
 
-    def __init__(self, load: LoadVenue) -> None:
+    def __init__(self, load: LoadVenue, credentials: FeedCredentialSource | None = None) -> None:
         self._load = load
+        self._credentials = credentials
         self._made: dict[tuple[str, Network], Connector] = {}
         self._locks: dict[tuple[str, Network], asyncio.Lock] = {}
 
@@ -40,6 +42,8 @@ class Connectors:
         async with self._locks.setdefault(key, asyncio.Lock()):
             if key not in self._made:
                 connector = spec.connect(network)
+                if self._credentials is not None and isinstance(connector, CredentialedQueries):
+                    connector.use_credentials(self._credentials)
                 try:
                     await connector.start()
                 except BaseException:

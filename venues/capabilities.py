@@ -55,10 +55,12 @@ class ProofTable:
 
     `admission_window_s` is signed into every command; after it, plus `visibility_delay_s`, by the
     venue's clock, silence of every look-up proves absence. `replay_protected` allows resending the
-    same bytes. `cancels_repeatable`: a cancel names its order by id and can do nothing else, so it
-    may be sent again where placements may not. `fill_key` names the fields that make a fill unique.
-    `unverified` lists what nobody has proven of the venue, in words: nothing of the house relies
-    on it.
+    same bytes. `fill_key` names the fields that make a fill unique. `unverified` lists what nobody
+    has proven of the venue, in words: nothing of the house relies on it.
+
+    `cancels_repeatable`: a cancel names its one order by an id that no other order ever has, so it
+    may be sent again whatever becomes of copies of placements. `clock_step_s`: the venue's clock is
+    told in steps of so much, rounded down.
     """
 
     fences: tuple[Fence, ...]
@@ -71,6 +73,7 @@ class ProofTable:
     rows: tuple[ProofRow, ...]
     unverified: tuple[str, ...] = ()
     cancels_repeatable: bool = False
+    clock_step_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

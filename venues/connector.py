@@ -244,7 +244,7 @@ class Connector(Protocol):
 
 
 @runtime_checkable
-class CredentialedQueries(Protocol):
+class OwnersQueries(Protocol):
     """What a connector can besides, where its venue answers only who has the account's key.
 
     Queries of an account whose credential is gone raise `VenueRefused`, and never say "nothing".
@@ -265,6 +265,19 @@ class FeedCredentialMinter(Protocol):
         Raises:
             VenueUnavailable, VenueRefused: the venue did not give one.
         """
+        ...
+
+
+@runtime_checkable
+class CredentialedQueries(Protocol):
+    """What a connector can besides, where the venue tells of an account only to who has a secret.
+
+    The source gives whatever this process may open of the account: the trading part in a worker,
+    the feed part elsewhere. Either answers every question.
+    """
+
+    def use_credentials(self, source: FeedCredentialSource) -> None:
+        """Take secrets from `source`, each time that an account is first asked about."""
         ...
 
 

@@ -13,11 +13,12 @@ from datetime import UTC, datetime, timedelta
 
 from domain.accounts import Account, Network
 from domain.errors import CorruptState, InvalidInput
+from domain.feed_credentials import FeedCredentialSource
 from domain.outcomes import Outcome
 from domain.ports import TradingAccessSource
 from venues import registry
 from venues.circuits import Circuits
-from venues.connector import Connector, CredentialedQueries
+from venues.connector import Connector, CredentialedQueries, OwnersQueries
 
 CLOCK_OFFSET_BOUND = timedelta(milliseconds=500)
 CLOCK_QUESTIONS = 3
@@ -35,17 +36,21 @@ class ClockOffset:
 
     offset: timedelta
     uncertainty: timedelta
+    coarseness: timedelta = timedelta(0)
 
     @classmethod
-    def of(cls, before: datetime, venue_time: datetime, after: datetime) -> ClockOffset:
-        """Return what one question and its answer tell."""
-        half = (after - before) / 2
-        return cls(before + half - venue_time, half)
+    def of(
+        cls, before: datetime, venue_time: datetime, after: datetime, *, step_s: float = 0.0
+    ) -> ClockOffset:
+        """Return what one answer tells; `step_s` is what the venue rounds its clock down to."""
+        half, coarseness = (after - before) / 2, timedelta(seconds=step_s / 2)
+        middle = venue_time + coarseness
+        return cls(before + half - middle, half + coarseness, coarseness)
 
     @property
     def tells_nothing(self) -> bool:
-        """Whether it is less certain than what is to be found out; what was known is better."""
-        return self.uncertainty > CLOCK_OFFSET_BOUND
+        """Whether the answer came too slowly to find anything out; what was known is better."""
+        return self.uncertainty - self.coarseness > CLOCK_OFFSET_BOUND
 
     @property
     def is_beyond_bound(self) -> bool:
@@ -57,10 +62,12 @@ class ClockOffset:
 class Connectors:
     """Started connectors, one per venue and network, of the venues that this process serves.
 
-    `access` opens credentials for venues that answer only the account's owner.
+    `credentials` opens what questions about an account need, at venues that tell nobody else.
+    `access` is the same for connectors that ask for it whole.
     """
 
     venues: frozenset[str]
+    credentials: FeedCredentialSource | None = None
     circuits: Circuits = field(default_factory=Circuits)
     access: TradingAccessSource | None = None
     _started: dict[tuple[str, Network], Connector] = field(default_factory=dict)
@@ -94,9 +101,12 @@ class Connectors:
 
     def _give_access(self, connector: Connector) -> None:
         """Let a connector open the credentials that its venue wants of whoever asks."""
+        if isinstance(connector, CredentialedQueries) and self.credentials is not None:
+            connector.use_credentials(self.credentials)
+            return
         if not connector.capabilities.queries_need_credential:
             return
-        if self.access is None or not isinstance(connector, CredentialedQueries):
+        if self.access is None or not isinstance(connector, OwnersQueries):
             raise CorruptState(
                 f"expected access to credentials for {connector.venue}, and a connector that takes "
                 "it, found none"
@@ -156,10 +166,11 @@ async def _measured(connector: Connector, account: Account) -> ClockOffset:
     for _ in range(CLOCK_QUESTIONS):
         before = datetime.now(UTC)
         venue_time = await connector.venue_time(account)
-        found = ClockOffset.of(before, venue_time, datetime.now(UTC))
+        step_s = connector.proofs.clock_step_s
+        found = ClockOffset.of(before, venue_time, datetime.now(UTC), step_s=step_s)
         if quickest is None or found.uncertainty < quickest.uncertainty:
             quickest = found
-        if quickest.uncertainty < CLOCK_OFFSET_BOUND / 4:
+        if quickest.uncertainty - quickest.coarseness < CLOCK_OFFSET_BOUND / 4:
             break
     assert quickest is not None  # noqa: S101 - at least one question was asked
     return quickest

@@ -9,11 +9,13 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
 import picows
 
+from domain.errors import VenueRefused, VenueUnavailable
 from venues.connections import ConnectionBudget
 from venues.stream_core import Step, StreamCore
 from venues.transport import Clock, utc_now
@@ -27,6 +29,19 @@ _CLOSE_TIMEOUT_S: Final = 2.0
 #: Events that may wait for a slow consumer; beyond it the connection is given up, and the
 #: catch-up after the reconnect brings what was missed.
 _EVENTS_MAX: Final = 100_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handshake:
+    """Where and how one connection is opened; both may hold what nobody may read."""
+
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+#: Makes the handshake of the next connection, for venues where each is signed anew. Raises
+#: VenueUnavailable or VenueRefused where there is nothing to sign with.
+OpenSocket = Callable[[], Awaitable[Handshake]]
 
 
 class EventQueue(Generic[E]):
@@ -67,11 +82,11 @@ class EventQueue(Generic[E]):
 
 
 class Follower(Generic[E]):
-    """Keeps one core connected until cancelled."""
+    """Keeps one core connected until cancelled; `url` may be what makes each handshake."""
 
     def __init__(
         self,
-        url: str,
+        url: str | OpenSocket,
         core: StreamCore[E],
         queue: EventQueue[E],
         connections: ConnectionBudget,
@@ -126,14 +141,16 @@ class Follower(Generic[E]):
         socket = _Socket(self._core, self._queue, self._clock, self._monotonic)
         try:
             async with asyncio.timeout(_CONNECT_TIMEOUT_S):
+                handshake = await self._handshake()
                 transport, _ = await picows.ws_connect(
                     lambda: socket,
-                    self._url,
+                    handshake.url,
+                    extra_headers=handshake.headers,
                     max_redirects=0,
                     websocket_handshake_timeout=_CONNECT_TIMEOUT_S,
                     max_frame_size=_MESSAGE_SIZE_MAX,
                 )
-        except (OSError, picows.WSError) as error:
+        except (OSError, picows.WSError, VenueUnavailable, VenueRefused) as error:
             return f"no connection: {type(error).__name__}: {error}"[:300]
         if not socket.was_answered:
             # A connection that is cut before the venue has answered is no error to picows, and
@@ -151,6 +168,11 @@ class Follower(Generic[E]):
                     await transport.wait_disconnected()
         self._backoff.lasted(self._monotonic() - started)
         return socket.reason or "the venue closed the connection"
+
+    async def _handshake(self) -> Handshake:
+        if isinstance(self._url, str):
+            return Handshake(url=self._url)
+        return await self._url()
 
     async def _tick_until_gone(self, socket: _Socket[E]) -> None:
         while not socket.gone.is_set():

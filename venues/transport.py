@@ -2,9 +2,9 @@
 
 A command that failed is either provably unsent or its bytes may be out. That is decided here, and
 only by our own write ticket: the body asks it immediately before its first byte, and a ticket that
-was never used cannot be used later. No exception's name or text is ever read for it. Commands are
-POST only, because aiohttp silently resends idempotent methods on a dropped keep-alive; a question
-may be asked by GET. Knows no venue.
+was never used cannot be used later. No exception's name or text is ever read for it. aiohttp
+silently resends idempotent methods on a dropped keep-alive: a question by GET may be, a command
+never is. Knows no venue.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Literal
 
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
@@ -183,11 +183,14 @@ class Transport:
         timeout_s: float,
         reply_size_max: int,
         gate: WriteGate | None = None,
+        headers: Mapping[str, str] | None = None,
+        method: Literal["POST", "PATCH"] = "POST",
     ) -> PostResult:
         """POST `body` once, following no redirect, and say what is known of it afterwards.
 
         `gate` is asked immediately before the first byte. `timeout_s` bounds everything, from
-        waiting for a connection to the last byte of the answer.
+        waiting for a connection to the last byte of the answer. `headers` go with this request
+        alone.
 
         Raises:
             RuntimeError: the transport was not started.
@@ -199,9 +202,11 @@ class Transport:
         progress = _Progress()
         try:
             async with asyncio.timeout(timeout_s):
-                async with session.post(
+                async with session.request(
+                    method,
                     self._base_url + path,
                     data=_TicketedBody(body, ticket),
+                    headers=headers,
                     allow_redirects=False,
                 ) as response:
                     return await self._whole(response, progress, reply_size_max)
@@ -213,7 +218,57 @@ class Transport:
             return NoAnswer(reason=reason, status=progress.status, partial=bytes(progress.body))
         return NothingSent(reason=ticket.refusal or reason)
 
-    async def get(self, path: str, *, timeout_s: float, reply_size_max: int) -> PostResult:
+    async def bare(
+        self,
+        method: Literal["POST", "DELETE"],
+        path: str,
+        *,
+        timeout_s: float,
+        reply_size_max: int,
+        gate: WriteGate | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> PostResult:
+        """Send a command that has no body, once; otherwise as `post`.
+
+        Without a body there is no moment just before the first byte: `gate` is asked before a
+        connection is looked for, and from then on bytes may be out. So only what names its one
+        object, and can be too late without harm, is sent this way: a cancel by id.
+
+        Raises:
+            RuntimeError: the transport was not started.
+        """
+        session = self._session
+        if session is None:
+            raise RuntimeError("expected a started transport, found a closed one: call start()")
+        refusal = gate() if gate is not None else None
+        if refusal is not None:
+            return NothingSent(reason=refusal)
+        progress = _Progress()
+        try:
+            async with asyncio.timeout(timeout_s):
+                async with session.request(
+                    method,
+                    self._base_url + path,
+                    headers=headers,
+                    allow_redirects=False,
+                    middlewares=(_once(),),
+                ) as response:
+                    return await self._whole(response, progress, reply_size_max)
+        except (aiohttp.ClientError, OSError) as error:
+            return NoAnswer(
+                reason=_describe(error, timeout_s),
+                status=progress.status,
+                partial=bytes(progress.body),
+            )
+
+    async def get(
+        self,
+        path: str,
+        *,
+        timeout_s: float,
+        reply_size_max: int,
+        headers: Mapping[str, str] | None = None,
+    ) -> PostResult:
         """Ask one question by GET, following no redirect; it changes nothing and may be resent.
 
         Raises:
@@ -225,7 +280,9 @@ class Transport:
         progress = _Progress()
         try:
             async with asyncio.timeout(timeout_s):
-                async with session.get(self._base_url + path, allow_redirects=False) as response:
+                async with session.get(
+                    self._base_url + path, headers=headers, allow_redirects=False
+                ) as response:
                     return await self._whole(response, progress, reply_size_max)
         except (aiohttp.ClientError, OSError) as error:
             return NoAnswer(
@@ -254,6 +311,22 @@ class Transport:
             progress.body += chunk
             if len(progress.body) > size_max:
                 raise aiohttp.ClientPayloadError(f"expected an answer of at most {size_max} bytes")
+
+
+def _once() -> aiohttp.ClientMiddlewareType:
+    """Return what lets a request through once: aiohttp would send a DELETE again by itself."""
+    sent = False
+
+    async def pass_once(
+        request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        nonlocal sent
+        if sent:
+            raise aiohttp.ClientPayloadError("the connection was dropped, and it is sent once only")
+        sent = True
+        return await handler(request)
+
+    return pass_once
 
 
 class _Progress:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from domain.accounts import Network
+from domain.feed_credentials import TradingSecrets
 from sealing.keys import PrivateKey
 from storage.opening import open_storage
 from tests.conformance.rig import rig_of
@@ -29,7 +30,7 @@ async def work(venue: str, url: str, home: Path, count: int, price: str, quantit
     os.environ[rig.paper_variable] = url
     storage = await open_storage("", home)
     access = storage.access(key)
-    connectors = Connectors(frozenset({venue}), access=access)
+    connectors = Connectors(frozenset({venue}), TradingSecrets(access), access=access)
     stage = Stage(
         rig=rig,
         running=cast(RunningSimulator, None),

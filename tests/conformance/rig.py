@@ -45,7 +45,8 @@ class VenueRig:
     that bear signed commands. `spell_error` writes the answer to a placement that a row of
     `error_table` stands for. `expire` makes an account's credential expire at the exchange now.
 
-    `symbol` is a market of the simulated exchange that is open.
+    `symbol` is a market of the simulated exchange that is open. `reading_needs_key`: who has no
+    valid credential is told nothing of an account, not even what rests.
     """
 
     venue: str
@@ -60,6 +61,7 @@ class VenueRig:
     spell_error: Callable[[ErrorRow], WireReply]
     expire: Callable[[RunningSimulator, Opened], Awaitable[None]]
     symbol: str = "BTC-PERP"
+    reading_needs_key: bool = False
 
     @property
     def notes(self) -> Path:

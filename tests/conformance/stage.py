@@ -26,6 +26,7 @@ from activities.orders import OrderActivities
 from activities.resolution import ResolutionActivities
 from domain.accounts import Account, AccountState, Network, TradingAccess
 from domain.commands import CancelOrder, Command, CommandKind, PlaceOrder
+from domain.feed_credentials import TradingSecrets
 from domain.identifiers import order_id_for
 from domain.instruments import Instrument, OrderSide
 from domain.ledger import CommandDraft, CommandKey, CommandRow, Inserted
@@ -429,7 +430,7 @@ async def open_stage(
     storage = await open_storage("", home)
     key = PrivateKey.generate()
     access = storage.access(key)
-    connectors = Connectors(frozenset({rig.venue}), access=access)
+    connectors = Connectors(frozenset({rig.venue}), TradingSecrets(access), access=access)
     try:
         stage = Stage(
             rig=rig,

@@ -16,7 +16,7 @@ from aiohttp import web
 
 from tests.conformance.rig import WireReply
 
-_KEPT_HEADERS = ("Content-Type", "Accept", "Authorization")
+_KEPT_HEADERS = ("Content-Type", "Accept", "Authorization", "User-Agent", "X-Api-Key")
 
 
 class Broken(StrEnum):

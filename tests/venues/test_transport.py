@@ -276,6 +276,57 @@ async def test_post_is_never_sent_again_on_a_dropped_keep_alive() -> None:
         assert server.connections == 1
 
 
+async def test_a_command_without_a_body_is_never_sent_again_on_a_dropped_keep_alive() -> None:
+    """aiohttp takes DELETE for something that may be repeated by itself."""
+
+    async def serve_once_then_drop(
+        seen: RawServer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        await seen.read(reader)
+        writer.write(response(b"{}"))
+        await writer.drain()
+        await seen.read(reader)
+
+    async with (
+        serving(serve_once_then_drop) as server,
+        transport_to(server.url) as transport,
+    ):
+        first = await transport.bare("DELETE", "/order/1", timeout_s=5.0, reply_size_max=1000)
+        second = await transport.bare(
+            "DELETE", "/order/2", timeout_s=5.0, reply_size_max=1000, headers={"X-Api-Key": "k"}
+        )
+    assert isinstance(first, Reply)
+    assert isinstance(second, NoAnswer)
+    assert [request.path for request in server.requests] == ["/order/1", "/order/2"]
+    assert "x-api-key: k" in server.requests[1].head.lower()
+
+
+async def test_a_command_without_a_body_asks_its_gate_before_anything_is_opened() -> None:
+    async with serving(answering(b"{}")) as server, transport_to(server.url) as transport:
+        result = await transport.bare(
+            "POST", "/switch", timeout_s=5.0, reply_size_max=1000, gate=lambda: "too late"
+        )
+    assert result == NothingSent(reason="too late")
+    assert (server.connections, server.requests) == (0, [])
+
+
+async def test_a_command_goes_by_its_method_with_headers_of_its_own() -> None:
+    async with serving(answering(b"{}")) as server, transport_to(server.url) as transport:
+        await transport.post(
+            "/leverage",
+            b"{}",
+            timeout_s=5.0,
+            reply_size_max=1000,
+            headers={"X-Api-Key": "k"},
+            method="PATCH",
+        )
+        await transport.get("/open", timeout_s=5.0, reply_size_max=1000)
+    changed, asked = server.requests
+    assert changed.head.startswith("PATCH /leverage")
+    assert "x-api-key: k" in changed.head.lower()
+    assert "x-api-key" not in asked.head.lower()
+
+
 async def test_cancelling_the_caller_cancels_the_request() -> None:
     arrived = asyncio.Event()
 

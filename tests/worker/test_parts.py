@@ -89,6 +89,19 @@ def test_a_slow_answer_proves_no_wrong_clock(before_s: float, after_s: float, be
     assert measured.is_beyond_bound is beyond
 
 
+@pytest.mark.parametrize(("ours_s", "beyond"), [(0.0, False), (0.9, False), (1.6, True)])
+def test_a_clock_told_in_whole_seconds_is_judged_by_what_it_can_say(
+    ours_s: float, beyond: bool
+) -> None:
+    told = datetime.now(UTC).replace(microsecond=0)
+    ours = told + timedelta(seconds=ours_s)
+    measured = ClockOffset.of(ours, told, ours, step_s=1.0)
+    assert measured.is_beyond_bound is beyond
+    assert not measured.tells_nothing
+    late = ClockOffset.of(ours, told, ours + timedelta(seconds=1.2), step_s=1.0)
+    assert late.tells_nothing
+
+
 async def test_of_several_slow_answers_the_quickest_counts(
     connectors: Connectors, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,7 +18,9 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
 
     A quantity is a multiple of 10^-`size_decimals`. A price has at most `significant_figures`
     significant figures and `price_decimals` decimals; an integer price is always valid.
-    `start_price` is where the house quotes until a price is set.
+    `start_price` is where the house quotes until a price is set. `min_notional` is the least an
+    order may be worth, in dollars: 10 on Hyperliquid and Pacifica.
+    https://hyperliquid.gitbook.io/hyperliquid-docs/trading/contract-specifications
     """
 
     symbol: str
@@ -27,6 +29,7 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     max_leverage: int
     start_price: Decimal
     significant_figures: int = 5
+    min_notional: Decimal = Decimal(10)
     delisted: bool = False
 
     def tick_size(self, price: Decimal) -> Decimal:

@@ -24,8 +24,6 @@ from venues.simulation.records import (
 from venues.simulation.switches import Switches
 from venues.simulation.tables import Tables
 
-#: https://hyperliquid.gitbook.io/hyperliquid-docs/trading/contract-specifications
-MIN_NOTIONAL: Final = Decimal(10)
 #: Open orders: 1,000, and one more for each 5 million traded, 5,000 at most.
 _OPEN_ORDERS: Final = 1_000
 _OPEN_ORDERS_MAX: Final = 5_000
@@ -300,7 +298,8 @@ def _form_refusal(tables: Tables, order: Order) -> Reason | None:
 
 
 def _size_refusal(tables: Tables, order: Order) -> Reason | None:
-    if order.quantity * order.price >= MIN_NOTIONAL or order.is_position_tpsl:
+    least = tables.instruments[order.symbol].min_notional
+    if order.quantity * order.price >= least or order.is_position_tpsl:
         return None
     closable = tables.closable(order.account, order.symbol, order.side)
     closes_all = order.reduce_only and ZERO < closable <= order.quantity
