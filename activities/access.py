@@ -6,10 +6,11 @@ Protocols only; `worker.py` injects what implements them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from activities.lanes import Lanes, NoLanes
 from domain.accounts import Network
 from domain.outcomes import Outcome
 from domain.ports import IntentLedger, OrderStore, TradingAccessSource
@@ -64,7 +65,10 @@ class NoCheckpoints:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandParts:
-    """What the activities of orders work with; `now` is our clock, aware UTC."""
+    """What the activities of orders work with; `now` is our clock, aware UTC.
+
+    `lanes` gives commands their lanes, at venues that count nonces for each key.
+    """
 
     ledger: IntentLedger
     orders: OrderStore
@@ -72,3 +76,4 @@ class CommandParts:
     connectors: ConnectorSource
     checkpoints: Checkpoints
     now: Callable[[], datetime]
+    lanes: Lanes = field(default_factory=NoLanes)

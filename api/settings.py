@@ -63,7 +63,9 @@ class ApiSettings(KeySettings):
         "ws://STREAMING_HOST:STREAMING_PORT, such as wss://desk.example behind a proxy.",
     )
     hyperliquid_paper_url: str | None = Field(None, description="The simulated exchange.")
-    api_venues: str = Field("hyperliquid,pacifica", description="Venues offered, comma-separated.")
+    api_venues: str = Field(
+        "hyperliquid,lighter,pacifica", description="Venues offered, comma-separated."
+    )
     metrics_host: str = Field(
         "127.0.0.1", description="Address that answers Prometheus at /metrics, to anybody."
     )

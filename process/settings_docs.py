@@ -23,6 +23,7 @@ SETTINGS_CLASSES: Final = (
     "api.settings:ApiSettings",
     "streaming.settings:StreamingSettings",
     "venues.hyperliquid.settings:HyperliquidSettings",
+    "venues.lighter.settings:LighterSettings",
     "venues.pacifica.settings:PacificaSettings",
     "venues.simulation.__main__:SimulatorSettings",
 )

@@ -11,6 +11,7 @@ from activities.access import CommandParts, NoCheckpoints
 from activities.emergency_command import AwayDatabase, EmergencyWish
 from activities.emergency_halt import EmergencyHalt
 from activities.emergency_journal import EmergencyCommands
+from activities.lanes import SpareLane
 from activities.orders import OrderActivities
 from domain.errors import PerpDexError
 from domain.feed_credentials import TradingSecrets
@@ -53,6 +54,7 @@ async def run_emergency(settings: WorkerSettings, wish: EmergencyWish) -> int:
             connectors=connectors,
             checkpoints=NoCheckpoints(),
             now=now,
+            lanes=SpareLane(),
         )
         commands = EmergencyCommands(
             journal=FileCommandJournal(home / "journal"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from domain.errors import CorruptState
 
-HEAD = "0007"
+HEAD = "0008"
 UPGRADE_COMMAND = "perp-dex db upgrade"
 
 

@@ -10,6 +10,7 @@ from venues.connector import VenueSpec
 
 _VENUES: Final = {
     "hyperliquid": "venues.hyperliquid.spec",
+    "lighter": "venues.lighter.spec",
     "pacifica": "venues.pacifica.spec",
 }
 

@@ -87,6 +87,7 @@ async def test_a_whole_life_detached(paths: StackPaths, capsys: pytest.CaptureFi
     assert sorted(events_of(paths)[1:]) == [
         "api started",
         "sim-hyperliquid started",
+        "sim-lighter started",
         "sim-pacifica started",
         "streaming started",
         "worker started",
@@ -122,7 +123,11 @@ async def test_a_whole_life_detached(paths: StackPaths, capsys: pytest.CaptureFi
     stops = [event for event in events_of(paths) if event.endswith("stopped")]
     assert set(stops[:2]) == {"api stopped", "streaming stopped"}
     assert stops[2] == "worker stopped"
-    assert sorted(stops[3:]) == ["sim-hyperliquid stopped", "sim-pacifica stopped"]
+    assert sorted(stops[3:]) == [
+        "sim-hyperliquid stopped",
+        "sim-lighter stopped",
+        "sim-pacifica stopped",
+    ]
     assert await down() == DownResult(was_running=False, killed=False, status=status())
 
     again = await up(replace(OPTIONS, detach=True))
@@ -139,6 +144,7 @@ async def _assert_contract(found: StackStatus, paths: StackPaths) -> None:
     assert content["sim_control_url"] == f"http://127.0.0.1:{ports['sim_control']}"
     assert content["sim_control_urls"] == {
         "hyperliquid": content["sim_control_url"],
+        "lighter": f"http://127.0.0.1:{ports['sim_lighter_control']}",
         "pacifica": f"http://127.0.0.1:{ports['sim_pacifica_control']}",
     }
     assert content["durability"] == "power"
@@ -154,6 +160,7 @@ async def _assert_contract(found: StackStatus, paths: StackPaths) -> None:
         "STREAMING_PORT": str(ports["streaming"]),
         "METRICS_PORT": str(ports["worker_metrics"]),
         "HYPERLIQUID_PAPER_URL": f"http://127.0.0.1:{ports['sim']}",
+        "LIGHTER_PAPER_URL": f"http://127.0.0.1:{ports['sim_lighter']}",
         "PACIFICA_PAPER_URL": f"http://127.0.0.1:{ports['sim_pacifica']}",
         "SIM_PORT": None,
         "SIM_CONTROL_PORT": None,

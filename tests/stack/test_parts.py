@@ -50,6 +50,8 @@ PORTS = StackPorts(
     streaming_metrics=10,
     sim=6,
     sim_control=7,
+    sim_lighter=13,
+    sim_lighter_control=14,
     sim_pacifica=11,
     sim_pacifica_control=12,
 )

@@ -57,6 +57,7 @@ class BuildsSimulator(Protocol):
 #: Venues that have a simulator, and the module that holds it.
 SIMULATORS: Final[dict[str, str]] = {
     "hyperliquid": "venues.hyperliquid.simulator",
+    "lighter": "venues.lighter.simulator",
     "pacifica": "venues.pacifica.simulator",
 }
 
