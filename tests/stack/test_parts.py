@@ -244,7 +244,7 @@ def test_only_the_venues_that_are_wanted_are_simulated(
     assert "PACIFICA_PAPER_URL" not in own_environment(settings, PORTS, paths)
     assert control_urls(settings, PORTS) == {"hyperliquid": "http://127.0.0.1:7"}
     assert not {"sim_pacifica", "sim_pacifica_control"} & set(needed_ports(settings))
-    with pytest.raises(ValidationError, match="some of hyperliquid, pacifica"):
+    with pytest.raises(ValidationError, match="some of hyperliquid, lighter, pacifica"):
         StackSettings(perp_dex_home=paths.home, simulated_venues="nasdaq")
 
 
@@ -268,6 +268,7 @@ def test_the_whole_table(paths: StackPaths, monkeypatch: pytest.MonkeyPatch) -> 
     assert tuple(by_name) == table.order
     modules = {
         "sim-hyperliquid": ("venues.simulation", "hyperliquid"),
+        "sim-lighter": ("venues.simulation", "lighter"),
         "sim-pacifica": ("venues.simulation", "pacifica"),
         "worker": ("worker",),
         "api": ("api.main",),
@@ -278,14 +279,21 @@ def test_the_whole_table(paths: StackPaths, monkeypatch: pytest.MonkeyPatch) -> 
         assert spec.command == (sys.executable, "-P", "-m", *arguments)
         assert spec.environment["PERP_DEX_HEARTBEAT_FILE"] == str(paths.heartbeat_file(name))
         assert "REDIS_URL_FILE" not in spec.environment
-    assert [by_name[name].start_stage for name in table.order] == [0, 0, 0, 0, 1, 1, 1]
-    assert [by_name[name].drain_stage for name in table.order] == [2, 2, 2, 2, 1, 0, 0]
-    simulators = [by_name[f"sim-{venue}"].environment for venue in ("hyperliquid", "pacifica")]
+    assert [by_name[name].start_stage for name in table.order] == [0, 0, 0, 0, 0, 1, 1, 1]
+    assert [by_name[name].drain_stage for name in table.order] == [2, 2, 2, 2, 2, 1, 0, 0]
+    simulators = [
+        by_name[f"sim-{venue}"].environment for venue in ("hyperliquid", "lighter", "pacifica")
+    ]
     assert [(one["SIM_PORT"], one["SIM_CONTROL_PORT"]) for one in simulators] == [
         ("6", "7"),
+        ("13", "14"),
         ("11", "12"),
     ]
-    assert [Path(one["SIM_HOME"]).name for one in simulators] == ["sim-hyperliquid", "sim-pacifica"]
+    assert [Path(one["SIM_HOME"]).name for one in simulators] == [
+        "sim-hyperliquid",
+        "sim-lighter",
+        "sim-pacifica",
+    ]
     assert by_name["worker"].environment["PACIFICA_PAPER_URL"] == "http://127.0.0.1:11"
     assert by_name["temporal"].command[-1].startswith("matching.")
     assert "orders" in by_name["temporal"].command

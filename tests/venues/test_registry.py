@@ -35,7 +35,7 @@ async def test_what_it_says_of_exits_with_an_entry_is_what_it_can(
 
 def test_unknown_venue_is_explained() -> None:
     with pytest.raises(
-        InvalidInput, match=r"venue: expected one of hyperliquid, pacifica, found 'nowhere'"
+        InvalidInput, match=r"venue: expected one of hyperliquid, lighter, pacifica, found 'nowhere'"
     ):
         registry.load("nowhere")
 
