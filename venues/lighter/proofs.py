@@ -21,6 +21,8 @@ from venues.capabilities import (
 #: How long after its insertion the venue may still sequence a command. The venue's signer signs an
 #: expiry of 599 s after its own clock, and no other.
 ADMISSION_WINDOW_S: Final = 600.0
+#: How long a token to read with is good; the venue takes eight hours at most.
+TOKEN_LIFETIME_S: Final = 7 * 3600.0
 #: Candles' lengths; those of a week are not served by the socket.
 INTERVALS: Final = ("1m", "5m", "15m", "30m", "1h", "4h", "12h", "1d")
 
@@ -40,6 +42,7 @@ CAPABILITIES: Final = Capabilities(
     nonce_rule=NonceRule.SEQUENCE,
     closes_below_minimum=True,
     feed_credential=True,
+    feed_credential_lifetime_s=TOKEN_LIFETIME_S,
     queries_need_credential=True,
     # Of a quiet market the venue sends nothing; statistics come about every second.
     market_silence_max_s=((MarketChannelKind.TICKER, 30.0),),

@@ -21,6 +21,7 @@ from domain.accounts import SecretText
 from domain.errors import InvalidInput, NotAllowed
 from venues.lighter.credential import LighterCredential, read_credential
 from venues.lighter.native import NativeSigner, NativeTransaction, NotSigned, SignerMissing
+from venues.lighter.proofs import TOKEN_LIFETIME_S
 
 CREATE_ORDER: Final = 14
 CANCEL_ORDER: Final = 15
@@ -31,8 +32,7 @@ SCHEDULED: Final = 1
 ABORT: Final = 2
 #: Perhaps a cancel of everything could be bound to a market; a scheduled one cannot.
 _ANY_MARKET: Final = 255
-#: A token may reach eight hours ahead; less, so that our clock may be off.
-TOKEN_LIFETIME: Final = timedelta(hours=7)
+TOKEN_LIFETIME: Final = timedelta(seconds=TOKEN_LIFETIME_S)
 
 #: What may be signed: the numbers of each type, in the order in which the signer takes them.
 _FIELDS: Final[Mapping[int, tuple[str, ...]]] = {
