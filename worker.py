@@ -14,6 +14,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any
 
 import structlog
+from prometheus_client.registry import Collector
 from temporalio.client import Client
 from temporalio.worker import Worker
 
@@ -21,6 +22,7 @@ from activities.lanes import LaneKeeper
 from bus.connection import Bus
 from bus.nudges import NudgePublisher
 from bus.served_venues import ServedVenuesOnBus
+from bus.session_states import SessionStatesOnBus
 from domain.accounts import Network
 from domain.errors import InvalidInput, PerpDexError, VenueUnavailable
 from domain.feed_credentials import TradingSecrets
@@ -34,12 +36,14 @@ from sealing.errors import SealingError
 from sealing.key_ring import KEY_RING_NAME, LiveKeyRing
 from sealing.keys import LiveKeyPairs, Recipient
 from serving.chores import again, chores
+from serving.dead_man import DeadManMeter, stand_in
 from serving.emergency import emergency_main
 from serving.key_upkeep import KeyUpkeep
 from serving.lanes import RENEW_EVERY_S, claim_lanes, lane_keeper
-from serving.metrics import VenueMeter
+from serving.metrics import SessionMeter, VenueMeter
 from serving.queues import core_worker, reconcile_sweep, venue_worker
 from serving.reserve import Reserve
+from serving.session_news import say_sessions
 from serving.settings import EXIT_CONFIGURATION, Parts, WorkerSettings
 from serving.venue_news import SAY_EVERY_S, say_venues
 from storage.opening import Storage, open_storage
@@ -83,7 +87,7 @@ async def run(settings: WorkerSettings, parts: Parts | None = None) -> None:
         nudges = await stack.enter_async_context(NudgePublisher(bus))
         storage.on_change(nudges.nudge)
         venues = frozenset(name.strip() for name in settings.worker_venues.split(","))
-        fields = FieldWatch(venues)
+        fields, switches = FieldWatch(venues), DeadManMeter()
         fields.install()
         connectors = Connectors(venues, TradingSecrets(reserve.access), access=reserve.access)
         stack.push_async_callback(connectors.close)
@@ -108,15 +112,22 @@ async def run(settings: WorkerSettings, parts: Parts | None = None) -> None:
         for worker in workers:
             await stack.enter_async_context(worker)
         again_and_again = (
-            *chores(settings, client, storage, connectors, reserve.access),
+            *chores(
+                settings,
+                client,
+                storage,
+                connectors,
+                reserve.access,
+                stand_in(reserve, connectors, parts, switches),
+            ),
             again("reconcile", SWEEP_EVERY_S, reconciles.run),
-            again("venues", SAY_EVERY_S, lambda: say_venues(connectors, ServedVenuesOnBus(bus))),
+            *_news(connectors, storage, bus),
             again("lanes", RENEW_EVERY_S, lanes.renew),
             *reserve.chores(),
             *upkeep.chores(client),
             fields.run(),
         )
-        metrics = _serving_metrics(settings, parts, connectors, fields)
+        metrics = _serving_metrics(settings, parts, connectors, fields, switches)
         await _until_stopped(stop, heartbeat, again_and_again, metrics)
 
 
@@ -146,10 +157,24 @@ def _venue_workers(
     ]
 
 
+def _news(
+    connectors: Connectors, storage: Storage, bus: Bus
+) -> tuple[Coroutine[Any, Any, None], ...]:
+    """Return what tells the other processes of this one's venues and sessions."""
+    venues, sessions = ServedVenuesOnBus(bus), SessionStatesOnBus(bus)
+    return (
+        again("venues", SAY_EVERY_S, lambda: say_venues(connectors, venues)),
+        again(
+            "sessions", SAY_EVERY_S, lambda: say_sessions(connectors, storage.accounts, sessions)
+        ),
+    )
+
+
 def _serving_metrics(
-    settings: WorkerSettings, parts: Parts, connectors: Connectors, fields: FieldWatch
+    settings: WorkerSettings, parts: Parts, connectors: Connectors, *more: Collector
 ) -> AbstractAsyncContextManager[str]:
-    meters = [parts.meter, VenueMeter(connectors.circuits), fields]
+    venues = (VenueMeter(connectors.circuits), SessionMeter(connectors))
+    meters = [parts.meter, *venues, *more]
     return serving_metrics(meters, settings.metrics_host, settings.metrics_port)
 
 

@@ -13,8 +13,8 @@ from typing import Protocol
 from activities.lanes import Lanes, NoLanes
 from domain.accounts import Network
 from domain.outcomes import Outcome
-from domain.ports import IntentLedger, OrderStore, TradingAccessSource
-from venues.connector import Connector
+from domain.ports import IntentLedger, OrderStore, SymbolBlocks, TradingAccessSource
+from venues.connector import Connector, SignerCheck
 
 
 class ConnectorSource(Protocol):
@@ -48,6 +48,14 @@ class ConnectorSource(Protocol):
         ...
 
 
+class RightsNotes(Protocol):
+    """Is told what self-checks of keys proved."""
+
+    def note(self, account_id: str, check: SignerCheck) -> None:
+        """Be told what a check of the account's key proved just now."""
+        ...
+
+
 class Checkpoints(Protocol):
     """Named points between the steps of a command, where tests kill or freeze the process."""
 
@@ -68,6 +76,7 @@ class CommandParts:
     """What the activities of orders work with; `now` is our clock, aware UTC.
 
     `lanes` gives commands their lanes, at venues that count nonces for each key.
+    `blocks` is None where there is no database to keep them in, and so no placement either.
     """
 
     ledger: IntentLedger
@@ -77,3 +86,4 @@ class CommandParts:
     checkpoints: Checkpoints
     now: Callable[[], datetime]
     lanes: Lanes = field(default_factory=NoLanes)
+    blocks: SymbolBlocks | None = None

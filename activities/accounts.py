@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from temporalio import activity
 
-from activities.access import ConnectorSource
+from activities.access import ConnectorSource, RightsNotes
 from activities.contracts import AccountTask
 from activities.feed_credentials import keep_feed_credential
 from domain.accounts import Account, AccountState, SignerFacts
 from domain.errors import InvalidInput, NotFound
 from domain.feed_credentials import FeedCredentials
 from domain.ports import AccountStore, TradingAccessSource
-from venues.connector import SignerCheck
+from venues.connector import Connector, SignerCheck
 
 
 class AccountActivities:
@@ -27,7 +27,9 @@ class AccountActivities:
         access: TradingAccessSource,
         connectors: ConnectorSource,
         feeds: FeedCredentials | None = None,
+        rights: RightsNotes | None = None,
     ) -> None:
+        self._rights = rights
         self._accounts = accounts
         self._access = access
         self._connectors = connectors
@@ -49,6 +51,8 @@ class AccountActivities:
             access = await self._access.open(task.account_id)
             connector = await self._connectors.connector(account.venue, account.network)
             check = await connector.check_signer(access)
+            if self._rights is not None:
+                self._rights.note(task.account_id, check)
             if check.refusal is None:
                 await keep_feed_credential(connector, access, self._feeds)
         except InvalidInput as error:
@@ -59,10 +63,19 @@ class AccountActivities:
         return await self._accounts.set_state(
             task.account_id,
             state,
-            reason=check.refusal or check.power,
+            reason=check.refusal or power_in_words(connector, check),
             signer=check.signer,
             facts=facts_of(account, check) if check.refusal is None else None,
         )
+
+
+def power_in_words(connector: Connector, check: SignerCheck) -> str:
+    """Return what the owner of a credential is told of it, and of its venue."""
+    if not connector.capabilities.experimental:
+        return check.power
+    proven = "verified live" if connector.proofs.live_verified else "not verified live"
+    caution = f": {connector.capabilities.caution}" if connector.capabilities.caution else ""
+    return f"{check.power}; {connector.venue} is experimental here, and {proven}{caution}"
 
 
 def facts_of(account: Account, check: SignerCheck) -> SignerFacts:

@@ -13,7 +13,7 @@ from datetime import datetime
 
 from temporalio import activity
 
-from activities.access import ConnectorSource
+from activities.access import ConnectorSource, RightsNotes
 from activities.accounts import facts_of
 from activities.contracts import AccountTask
 from activities.feed_credentials import keep_feed_credential
@@ -43,6 +43,7 @@ class CredentialActivities:
     candidates: CandidateAccess
     connectors: ConnectorSource
     feeds: FeedCredentials | None = None
+    rights: RightsNotes | None = None
 
     @activity.defn(name="check_candidate")
     async def check(self, task: AccountTask) -> RotationResult:
@@ -71,6 +72,8 @@ class CredentialActivities:
             changed = await self.rotation.promote(task.account_id, facts_of(account, check))
         except Conflict as error:
             return RotationResult(account=account, refusal=str(error))
+        if self.rights is not None:
+            self.rights.note(task.account_id, check)
         self.candidates.forget(task.account_id)
         await keep_feed_credential(connector, replace(access, account=changed), self.feeds)
         return RotationResult(account=changed)
@@ -89,6 +92,7 @@ class ExpiryWatch:
     connectors: ConnectorSource
     audit: AuditLog
     now: Callable[[], datetime]
+    rights: RightsNotes | None = None
 
     async def run(self) -> None:
         """Look at every account once; one that cannot be asked is asked next time.
@@ -115,6 +119,8 @@ class ExpiryWatch:
         access = await self.access.open(account.account_id)
         connector = await self.connectors.connector(account.venue, account.network)
         check = await connector.check_signer(access)
+        if self.rights is not None:
+            self.rights.note(account.account_id, check)
         if check.refusal is not None:
             # The venue knows it no more: from now on it takes nothing of it.
             known = account.facts

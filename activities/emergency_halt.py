@@ -8,6 +8,7 @@ ledger, or of the journal that it absorbs, and closes are reduce-only. Knows no 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
@@ -25,6 +26,7 @@ from domain.errors import PerpDexError, Unavailable
 from domain.external_orders import external_order
 from domain.halts import AccountSight, OpenOrder, OpenPosition, open_positions, order_words
 from domain.orders import Concern, Order, OrderType, Origin, TimeInForce
+from domain.watchdog import to_cancel
 from venues.connector import Connector, VenueOrder
 
 AT_ONCE = 10
@@ -78,6 +80,24 @@ class EmergencyHalt:
                 beat()
                 notes.append(await self._close(account, connector, position))
         sight = self._sight(connector, listed, positions)
+        return replace(sight, note="; ".join(dict.fromkeys(note for note in notes if note)))
+
+    async def clear_once(self, access: TradingAccess) -> AccountSight:
+        """Cancel what the venue lists but for what protects a position; return what was to go.
+
+        Raises:
+            VenueUnavailable, VenueRefused: the venue does not say what is open.
+        """
+        account = access.account
+        connector = await self._connectors.connector(account.venue, account.network)
+        listed = await connector.open_orders(account)
+        positions: tuple[OpenPosition, ...] | None = None
+        if any(seen.trigger_price is not None for seen in listed):
+            with contextlib.suppress(PerpDexError):
+                positions = open_positions((await connector.account_summary(account)).positions)
+        going = to_cancel(listed, positions)
+        notes = await self._cancel(account, going, lambda: None)
+        sight = self._sight(connector, going, positions or ())
         return replace(sight, note="; ".join(dict.fromkeys(note for note in notes if note)))
 
     async def stop(

@@ -27,6 +27,7 @@ from domain.ledger import (
     CommandSlot,
     JournaledCommand,
     NonceRule,
+    names_order,
 )
 from domain.order_fold import with_revision
 from domain.orders import Concern, Order, Revision
@@ -229,18 +230,22 @@ class EmergencyCommands:
                 "the database does not answer, and only what reduces a position goes without it"
             )
         compose = await connector.compose(command)
-        spelled = connector.client_order_id(order.order_id, draft.key.revision, 0)
-        placed = with_revision(
-            order,
-            Revision(
-                number=draft.key.revision,
-                client_order_id=spelled,
-                quantity=command.quantity,
-                price=command.price,
-            ),
+        spelled = (
+            None
+            if names_order(draft)
+            else connector.client_order_id(order.order_id, draft.key.revision, 0)
         )
         async with SpareLane().turn(connector, access, draft) as taken:
             row = self._row(taken, spelled, compose)
+            placed = with_revision(
+                order,
+                Revision(
+                    number=draft.key.revision,
+                    client_order_id=row.client_order_id,
+                    quantity=command.quantity,
+                    price=command.price,
+                ),
+            )
             return _answer(placed, await self._send(row, placed, connector, access))
 
     async def journaled(self, key: CommandKey) -> CommandResult | None:
@@ -293,13 +298,15 @@ class EmergencyCommands:
         return entry
 
     def _row(
-        self, draft: CommandDraft, client_order_id: str, compose: MessageComposer
+        self, draft: CommandDraft, client_order_id: str | None, compose: MessageComposer
     ) -> CommandRow:
+        """Make a command's row; without a client order id the order is named by its nonce."""
         now = self.now()
+        nonce = self._nonce(draft, now)
         window_s = draft.admission_window_s
         slot = CommandSlot(
-            client_order_id=client_order_id,
-            nonce=self._nonce(draft, now),
+            client_order_id=str(nonce) if client_order_id is None else client_order_id,
+            nonce=nonce,
             admitted_until=None if window_s is None else now + timedelta(seconds=window_s),
         )
         message = compose(slot)

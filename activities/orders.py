@@ -68,6 +68,7 @@ class OrderActivities:
         self._emergency = emergency
         self._now = parts.now
         self._lanes = parts.lanes
+        self._blocks = parts.blocks
         self._marks = MarkPrices(parts.now)
 
     @activity.defn(name="place_order")
@@ -404,6 +405,9 @@ class OrderActivities:
         word = f"operator {verdict.by}: {verdict.reason}"
         for key in adoption.undecided:
             await self._carrier.decide(key, _operator_outcome(key, verdict.verdict, word))
+        if self._blocks is not None:
+            asked = adoption.order
+            await self._blocks.unblock(asked.account_id, asked.symbol, order_id=asked.order_id)
         order = await self._orders.amend(
             verdict.order_id,
             lambda stored: _operator_closed(stored, verdict.verdict, word),

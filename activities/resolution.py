@@ -58,6 +58,7 @@ class ResolutionActivities:
             parts.ledger, parts.orders, parts.checkpoints, parts.connectors.note_outcome
         )
         self._now = parts.now
+        self._blocks = parts.blocks
 
     @activity.defn(name="resolve_command")
     async def resolve(self, task: ResolveTask) -> CommandResult:
@@ -69,10 +70,12 @@ class ResolutionActivities:
         if row is None:
             raise CorruptState(f"command {task.key} is to be resolved and is not in the ledger")
         if row.outcome is not None and row.is_decided:
+            await self._unblock(row)
             order = await self._carrier.stored(row.key.order_id)
             return CommandResult(order=order, definite=True, answer=describe(row.outcome))
         access = await self._access.open_signer(row.account_id, row.signer)
         connector = await self._connectors.connector(row.venue, row.network)
+        await self._block_unless_fenced(row, connector)
         search = _Search(self, connector, access, row)
         outcome: Outcome | None = None
         deadline = asyncio.get_running_loop().time() + LOOK_FOR_S
@@ -89,7 +92,26 @@ class ResolutionActivities:
         if outcome is None:
             order = await self._carrier.stored(row.key.order_id)
             return CommandResult(order=order, definite=False, answer=search.seen)
-        return await self._commit(row, outcome)
+        result = await self._commit(row, outcome)
+        await self._unblock(row)
+        return result
+
+    async def _block_unless_fenced(self, row: CommandRow, connector: Connector) -> None:
+        """Forbid new exposure beside a placement that may be out and can never be proven absent."""
+        is_placement = row.key.command is CommandKind.PLACE
+        if self._blocks is None or not is_placement or connector.proofs.proves_absence:
+            return
+        reason = (
+            f"order {row.key.order_id} is UNKNOWN and {row.venue} gives no proof that it never "
+            f"came; look at the venue and give your word by `perp-dex order resolve`"
+        )
+        await self._blocks.block(
+            row.account_id, row.symbol, order_id=row.key.order_id, reason=reason
+        )
+
+    async def _unblock(self, row: CommandRow) -> None:
+        if self._blocks is not None and row.key.command is CommandKind.PLACE:
+            await self._blocks.unblock(row.account_id, row.symbol, order_id=row.key.order_id)
 
     async def _commit(self, row: CommandRow, outcome: Outcome) -> CommandResult:
         concern = Concern.NONE
@@ -248,6 +270,7 @@ class _Search:
             self._row,
             CancelEvidence(report=report, all_silent=silent, venue_time=venue_time),
             visibility_delay_s=proofs.visibility_delay_s,
+            has_fence=proofs.proves_absence,
         )
 
     async def _close_fence(self) -> None:

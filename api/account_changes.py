@@ -23,11 +23,13 @@ from api.account_views import (
 from api.context import IN_USE, Caller, Context, Ctx
 from api.problems import Problem, ProblemError, unavailable
 from api.risk_views import limits_document
+from api.session_views import SessionView, session_view
 from api.strict_json import StrictRoute
 from domain.account_changes import Removal
 from domain.accounts import Account
-from domain.errors import Conflict, PerpDexError
+from domain.errors import Conflict, PerpDexError, Unavailable
 from domain.principals import Action, Principal
+from domain.session_states import AccountSession
 
 VENUE_WAIT_S: Final = 6.0
 
@@ -135,9 +137,23 @@ async def _detail(context: Context, account: Account) -> dict[str, object]:
         limits=(await parts.risk.limits(account.account_id)).limits,
         reconcile_due=await parts.reconciliation_gate.due_since(account.account_id),
         holdings=await parts.account_changes.holdings(account.account_id),
+        session=await _session(context, account),
         now=parts.now(),
     )
     return view.json_ready()
+
+
+async def _session(context: Context, account: Account) -> SessionView:
+    """Return what is said of an account's session; while nobody can be asked, nothing is known."""
+    parts = context.parts
+    try:
+        said = await parts.sessions_of.read(account)
+        served = await parts.served_venues.read(account.venue)
+    except Unavailable:
+        said, served = AccountSession(), None
+    lanes = await parts.nonce_lanes.lanes(account.venue, account.network, account.signer)
+    rule = None if served is None else served.sheet.nonce_rule
+    return session_view(said, rule=rule, lanes=lanes, now=parts.now())
 
 
 def _in_use(removal: Removal) -> Problem:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from api.risk_views import limits_document
+from api.session_views import SessionView
 from api.views import AccountView, View, account_view, moment
 from domain.account_changes import Holdings, Removal
 from domain.account_groups import AccountGroup
@@ -37,7 +38,8 @@ class AccountDetailView(AccountView):
     """An account with its groups, limits, what its key is, and what it has open.
 
     `power` says in words what the key may do, `master_address` whose account this is a sub-account
-    of. `reconcile_due` is since when no new exposure is taken before it is reconciled.
+    of. `reconcile_due` is since when no new exposure is taken before it is reconciled. `session` is
+    what workers and feeds say of it now, each with its age.
     """
 
     groups: list[str]
@@ -47,6 +49,7 @@ class AccountDetailView(AccountView):
     credential_expires_soon: bool
     risk_limits: dict[str, str | int | None]
     reconcile_due: str | None
+    session: SessionView
     open: HoldingsView
 
 
@@ -87,6 +90,7 @@ def detail_view(
     limits: RiskLimits,
     reconcile_due: datetime | None,
     holdings: Holdings,
+    session: SessionView,
     now: datetime,
 ) -> AccountDetailView:
     """Return an account's view with everything that belongs to it."""
@@ -101,6 +105,7 @@ def detail_view(
         credential_expires_soon=facts is not None and facts.expires_soon(now),
         risk_limits=limits_document(limits),
         reconcile_due=None if reconcile_due is None else moment(reconcile_due),
+        session=session,
         open=holdings_view(account.account_id, holdings),
     )
 

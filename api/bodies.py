@@ -23,7 +23,7 @@ from api.fields import (
 )
 from domain.accounts import Network
 from domain.brackets import ExitRule, OnFailure
-from domain.identifiers import fingerprint
+from domain.identifiers import AUTO, fingerprint
 from domain.instruments import OrderSide
 from domain.numbers import plain
 from domain.orders import OrderType, TimeInForce, TriggerType
@@ -95,8 +95,29 @@ class PlaceOrderBody(Body):
     max_slippage_bps: Annotated[int, whole(1, MAX_SLIPPAGE_BPS_MAX)] = Field(
         MAX_SLIPPAGE_BPS, description="How far a market order may trade from the present price."
     )
-    account: ShortText | None = Field(None, description="Label or id; else the default account.")
-    venue: ShortText | None = Field(None, description="Picks the venue's default account.")
+    account: ShortText | None = Field(
+        None,
+        description="Label or id; else the default account. `auto`: of yours, the one where it "
+        "costs least after fees, and of those that pay the same the one with most room.",
+    )
+    venue: ShortText | None = Field(
+        None,
+        description="Picks the venue's default account. `auto`: wherever one of your accounts "
+        "executes it best.",
+    )
+    group: Label | None = Field(
+        None, description="As account `auto`, of the accounts of this group only."
+    )
+    network: Network | None = Field(
+        None,
+        description="With `auto`, group or split: only accounts of this network; else the default "
+        "account's.",
+    )
+    split: Flag = Field(
+        False,
+        description="Split it over several of your accounts, where that costs less than one of "
+        "them; answers with a split order.",
+    )
     client_key: ClientKey | None = Field(
         None, description="Your own id of this intent; the Idempotency-Key header is the same."
     )
@@ -124,6 +145,11 @@ class PlaceOrderBody(Body):
     def is_bracket(self) -> bool:
         """Whether what fills is to be protected."""
         return self.take_profit is not None or self.stop_loss is not None
+
+    @property
+    def is_routed(self) -> bool:
+        """Whether the account is to be chosen."""
+        return self.split or self.group is not None or AUTO in (self.account, self.venue)
 
     @property
     def kind(self) -> OrderType:
@@ -156,6 +182,9 @@ class PlaceOrderBody(Body):
             "max_slippage_bps": self.max_slippage_bps if self.kind.is_market else None,
             "account": self.account,
             "venue": self.venue,
+            "group": self.group,
+            "network": None if self.network is None else self.network.value,
+            "split": self.split or None,
             "place_within_s": (
                 None if self.place_within_s == PLACE_WITHIN_S else self.place_within_s
             ),
@@ -199,7 +228,37 @@ class PlaceOrderBody(Body):
             raise refused("only a LIMIT order with time_in_force GTC can be", field="post_only")
         if self.native:
             self._suits_native()
+        self._suits_routing()
+        if self.split:
+            self._suits_split()
         return self
+
+    def _suits_routing(self) -> None:
+        if self.network is not None and not self.is_routed:
+            raise refused("an account has one already; expected with auto", field="network")
+        named = self.account not in (None, AUTO)
+        if named and self.group is not None:
+            raise refused("expected account or group, found both", field="group")
+        if named and self.venue == AUTO:
+            raise refused(
+                "an account is at one venue; expected no account, or auto", field="account"
+            )
+        if named and self.split:
+            raise refused(
+                "one account takes one order; expected no account, or auto", field="split"
+            )
+
+    def _suits_split(self) -> None:
+        if self.is_bracket:
+            raise refused(
+                "exits protect one entry; expected no take_profit, stop_loss", field="split"
+            )
+        if self.kind.is_trigger:
+            raise refused(
+                f"a {self.kind} order acts on a later book, it is not split", field="split"
+            )
+        if self.lifetime is TimeInForce.FOK:
+            raise refused("nobody fills all or nothing over several venues", field="split")
 
     def _suits_native(self) -> None:
         if not self.is_bracket:

@@ -26,6 +26,7 @@ from api.ports import (
     BookSource,
     LatestPriceSource,
     OrderDesk,
+    PastSource,
     PayloadCodec,
     PriceSource,
     Probe,
@@ -34,6 +35,7 @@ from api.ports import (
 from api.position_ports import AccountReader
 from api.problems import ProblemError, invalid_parameter
 from api.reconciliation_ports import ReconcileDesk
+from api.routing_ports import SplitDesk, TermsReader
 from api.trading_setup_ports import LeverageDesk, RotationDesk
 from domain.account_changes import AccountChanges
 from domain.account_groups import AccountGroupStore
@@ -53,6 +55,9 @@ from domain.position_store import PositionStore
 from domain.principals import Action, Principal, authorize
 from domain.reconciliation_store import ReconciliationGate, ReconciliationStore
 from domain.risk_store import RiskStore
+from domain.routing_store import RouteStore, SplitStore
+from domain.session_states import SessionStates
+from domain.signer_nonces import NonceLanes
 from domain.venue_sheets import ServedVenues
 
 IN_USE: Final = (AccountState.ACTIVE, AccountState.PENDING)
@@ -135,10 +140,17 @@ class ApiParts:
     reconciliations: ReconciliationStore
     reconciliation_gate: ReconciliationGate
     reconcile_desk: ReconcileDesk
+    routes: RouteStore
+    splits: SplitStore
+    split_desk: SplitDesk
+    terms: TermsReader
     books: BookSource
     prices: PriceSource
+    past: PastSource
     latest_prices: LatestPriceSource
     served_venues: ServedVenues
+    sessions_of: SessionStates
+    nonce_lanes: NonceLanes
     codec: PayloadCodec
     sealer: Sealer
     authenticator: Authenticator

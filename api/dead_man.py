@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Final, Self
@@ -23,14 +24,21 @@ from domain.dead_man import (
     AFTER_S_LEAST,
     AFTER_S_MOST,
     EFFECT,
-    TRIGGERS_PER_DAY,
+    EFFECT_OF_WATCHDOG,
     DeadManState,
     DeadManSwitch,
+    Keeper,
 )
+from domain.errors import Unavailable
 from domain.principals import Action
 
 _ASKED: Final = (DeadManState.ARMING, DeadManState.DISARMING)
 _LOOK_EVERY_S: Final = 0.1
+_GONE_OFF: Final = {
+    Keeper.VENUE: "the time has passed without a renewal: the venue has canceled every open order.",
+    Keeper.WATCHDOG: "the time has passed without a renewal: our watchdog cancels what rests, but "
+    "for stops.",
+}
 
 router = APIRouter(
     prefix="/api/v1/accounts/{account_id}/dead-man", tags=["halts"], route_class=StrictRoute
@@ -38,10 +46,10 @@ router = APIRouter(
 
 
 class DeadManBody(Body):
-    """Either `after_s`, seconds of silence after which the venue cancels all, or `off`."""
+    """Either `after_s`, seconds of silence after which what rests is canceled, or `off`."""
 
     after_s: Annotated[int | None, whole(AFTER_S_LEAST, AFTER_S_MOST)] = Field(
-        None, description=f"Seconds of silence; {EFFECT}."
+        None, description="Seconds of silence; what going off means is in `effect`."
     )
     off: Flag = False
 
@@ -53,7 +61,12 @@ class DeadManBody(Body):
 
 
 class DeadManView(View):
-    """An account's switch. `armed` only by the venue's word; `effect` is what going off means."""
+    """An account's switch; `effect` is what going off means.
+
+    `kept_by`: `venue`, or `watchdog` where the venue has none; null while no worker has looked.
+    `armed` only by the venue's word, or while our watchdog is known to run. `triggers_most` is how
+    often a day it may go off, null where nobody counts.
+    """
 
     account_id: str
     after_s: int | None
@@ -62,7 +75,8 @@ class DeadManView(View):
     armed_until: str | None
     reason: str | None
     triggers_today: int
-    triggers_most: int
+    triggers_most: int | None
+    kept_by: str | None
     effect: str
 
 
@@ -88,9 +102,9 @@ async def set_dead_man(
     caller: Caller,
     wait_s: Wait,
 ) -> JSONResponse:
-    """Arm or disarm: 200 as the venue confirmed, 202 not confirmed yet, 409 refused, not armed.
+    """Arm or disarm: 200 as it is in force, 202 not confirmed yet, 409 refused, not armed.
 
-    A worker renews it long before its time; when none lives the venue cancels every open order.
+    A worker renews it long before its time; when none lives the venue cancels, or our watchdog.
     """
     account = await context.account(caller, Action.ADMIN, account_id)
     store = context.parts.dead_man
@@ -133,12 +147,10 @@ async def _view(context: Context, account: Account, switch: DeadManSwitch | None
     now = context.parts.now()
     today = now.replace(hour=0, minute=0, second=0, microsecond=0)
     triggers = await context.parts.dead_man.triggers(account.account_id, since=today)
+    kept_by, effect, most = await _kept(context, account, switch)
     reason = None if switch is None else switch.reason or None
     if switch is not None and switch.has_gone_off(now):
-        reason = (
-            "the time has passed without a renewal: the venue has canceled every open order. Is a "
-            "worker running?"
-        )
+        reason = _GONE_OFF[switch.kept_by or Keeper.VENUE] + " Is a worker running?"
     until = None if switch is None else switch.armed_until
     return DeadManView(
         account_id=account.account_id,
@@ -148,9 +160,25 @@ async def _view(context: Context, account: Account, switch: DeadManSwitch | None
         armed_until=None if until is None else moment(until),
         reason=reason,
         triggers_today=triggers,
-        triggers_most=TRIGGERS_PER_DAY,
-        effect=EFFECT,
+        triggers_most=most,
+        kept_by=kept_by,
+        effect=effect,
     )
+
+
+async def _kept(
+    context: Context, account: Account, switch: DeadManSwitch | None
+) -> tuple[str | None, str, int | None]:
+    """Return who keeps a switch, what going off means, and how often a day it may."""
+    served = None
+    with contextlib.suppress(Unavailable):
+        served = await context.parts.served_venues.read(account.venue)
+    if served is not None:
+        sheet = served.sheet
+        return sheet.dead_man_kept_by, sheet.dead_man_effect, sheet.dead_man_triggers_most
+    kept_by = None if switch is None else switch.kept_by
+    effect = EFFECT_OF_WATCHDOG if kept_by is Keeper.WATCHDOG else EFFECT
+    return None if kept_by is None else kept_by.value, effect, None
 
 
 def _state(switch: DeadManSwitch | None, now: datetime) -> str:

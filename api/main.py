@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx2
 import structlog
 
 from api.app import create_app
@@ -28,6 +29,7 @@ from bus.connection import Bus
 from bus.latest_prices import LatestPrices
 from bus.market_requests import MarketRequests
 from bus.served_venues import ServedVenuesOnBus
+from bus.session_states import SessionStatesOnBus
 from domain.errors import PerpDexError, Unavailable
 from process.death import protect_memory
 from process.heartbeat import Heartbeat
@@ -51,6 +53,8 @@ from workflows.leverage_client import Leverages
 from workflows.payloads import CodecService
 from workflows.reconciliation_client import ReconcileWorkflows
 from workflows.rotation_client import Rotations
+from workflows.split_client import SplitWorkflows
+from workflows.terms_client import AccountTermsReads
 
 EXIT_CONFIGURATION = 2
 
@@ -115,25 +119,16 @@ async def compose(
     """Make every part of the app; `stack` closes them."""
     home = settings.perp_dex_home.expanduser()
     secrets = home / "secrets"
-    keepers = await asyncio.to_thread(open_keepers, settings, secrets)
-    log.info("keys_kept", keeper=keepers.chosen.where(), passed_over=keepers.passed_over)
-    keys = await stack.enter_async_context(
-        await asyncio.to_thread(LiveKeyRing, secrets / KEY_RING_NAME, keepers, _key_trouble)
-    )
+    keys = await _keys(settings, stack, secrets)
     authenticator = Authenticator(ensure_api_token(home / "api-token"))
     storage = await open_storage(settings.database_url, home)
     stack.push_async_callback(storage.close)
-    group = await storage.installation()
-    bus = Bus(settings.redis_url, ca_file=settings.redis_ca_file, group=group)
-    stack.push_async_callback(bus.close)
+    bus = await _bus(settings, stack, storage)
     client = await connect(
         settings.temporal_address, settings.temporal_namespace, keys, refused=_payload_refused
     )
     desk = OrderWorkflows(client)
     requests = MarketRequests(bus)
-    ui = None if settings.temporal_ui_upstream is None else ui_client(settings.temporal_ui_upstream)
-    if ui is not None:
-        stack.push_async_callback(ui.aclose)
     return ApiParts(
         orders=storage.orders,
         accounts=storage.accounts,
@@ -162,10 +157,17 @@ async def compose(
         reconciliations=storage.reconciliations,
         reconciliation_gate=storage.reconciliations,
         reconcile_desk=ReconcileWorkflows(client),
+        routes=storage.routes,
+        splits=storage.splits,
+        split_desk=SplitWorkflows(client),
+        terms=AccountTermsReads(client),
         books=requests,
         prices=requests,
+        past=requests,
         latest_prices=LatestPrices(bus),
         served_venues=ServedVenuesOnBus(bus),
+        sessions_of=SessionStatesOnBus(bus),
+        nonce_lanes=storage.signer_nonces,
         codec=CodecService(keys),
         sealer=WorkerSealer(secrets),
         authenticator=authenticator,
@@ -177,8 +179,34 @@ async def compose(
         page_origins=settings.page_origins,
         now=_now,
         probes={"storage": _storage_probe(storage), "temporal": _temporal_probe(desk)},
-        temporal_ui=ui,
+        temporal_ui=_ui(settings, stack),
     )
+
+
+async def _keys(settings: ApiSettings, stack: AsyncExitStack, secrets: Path) -> LiveKeyRing:
+    """Open the ring of payload keys, which hears of new ones."""
+    keepers = await asyncio.to_thread(open_keepers, settings, secrets)
+    log.info("keys_kept", keeper=keepers.chosen.where(), passed_over=keepers.passed_over)
+    return await stack.enter_async_context(
+        await asyncio.to_thread(LiveKeyRing, secrets / KEY_RING_NAME, keepers, _key_trouble)
+    )
+
+
+async def _bus(settings: ApiSettings, stack: AsyncExitStack, storage: Storage) -> Bus:
+    """Return the bus of the installation that the database belongs to."""
+    group = await storage.installation()
+    bus = Bus(settings.redis_url, ca_file=settings.redis_ca_file, group=group)
+    stack.push_async_callback(bus.close)
+    return bus
+
+
+def _ui(settings: ApiSettings, stack: AsyncExitStack) -> httpx2.AsyncClient | None:
+    """Return a client of Temporal's interface, where this API serves it."""
+    if settings.temporal_ui_upstream is None:
+        return None
+    client = ui_client(settings.temporal_ui_upstream)
+    stack.push_async_callback(client.aclose)
+    return client
 
 
 def _origins(settings: ApiSettings) -> frozenset[str]:

@@ -10,23 +10,19 @@ from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 
 from api.context import Caller, Context, Ctx, bounded
+from api.market_views import MarketPageView, MarketView, market_page_view, market_view
 from api.problems import ProblemError, invalid_parameter, unavailable
 from api.strict_json import StrictRoute
-from api.views import (
-    BookView,
-    MarketsView,
-    MarketView,
-    TickerView,
-    book_view,
-    market_view,
-    ticker_view,
-)
+from api.views import BookView, TickerView, book_view, ticker_view
 from domain.accounts import Network
 from domain.errors import InvalidInput, NotFound
+from domain.identifiers import check_symbol
 from domain.instruments import Instrument
+from domain.market_listing import MarketFilter
 from domain.principals import Action, Principal
 
 DEPTH_MAX: Final = 100
+LIMIT_MAX: Final = 500
 _ANSWER_WITHIN_S: Final = 2.5
 
 T = TypeVar("T")
@@ -37,29 +33,46 @@ Venue = Annotated[str | None, Query(description="Else the default account's venu
 Net = Annotated[Network | None, Query(description="Else the default account's network.")]
 
 
-@router.get("", operation_id="list_markets", response_model=MarketsView)
+@router.get("", operation_id="list_markets", response_model=MarketPageView)
 async def list_markets(
-    context: Ctx, caller: Caller, venue: Venue = None, network: Net = None
+    context: Ctx,
+    caller: Caller,
+    venue: Annotated[str | None, Query(description="Else every venue.")] = None,
+    network: Net = None,
+    symbol: Annotated[str | None, Query(description="Our spelling, such as BTC-PERP.")] = None,
+    limit: Annotated[str | None, Query(description="1 to 500; else 200.")] = None,
+    cursor: Annotated[str | None, Query(max_length=512)] = None,
 ) -> JSONResponse:
-    """List the markets of a venue, or of every venue."""
+    """List markets of all venues, by symbol and then venue; `cursor` continues a page."""
     await context.authorize(caller, Action.READ_MARKET, None, "market:list")
     _, where = await _place(context, caller, venue, network)
-    venues = (venue,) if venue is not None else context.parts.venues
-    found = [
-        market_view(instrument, where.value).json_ready()
-        for each in venues
-        for instrument in await context.parts.markets.instruments(each, where)
-    ]
-    return JSONResponse({"markets": found})
+    wanted = MarketFilter(
+        network=where,
+        venues=(venue,) if venue is not None else context.parts.venues,
+        symbol=symbol,
+        limit=bounded("limit", limit, default=200, least=1, greatest=LIMIT_MAX),
+        cursor=cursor,
+    )
+    try:
+        if symbol is not None:
+            check_symbol(symbol)
+        page = await context.parts.markets.page(wanted)
+    except InvalidInput as error:
+        raise ProblemError(invalid_parameter(error.field, error.message)) from None
+    return JSONResponse(market_page_view(page, where.value).json_ready())
 
 
 @router.get("/{symbol}", operation_id="get_market", response_model=MarketView)
 async def get_market(
     symbol: str, context: Ctx, caller: Caller, venue: Venue = None, network: Net = None
 ) -> JSONResponse:
-    """Read one market: its steps, minimum and state."""
-    instrument, where = await _instrument(context, caller, symbol, venue, network)
-    return JSONResponse(market_view(instrument, where.value).json_ready())
+    """Read one market: its steps, minimum and state, and when a worker last read it."""
+    found, where = await instrument_of(context, caller, symbol, venue, network)
+    page = await context.parts.markets.page(
+        MarketFilter(network=where, venues=(found.venue,), symbol=found.symbol, limit=1)
+    )
+    seen_at = page.markets[0].seen_at if page.markets else None
+    return JSONResponse(market_view(found, where.value, seen_at).json_ready())
 
 
 @router.get("/{symbol}/orderbook", operation_id="get_order_book", response_model=BookView)
@@ -73,9 +86,9 @@ async def get_book(
 ) -> JSONResponse:
     """Read a market's present book; 503 when nobody who follows the venue answers in 2 s."""
     levels = bounded("depth", depth, default=20, least=1, greatest=DEPTH_MAX)
-    instrument, where = await _instrument(context, caller, symbol, venue, network)
+    instrument, where = await instrument_of(context, caller, symbol, venue, network)
     asked = context.parts.books.request_book(instrument.venue, where, instrument.symbol, levels)
-    book = await _in_time(asked, f"no book of {instrument.instrument_id}")
+    book = await in_time(asked, f"no book of {instrument.instrument_id}")
     return JSONResponse(book_view(book, where.value).json_ready())
 
 
@@ -84,17 +97,17 @@ async def get_ticker(
     symbol: str, context: Ctx, caller: Caller, venue: Venue = None, network: Net = None
 ) -> JSONResponse:
     """Read a market's present prices, at most 3 s old; 503 when nobody knows them."""
-    instrument, where = await _instrument(context, caller, symbol, venue, network)
+    instrument, where = await instrument_of(context, caller, symbol, venue, network)
     market = (instrument.venue, where, instrument.symbol)
     price = await context.parts.latest_prices.read(*market)
     # One that is not whole is of a market of which only the ticker, or only the book, is followed.
     if price is None or not price.is_whole or not price.is_fresh(context.parts.now()):
         asked = context.parts.prices.request_price(*market)
-        price = await _in_time(asked, f"no prices of {instrument.instrument_id}")
+        price = await in_time(asked, f"no prices of {instrument.instrument_id}")
     return JSONResponse(ticker_view(price, context.parts.now()).json_ready())
 
 
-async def _in_time(asked: Awaitable[T], what: str) -> T:
+async def in_time(asked: Awaitable[T], what: str) -> T:
     """Wait for an answer of who follows the venue; what it refuses is a wrong parameter."""
     try:
         async with asyncio.timeout(_ANSWER_WITHIN_S):
@@ -105,9 +118,15 @@ async def _in_time(asked: Awaitable[T], what: str) -> T:
         raise ProblemError(invalid_parameter(error.field, error.message)) from None
 
 
-async def _instrument(
+async def instrument_of(
     context: Context, caller: Principal, symbol: str, venue: str | None, network: Network | None
 ) -> tuple[Instrument, Network]:
+    """Return the market that is asked about, and its network.
+
+    Raises:
+        NotFound: the venue has none of that symbol there.
+        ProblemError: 422, there is no such venue.
+    """
     await context.authorize(caller, Action.READ_MARKET, None, "market:read")
     place, where = await _place(context, caller, venue, network)
     instrument = await context.parts.markets.instrument(place, where, symbol)

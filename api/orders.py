@@ -25,6 +25,10 @@ from api.placing import Answer, account_for, market_for, place
 from api.ports import RequestAnswer
 from api.problems import Problem, ProblemError, invalid_input, invalid_parameter, of_error
 from api.risk_limits import check_modified, violations_of
+from api.routed_dry_run import RoutedDryRunView, dry_routed
+from api.routing_views import PlacedOrderView
+from api.split_views import PlacedSplitView
+from api.splitting import place_split
 from api.strict_json import StrictRoute
 from api.views import (
     BatchView,
@@ -39,7 +43,7 @@ from api.views import (
 )
 from domain.errors import Conflict, InvalidInput, NotFound, PerpDexError, Unavailable
 from domain.identifiers import request_id_for
-from domain.orders import Order, OrderStatus
+from domain.orders import Order, OrderStatus, Origin
 from domain.ports import OrderFilter
 from domain.principals import Action
 
@@ -63,10 +67,16 @@ _REACHED: Final[dict[WaitFor, Callable[[Order], bool]]] = {
     "",
     operation_id="place_order",
     status_code=201,
-    response_model=OrderView,
+    response_model=PlacedOrderView | PlacedSplitView,
     responses={
-        200: {"model": DryRunView, "description": "A dry run; nothing was sent."},
-        202: {"model": OrderView, "description": "Not decided yet; follow Location."},
+        200: {
+            "model": DryRunView | RoutedDryRunView,
+            "description": "A dry run; nothing was sent.",
+        },
+        202: {
+            "model": PlacedOrderView | PlacedSplitView,
+            "description": "Not decided yet; follow Location.",
+        },
     },
 )
 async def place_order(
@@ -81,16 +91,21 @@ async def place_order(
 
     201: decided (`status` says how it stands). 422: refused, with the reason. 202: not decided
     within `Prefer: wait=N` (default 5 s, at most 30). 503 with outcome `not_sent`: provably not
-    started; with outcome `unknown`: repeat with the same key.
+    started; with outcome `unknown`: repeat with the same key. With `auto`, a group or `split` the
+    answer says in `routing` why it goes where it goes, which is fixed before anything is sent; 422
+    `no_route`: no account can take it.
     """
     await context.authorize(caller, Action.TRADE, None, "order:new")
+    if (dry or body.dry_run) and body.is_routed:
+        return JSONResponse((await dry_routed(context, caller, body)).json_ready())
     if dry or body.dry_run:
         account = await account_for(context, caller, body)
         market = await market_for(context, account, body.symbol)
         violations = await violations_of(context, account, body)
         return JSONResponse(dry_run(body, account, market, violations).json_ready())
     key = key_of(key_of_header(request), body.client_key)
-    answer = await place(context, caller, body, key, wait_s)
+    begin = place_split if body.split else place
+    answer = await begin(context, caller, body, key, wait_s)
     return _response(request, answer, {"Preference-Applied": f"wait={wait_s:g}"})
 
 
@@ -109,10 +124,11 @@ async def place_batch(
         if key in keys[:index]:
             detail = f"expected a key of its own, found that of order {keys.index(key)}"
             raise ProblemError(invalid_input(f"/orders/{index}/client_key", detail))
-        if body.orders[index].dry_run:
-            raise ProblemError(
-                invalid_input(f"/orders/{index}/dry_run", "a batch places; try orders singly")
-            )
+        for name in ("dry_run", "split"):
+            if getattr(body.orders[index], name):
+                raise ProblemError(
+                    invalid_input(f"/orders/{index}/{name}", "expected in an order of its own")
+                )
 
     async def one(index: int) -> dict[str, Any]:
         try:
@@ -296,6 +312,11 @@ async def modify_order(
             f"expected an order placed through here, this one is {order.origin.value}; it can be "
             "canceled here, and changed where it was placed",
             code="not_ours",
+        )
+    if order.origin is Origin.SPLIT:
+        raise Conflict(
+            "a part of a split order is not changed: cancel the split order and place another",
+            code="modify_refused",
         )
     await _check_change(context, order, body)
     request_id = request_id_for(order.order_id, key_of(given_key, None))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Any, Final
@@ -31,6 +31,7 @@ from api.problems import (
 )
 from api.risk_limits import check_new
 from api.risk_views import RISK_LIMIT
+from api.routing import account_of, refuse_if_routed, route_for, routed, view_of
 from api.views import order_view
 from domain.accounts import Account, AccountState
 from domain.errors import Conflict, InvalidInput, NotFound, PerpDexError, Unavailable
@@ -65,12 +66,20 @@ async def place(
     order_id = order_id_for(principal.principal_id, key)
     kept = await context.parts.orders.get(order_id)
     if kept is not None:
-        return await _replay(context, principal, kept, body, wait_s)
-    account = await account_for(context, principal, body)
+        answer = await _replay(context, principal, kept, body, wait_s)
+        return await _with_routing(context, answer, body, order_id)
+    route = None
+    if body.is_routed:
+        route = await route_for(context, principal, body, order_id)
+        account = usable(await account_of(context, route))
+    else:
+        await refuse_if_routed(context, order_id)
+        account = await account_for(context, principal, body)
     market = await market_for(context, account, body.symbol)
     check_market(body, market)
     check_exits(body, market)
     order = _order(context, principal, account, body, key)
+    order = order if route is None else routed(order, route)
     await check_new(context, order)
     with context.placements.admit(account.account_id):
         answer = await _begin(context, body, order, account.label, wait_s)
@@ -81,7 +90,20 @@ async def place(
         _outcome(answer),
         detail={"account_id": account.account_id, "symbol": body.symbol, "side": body.side.value},
     )
-    return answer
+    return await _with_routing(context, answer, body, order_id)
+
+
+async def _with_routing(
+    context: Context, answer: Answer, body: PlaceOrderBody, order_id: str
+) -> Answer:
+    """Add to the answer why the order went where it went, where that was chosen."""
+    if not body.is_routed or answer.order is None or answer.problem is not None:
+        return answer
+    route = await context.parts.routes.get(order_id)
+    if route is None:
+        return answer
+    document = (await view_of(context, route)).json_ready()
+    return replace(answer, order={**answer.order, "routing": document})
 
 
 async def _begin(
@@ -254,6 +276,15 @@ async def account_for(context: Context, principal: Principal, body: PlaceOrderBo
                 "/venue", f"expected {account.venue!r}, where account {account.label!r} is"
             )
         )
+    return usable(account)
+
+
+def usable(account: Account) -> Account:
+    """Return the account if it may trade.
+
+    Raises:
+        ProblemError: 409, it may not.
+    """
     if account.state is not AccountState.ACTIVE:
         raise ProblemError(
             Problem(

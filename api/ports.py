@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol
 from domain.accounts import Account, Network
 from domain.latest_prices import LatestPrice
 from domain.market_data import OrderBook
+from domain.market_past import MarketPast, PastQuestion
 from domain.orders import Order
 
 #: Raises (anything) when the part it probes does not work; its message is shown to the operator.
@@ -121,6 +122,14 @@ class PriceSource(Protocol):
 
     async def request_price(self, venue: str, network: Network, symbol: str) -> LatestPrice:
         """Return the prices, or raise `Unavailable`."""
+        ...
+
+
+class PastSource(Protocol):
+    """What markets' past holds, from whoever reaches the venue."""
+
+    async def request_past(self, question: PastQuestion) -> MarketPast:
+        """Return the answer, or raise `InvalidInput`, `Unavailable` or `VenueRefused`."""
         ...
 
 

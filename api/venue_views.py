@@ -7,7 +7,7 @@ from domain.venue_sheets import ServedVenue, VenueSheet
 
 
 class CapabilitiesView(View):
-    """What a venue can do. `dead_man_effect` None: it has no switch of its own.
+    """What a venue can do. `dead_man_kept_by` is `venue` or, where it has no switch, `watchdog`.
 
     `market_queries` of a market's past are answered (`trades`, `funding`, `candles`).
     """
@@ -24,7 +24,11 @@ class CapabilitiesView(View):
     closes_below_minimum: bool
     batch_limit: int
     nonce_rule: str
-    dead_man_effect: str | None
+    dead_man_kept_by: str
+    dead_man_effect: str
+    dead_man_triggers_most: int | None
+    lists_fills: bool
+    lists_funding_payments: bool
     market_queries: list[str]
     candle_intervals: list[str]
 
@@ -55,11 +59,16 @@ class VenueView(View):
     """A venue that is offered. While no worker serves it, nothing else is known of it here.
 
     `opening_refused` are the networks where the worker sends nothing that raises exposure, because
-    commands got no verdict; cancels and reduce-only orders go as ever.
+    commands got no verdict; cancels and reduce-only orders go as ever. `experimental`, with
+    `caution` as the reason: not for money that matters. `live_verified`: proven with orders at the
+    venue itself. These are null while no worker serves it.
     """
 
     venue: str
     served: bool
+    experimental: bool | None
+    live_verified: bool | None
+    caution: str | None
     connected: list[str]
     opening_refused: list[str]
     seen_at: str | None
@@ -78,6 +87,9 @@ def venue_view(venue: str, served: ServedVenue | None) -> VenueView:
     return VenueView(
         venue=venue,
         served=served is not None,
+        experimental=None if served is None else served.sheet.experimental,
+        live_verified=None if served is None else served.sheet.live_verified,
+        caution=None if served is None else served.sheet.caution,
         connected=[] if served is None else list(served.connected),
         opening_refused=[] if served is None else list(served.opening_refused),
         seen_at=None if served is None else moment(served.seen_at),
@@ -100,7 +112,11 @@ def _capabilities(sheet: VenueSheet) -> CapabilitiesView:
         closes_below_minimum=sheet.closes_below_minimum,
         batch_limit=sheet.batch_limit,
         nonce_rule=sheet.nonce_rule,
+        dead_man_kept_by=sheet.dead_man_kept_by,
         dead_man_effect=sheet.dead_man_effect,
+        dead_man_triggers_most=sheet.dead_man_triggers_most,
+        lists_fills=sheet.lists_fills,
+        lists_funding_payments=sheet.lists_funding_payments,
         market_queries=list(sheet.market_queries),
         candle_intervals=list(sheet.candle_intervals),
     )

@@ -14,7 +14,6 @@ from pydantic import BaseModel, ConfigDict
 
 from domain.accounts import Account
 from domain.fills import Fill
-from domain.instruments import Instrument
 from domain.latest_prices import LatestPrice
 from domain.market_data import BookLevel, OrderBook
 from domain.numbers import plain
@@ -36,7 +35,8 @@ class OrderView(View):
     """An order as it is known now.
 
     `outcome` answers "was it placed?" (pending, not_sent, accepted, rejected, unknown); `source`
-    says who was asked: the database, or the running workflow.
+    says who was asked: the database, or the running workflow. `routed` says why it went to its
+    account, where that was chosen.
     """
 
     order_id: str
@@ -72,6 +72,7 @@ class OrderView(View):
     source: str
     origin: str
     parent_id: str | None
+    routed: str | None
 
 
 class OrderPageView(View):
@@ -99,8 +100,8 @@ class BatchView(View):
 class DryRunView(View):
     """What would be asked of the venue, rounded to what the market takes; nothing was sent.
 
-    `problems` says what would be refused as given. `fee_estimate` is None: fee rates are the
-    venue's to say, and a dry run does not ask it.
+    `problems` says what would be refused as given. `fee_estimate` is None where the account was
+    named: fee rates are the venue's to say, and then a dry run does not ask it.
     """
 
     dry_run: bool = True
@@ -168,28 +169,6 @@ class AccountsView(View):
     """All accounts of the caller, oldest first."""
 
     accounts: list[AccountView]
-
-
-class MarketView(View):
-    """A market and the steps it trades in."""
-
-    venue: str
-    symbol: str
-    venue_symbol: str
-    network: str
-    state: str
-    lot_size: str
-    tick_size: str | None
-    price_significant_figures: int | None
-    price_max_decimals: int
-    min_notional: str
-    max_leverage: int
-
-
-class MarketsView(View):
-    """Markets by venue and symbol."""
-
-    markets: list[MarketView]
 
 
 class LevelView(View):
@@ -277,6 +256,7 @@ def order_view(order: Order, label: str, *, source: str = "database") -> OrderVi
         source=source,
         origin=order.origin.value,
         parent_id=order.parent_id,
+        routed=order.routed,
     )
 
 
@@ -319,24 +299,6 @@ def account_view(account: Account) -> AccountView:
         is_default=account.is_default,
         halted=account.halted,
         created_at=moment(account.created_at),
-    )
-
-
-def market_view(instrument: Instrument, network: str) -> MarketView:
-    """Return a market's view."""
-    rule = instrument.price_rule
-    return MarketView(
-        venue=instrument.venue,
-        symbol=instrument.symbol,
-        venue_symbol=instrument.venue_symbol,
-        network=network,
-        state=instrument.state.value,
-        lot_size=plain(instrument.lot_size),
-        tick_size=_plain(rule.tick_size),
-        price_significant_figures=rule.significant_figures,
-        price_max_decimals=rule.max_decimals,
-        min_notional=plain(instrument.min_notional),
-        max_leverage=instrument.max_leverage,
     )
 
 

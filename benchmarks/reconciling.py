@@ -11,6 +11,7 @@ import json
 import sqlite3
 import time
 import uuid
+from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -149,8 +150,9 @@ async def _reconcile(stack: Stack, session: aiohttp.ClientSession) -> dict[str, 
 
 
 def _forget_fills(stack: Stack) -> None:
-    with sqlite3.connect(stack.home / "perp-dex.db", timeout=30) as connection:
+    with closing(sqlite3.connect(stack.home / "perp-dex.db", timeout=30)) as connection:
         connection.execute("DELETE FROM fills")
+        connection.commit()
 
 
 async def _timed(work: Any) -> float:

@@ -41,7 +41,7 @@ class RelayedEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """One event of a feed, and the way it came (`source`): the field of its kind is filled.
 
     `live` is filled for the state of a connection, with `reason` and `at`. `is_top` belongs to a
-    book, `is_backlog` to trades.
+    book, `is_backlog` and `symbol` to trades.
     """
 
     source: str
@@ -49,6 +49,7 @@ class RelayedEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     is_top: bool = False
     trades: tuple[Trade, ...] | None = None
     is_backlog: bool = False
+    symbol: str = ""
     ticker: Ticker | None = None
     candle: Candle | None = None
     live: bool | None = None

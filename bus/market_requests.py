@@ -1,4 +1,4 @@
-"""Ask for books and prices across processes: who has no venue asks, who has one answers.
+"""Ask for books, prices and the past across processes: who has no venue asks, who has one answers.
 
 Requests and replies are short-lived Valkey lists: a request nobody takes in time is dropped, a
 reply nobody awaits expires. Knows no venue; the answer comes from a function given in.
@@ -11,6 +11,7 @@ import logging
 import time
 import uuid
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
@@ -21,6 +22,7 @@ from domain.accounts import Network
 from domain.errors import InvalidInput, PerpDexError, Unavailable, VenueRefused, VenueUnavailable
 from domain.latest_prices import LatestPrice
 from domain.market_data import OrderBook
+from domain.market_past import MarketPast, PastQuestion
 
 REQUESTS_KEY: Final = "perp-dex:book-requests"
 REPLY_KEY: Final = "perp-dex:book-reply:"
@@ -56,24 +58,35 @@ class PriceRequest(msgspec.Struct, frozen=True, kw_only=True, tag="price"):
     until_ms: int
 
 
+class PastRequest(msgspec.Struct, frozen=True, kw_only=True, tag="past"):
+    """A request for a market's past. `until_ms` as in `BookRequest`."""
+
+    request_id: str
+    question: PastQuestion
+    until_ms: int
+
+
 class MarketReply(msgspec.Struct, frozen=True, kw_only=True):
     """The answer: what was asked for, or an error of `domain.errors` by its code."""
 
     book: OrderBook | None = None
     price: LatestPrice | None = None
+    past: MarketPast | None = None
     code: str | None = None
     field: str | None = None
     message: str = ""
 
 
 _encoder = msgspec.msgpack.Encoder()
-_request_decoder: msgspec.msgpack.Decoder[BookRequest | PriceRequest] = msgspec.msgpack.Decoder(
-    BookRequest | PriceRequest
+_request_decoder: msgspec.msgpack.Decoder[BookRequest | PriceRequest | PastRequest] = (
+    msgspec.msgpack.Decoder(BookRequest | PriceRequest | PastRequest)
 )
 _reply_decoder = msgspec.msgpack.Decoder(MarketReply)
 
 Answer = Callable[[BookRequest], Awaitable[OrderBook]]
 PriceAnswer = Callable[[PriceRequest], Awaitable[LatestPrice]]
+PastAnswer = Callable[[PastQuestion], Awaitable[MarketPast]]
+_Request = BookRequest | PriceRequest | PastRequest
 
 
 class MarketRequests:
@@ -127,12 +140,26 @@ class MarketRequests:
             raise Unavailable("expected prices in the reply, found none")
         return reply.price
 
+    async def request_past(self, question: PastQuestion) -> MarketPast:
+        """Return what a market's past holds of what is asked.
+
+        Raises:
+            As `request_book`; InvalidInput also where the venue does not tell this at all.
+        """
+        question.check(datetime.now(UTC))
+        request = PastRequest(
+            request_id=uuid.uuid4().hex, question=question, until_ms=self._until_ms()
+        )
+        wanted = f"{question.query} of {question.venue}:{question.symbol}"
+        reply = await self._within_the_deadline(request, wanted)
+        if reply.past is None:
+            raise Unavailable("expected a market's past in the reply, found none")
+        return reply.past
+
     def _until_ms(self) -> int:
         return _now_ms() + int(self._deadline_s * 1000)
 
-    async def _within_the_deadline(
-        self, request: BookRequest | PriceRequest, wanted: str
-    ) -> MarketReply:
+    async def _within_the_deadline(self, request: _Request, wanted: str) -> MarketReply:
         if self._waiting >= WAITING_MAX:
             raise Unavailable(
                 f"expected fewer than {WAITING_MAX} market requests at once; try again"
@@ -149,7 +176,7 @@ class MarketRequests:
         finally:
             self._waiting -= 1
 
-    async def _ask(self, request: BookRequest | PriceRequest) -> MarketReply:
+    async def _ask(self, request: _Request) -> MarketReply:
         requests = self._bus.key(REQUESTS_KEY)
         await self._bus.call(lambda redis: _push_request(redis, requests, _encoder.encode(request)))
         key = self._bus.key(REPLY_KEY + request.request_id)
@@ -160,12 +187,22 @@ class MarketRequests:
 
 
 class MarketAnswers:
-    """The answering side: takes requests and has `answer` find the book, `price` the prices."""
+    """The answering side: takes requests and has `answer` find the book, `price` the prices.
 
-    def __init__(self, bus: Bus, answer: Answer, price: PriceAnswer | None = None) -> None:
+    `past` finds what a market's past holds.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        answer: Answer,
+        price: PriceAnswer | None = None,
+        past: PastAnswer | None = None,
+    ) -> None:
         self._bus = bus
         self._answer = answer
         self._price = price
+        self._past = past
 
     async def run(self) -> None:
         """Answer until cancelled; with Valkey away, wait for it."""
@@ -212,8 +249,12 @@ class MarketAnswers:
             # The asking side says so to its caller; the bus logs its own state.
             return
 
-    async def _reply_to(self, request: BookRequest | PriceRequest) -> MarketReply:
+    async def _reply_to(self, request: _Request) -> MarketReply:
         try:
+            if isinstance(request, PastRequest):
+                if self._past is None:
+                    raise Unavailable("expected a process that reads the past, found another")
+                return MarketReply(past=await self._past(request.question))
             if isinstance(request, PriceRequest):
                 if self._price is None:
                     raise Unavailable("expected a process that knows prices, found another")

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.account_session import session_fields
 from cli.connection import ask
 from cli.exit_codes import ExitCode
 from cli.options import Json
-from cli.output import print_fields, print_json, print_table, safe, say
+from cli.output import json_ready, print_fields, print_json, print_table, safe, say
 
 if TYPE_CHECKING:
-    from perp_dex_client import AccountDetail, Holdings
+    from perp_dex_client import AccountDetail, DeadMan, Holdings, PerpDexClient
 
 AccountName = Annotated[str, typer.Argument(metavar="ACCOUNT", help="Label or id.")]
 
@@ -28,8 +29,16 @@ def register(app: typer.Typer) -> None:
 
 
 def info(account: AccountName, as_json: Json = False) -> int:
-    """Show one account: its key, groups, limits, and what it has open."""
-    _print(ask(lambda client: client.account_details.get(account)), as_json=as_json)
+    """Show one account: its key, groups, limits, dead man's switch, what is open, its session."""
+
+    async def work(client: PerpDexClient) -> tuple[AccountDetail, DeadMan]:
+        return await client.account_details.get(account), await client.dead_man.get(account)
+
+    detail, switch = ask(work)
+    if as_json:
+        print_json({**json_ready(detail), "dead_man": switch})
+    else:
+        _print(detail, _in_force(switch))
     return ExitCode.DONE
 
 
@@ -154,10 +163,14 @@ def _print_holdings(held: Holdings) -> None:
     print_table(("what", "id", "quantity"), rows, right=("quantity",), whole=("id",))
 
 
-def _print(account: AccountDetail, *, as_json: bool) -> None:
-    if as_json:
-        print_json(account)
-        return
+def _in_force(switch: DeadMan) -> str:
+    if switch.after_s is None:
+        return "off"
+    keeper = {"venue": "the venue's own", "watchdog": "our watchdog"}.get(switch.kept_by or "")
+    return f"{switch.state}, {switch.after_s} s" + (f", {keeper}" if keeper else "")
+
+
+def _print(account: AccountDetail, dead_man: str) -> None:
     expires = safe(account.credential_expires_at) if account.credential_expires_at else None
     limits = ", ".join(
         f"{name.replace('_', '-')} {safe(value)}"
@@ -178,9 +191,11 @@ def _print(account: AccountDetail, *, as_json: bool) -> None:
             ("reason", account.state_reason),
             ("default", account.is_default),
             ("halted", account.halted),
+            ("dead man's switch", dead_man),
             ("groups", ", ".join(account.groups) or None),
             ("limits", limits or None),
             ("open", _in_words(account.open) or "nothing"),
+            *session_fields(account.session),
         )
     )
     if account.reconcile_due is not None:

@@ -1,4 +1,4 @@
-"""`perp-dex account dead-man`: have the venue cancel everything when we fall silent."""
+"""`perp-dex account dead-man`: have what rests canceled when we fall silent."""
 
 from __future__ import annotations
 
@@ -29,9 +29,10 @@ def dead_man(
 ) -> int:
     """Show, arm or disarm the dead man's switch: perp-dex account dead-man main --after 60
 
-    While a worker lives it is renewed; when none does, the venue cancels EVERY open order of the
-    account, protective stops and targets too, and positions stay open. Exit codes: 0 as the venue
-    confirmed (or shown), 5 refused and not armed, 6 not confirmed yet.
+    While a worker lives it is renewed; when none does, the venue cancels the account's open orders,
+    or our watchdog where the venue has no switch. What becomes of protective stops is in `effect`;
+    positions stay open. Exit codes: 0 in force (or shown), 5 refused and not armed, 6 not confirmed
+    yet.
     """
     if after is not None and off:
         raise typer.BadParameter("expected --after or --off, found both")
@@ -44,7 +45,7 @@ def dead_man(
         say(f"note: {found.effect}")
     if found.state == ("OFF" if off else "ARMED"):
         return ExitCode.DONE
-    say("not confirmed by the venue yet; run it again without options to see")
+    say("not confirmed yet; run it again without options to see")
     return ExitCode.UNKNOWN
 
 
@@ -58,11 +59,17 @@ def _print(found: DeadMan, *, as_json: bool) -> None:
             ("armed", found.armed),
             ("goes off after", None if found.after_s is None else f"{found.after_s} s of silence"),
             ("armed until", found.armed_until),
-            ("went off today", f"{found.triggers_today} of at most {found.triggers_most}"),
+            ("kept by", found.kept_by),
+            ("went off today", _counted(found)),
             ("reason", found.reason),
             ("effect", found.effect),
         )
     )
+
+
+def _counted(found: DeadMan) -> str:
+    most = found.triggers_most
+    return f"{found.triggers_today}" + ("" if most is None else f" of at most {most}")
 
 
 def register(app: typer.Typer) -> None:

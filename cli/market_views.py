@@ -225,7 +225,7 @@ class OneMarketView:
             return [] if news is None else self._notes.add([news])
         if event.channel == "trades":
             return [
-                f"{safe(trade.event_time)} {trade.aggressor_side} {safe(trade.quantity)} at "
+                f"{safe(trade.event_time)} {trade.aggressor_side or '-'} {safe(trade.quantity)} at "
                 f"{safe(trade.price)}"
                 for trade in event.trades
             ]
@@ -256,7 +256,7 @@ class OneMarketView:
         trades = tuple(
             (
                 Cell(trade.event_time),
-                Cell(trade.aggressor_side, "good" if trade.aggressor_side == "BUY" else "bad"),
+                _side(trade.aggressor_side),
                 Cell(trade.price),
                 Cell(trade.quantity),
             )
@@ -276,6 +276,11 @@ class OneMarketView:
     def notes(self) -> list[str]:
         """Return the latest lines."""
         return self._notes.all()
+
+
+def _side(side: str | None) -> Cell:
+    """Return the taker's side; some venues do not say it."""
+    return Cell("-") if side is None else Cell(side, "good" if side == "BUY" else "bad")
 
 
 def _prices(market: _Market) -> tuple[Cell, ...]:

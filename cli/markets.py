@@ -1,58 +1,103 @@
-"""`perp-dex market`: what can be traded, and present books."""
+"""`perp-dex market`: what can be traded over all venues, present books and prices."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import zip_longest
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli import market_watch
+from cli import market_past, market_watch
 from cli.connection import ask
 from cli.exit_codes import ExitCode
+from cli.market_past import ALL, percent
 from cli.options import Json, NetworkName, Symbol, Venue
-from cli.output import print_fields, print_json, print_table
+from cli.output import print_fields, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from perp_dex_client import Market
 
 app = typer.Typer(no_args_is_help=True, help="Look at markets.")
 app.command("watch")(market_watch.watch)
+app.command("trades")(market_past.trades)
+app.command("funding")(market_past.funding)
+app.command("candles")(market_past.candles)
 
 
 @app.command("list")
-def list_markets(venue: Venue = None, network: NetworkName = None, as_json: Json = False) -> int:
-    """List markets with their steps and minimums."""
-    found = ask(lambda client: client.markets(venue=venue, network=network))
+def list_markets(
+    venue: Venue = None,
+    network: NetworkName = None,
+    symbol: Annotated[str | None, typer.Option("--symbol", help="Such as BTC-PERP.")] = None,
+    as_json: Json = False,
+) -> int:
+    """List the markets of all venues: perp-dex market list --symbol BTC-PERP"""
+    found = ask(lambda client: client.markets(venue=venue, network=network, symbol=symbol))
     if as_json:
         print_json({"markets": found})
     else:
-        print_table(
-            ("symbol", "venue", "lot", "min value", "max leverage", "state"),
-            [
-                (
-                    m.symbol,
-                    f"{m.venue} ({m.network})",
-                    m.lot_size,
-                    m.min_notional,
-                    m.max_leverage,
-                    m.state,
-                )
-                for m in found
-            ],
-            right=("lot", "min value", "max leverage"),
-        )
+        _print_markets(found)
     return ExitCode.DONE
+
+
+def _print_markets(found: Sequence[Market]) -> None:
+    """Print markets in a table: our spelling, and each venue's own beside it."""
+    numbers = ("tick", "lot", "min quantity", "min value", "max leverage", "maker %", "taker %")
+    print_table(
+        ("symbol", "venue", "there", *numbers, "state"),
+        [
+            (
+                m.symbol,
+                f"{m.venue} ({m.network})",
+                m.venue_symbol,
+                _tick(m),
+                m.lot_size,
+                m.min_quantity,
+                m.min_notional,
+                m.max_leverage,
+                percent(m.maker_fee),
+                percent(m.taker_fee),
+                m.state,
+            )
+            for m in found
+        ],
+        right=numbers,
+        whole=("symbol",),
+    )
+
+
+def _tick(market: Market) -> object:
+    if market.tick_size is not None or market.price_significant_figures is None:
+        return market.tick_size
+    return f"{market.price_significant_figures} figures"
 
 
 @app.command("info")
 def info(
     symbol: Symbol, venue: Venue = None, network: NetworkName = None, as_json: Json = False
 ) -> int:
-    """Show one market."""
+    """Show one market; with --venue all, of every venue beside the others."""
+    if venue == ALL:
+        return _info_of_all(symbol, network, as_json=as_json)
     market = ask(lambda client: client.market(symbol, venue=venue, network=network))
     if as_json:
         print_json(market)
     else:
         fields = ((name, getattr(market, name)) for name in market.__struct_fields__)
         print_fields((name.replace("_", " "), value) for name, value in fields)
+    return ExitCode.DONE
+
+
+def _info_of_all(symbol: str, network: str | None, *, as_json: bool) -> int:
+    found = ask(lambda client: client.markets(symbol=symbol, network=network))
+    if as_json:
+        print_json({"symbol": symbol, "venues": found})
+    elif found:
+        _print_markets(found)
+    if not found:
+        say(f"no venue has a market {symbol}; see `perp-dex market list`")
+        return ExitCode.NOT_FOUND
     return ExitCode.DONE
 
 

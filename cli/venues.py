@@ -11,6 +11,7 @@ from cli.exit_codes import ExitCode
 from cli.options import Json
 from cli.output import print_fields, print_json, print_table, say
 from cli.venue_check import check
+from cli.venue_verify import verify
 
 if TYPE_CHECKING:
     from perp_dex_client.venues import Venue, VenueCapabilities, VenueProofs
@@ -18,11 +19,14 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Look at exchanges.")
 
 app.command("check")(check)
+app.command("verify")(verify)
 
 
 @app.command("list")
 def list_venues(as_json: Json = False) -> int:
     """List the exchanges that are offered, and whether a worker serves them."""
+    from perp_dex_client.venues import standing
+
     found = ask(lambda client: client.venues.list())
     if as_json:
         print_json({"venues": found})
@@ -30,6 +34,7 @@ def list_venues(as_json: Json = False) -> int:
     print_table(
         (
             "venue",
+            "standing",
             "served",
             "connected",
             "new risk refused",
@@ -40,14 +45,13 @@ def list_venues(as_json: Json = False) -> int:
         [
             (
                 venue.venue,
+                standing(venue),
                 venue.served,
                 ", ".join(venue.connected),
                 ", ".join(venue.opening_refused) or "no",
                 ", ".join(venue.capabilities.networks) if venue.capabilities else None,
                 ", ".join(venue.proofs.fences) if venue.proofs else None,
-                None
-                if venue.capabilities is None
-                else venue.capabilities.dead_man_effect is not None,
+                _dead_man(venue.capabilities),
             )
             for venue in found
         ],
@@ -73,9 +77,13 @@ def info(
 
 
 def _print(found: Venue) -> None:
+    from perp_dex_client.venues import standing
+
     print_fields(
         (
             ("venue", found.venue),
+            ("standing", standing(found)),
+            ("caution", found.caution),
             ("served by a worker", found.served),
             ("connected", ", ".join(found.connected) or None),
             ("new risk refused", ", ".join(found.opening_refused) or "no"),
@@ -108,10 +116,19 @@ def _capabilities(found: VenueCapabilities) -> tuple[tuple[str, object], ...]:
         ("closes below the minimum", found.closes_below_minimum),
         ("orders in a batch", found.batch_limit),
         ("nonces", found.nonce_rule),
-        ("dead man's switch", found.dead_man_effect or "none"),
+        ("dead man's switch", _dead_man(found)),
+        ("its effect", found.dead_man_effect),
+        ("fills", "listed" if found.lists_fills else "derived from orders: the venue lists none"),
+        ("funding payments", "listed" if found.lists_funding_payments else "not told one by one"),
         ("past of a market", ", ".join(found.market_queries) or "not told"),
         ("candles of", ", ".join(found.candle_intervals) or None),
     )
+
+
+def _dead_man(found: VenueCapabilities | None) -> str | None:
+    if found is None:
+        return None
+    return "our watchdog" if found.dead_man_kept_by == "watchdog" else "the venue's own"
 
 
 def _proofs(found: VenueProofs) -> tuple[tuple[str, object], ...]:

@@ -1,7 +1,8 @@
-"""The dead man's switch: the venue cancels everything when we have been silent for so long.
+"""The dead man's switch: what rests is canceled when we have been silent for so long.
 
-Where a venue has one, a worker arms it again and again; when no worker lives, the venue's own clock
-runs out. Knows no venue, clock or storage.
+Where a venue has one of its own, a worker arms it again and again; when no worker lives, the
+venue's clock runs out. Elsewhere our watchdog does it (`domain.watchdog`). Knows no venue, clock or
+storage.
 """
 
 from __future__ import annotations
@@ -15,11 +16,18 @@ from domain.outcomes import Accepted, NotSent, Rejected, SendResult
 
 AFTER_S_LEAST: Final = 10
 AFTER_S_MOST: Final = 86_400
-#: So often a day a switch may go off at Hyperliquid (docs: scheduleCancel).
-TRIGGERS_PER_DAY: Final = 10
 EFFECT: Final = (
     "when it goes off the venue cancels every open order of the account, stops and targets that "
     "protect positions among them: positions stay open, unprotected"
+)
+EFFECT_STOPS_STAY: Final = (
+    "when it goes off the venue cancels the open orders of the account, but for the stops and "
+    "targets that protect positions"
+)
+EFFECT_OF_WATCHDOG: Final = (
+    "the venue has no switch of its own: our watchdog, a process beside the worker, cancels the "
+    "open orders of the account but for the stops and targets that protect positions; it needs its "
+    "machine, its network and the venue to answer"
 )
 
 _RENEWALS_IN_TIME: Final = 3
@@ -42,12 +50,20 @@ class DeadManState(StrEnum):
     DISARMING = "DISARMING"
 
 
+class Keeper(StrEnum):
+    """Who cancels when the time is over."""
+
+    VENUE = "venue"
+    WATCHDOG = "watchdog"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadManSwitch:
     """An account's switch: wanted `after_s` seconds of silence (None: off), and what is known.
 
-    `armed_until` is the time that the venue confirmed last; None where it never did, or confirmed
-    that it is off. `renew_at` is when a worker speaks to the venue next.
+    `kept_by` is who carries it out, None while no worker has looked. `armed_until` is the time that
+    the venue confirmed last, or that our watchdog waits for; None where there is none. `renew_at`
+    is when a worker renews it next.
     """
 
     account_id: str
@@ -58,13 +74,19 @@ class DeadManSwitch:
     armed_until: datetime | None = None
     renew_at: datetime | None = None
     reason: str = ""
+    kept_by: Keeper | None = None
 
     def has_gone_off(self, now: datetime) -> bool:
         """Tell whether the confirmed time has passed without a confirmed renewal."""
         return self.armed_until is not None and self.armed_until <= now
 
     def is_armed(self, now: datetime) -> bool:
-        """Tell whether the venue has confirmed a time that is still to come."""
+        """Tell whether there is a time to come at which somebody is known to act.
+
+        The venue's last word holds whatever became of a later one; our watchdog has to be there.
+        """
+        if self.kept_by is Keeper.WATCHDOG and self.state is not DeadManState.ARMED:
+            return False
         return self.armed_until is not None and not self.has_gone_off(now)
 
     def wanted_at(self, now: datetime) -> datetime | None:
@@ -135,10 +157,34 @@ class DeadManStore(Protocol):
         return what is kept."""
         ...
 
-    async def note_trigger(self, account_id: str, due_at: datetime) -> None:
-        """Remember, once, that a switch went off."""
+    async def note_trigger(self, account_id: str, due_at: datetime) -> bool:
+        """Remember, once, that a switch went off; tell whether it was not known before."""
+        ...
+
+    async def has_trigger(self, account_id: str, due_at: datetime) -> bool:
+        """Tell whether it is known that a switch went off at a time."""
         ...
 
     async def triggers(self, account_id: str, *, since: datetime) -> int:
         """Return how often an account's switch went off since a time."""
+        ...
+
+
+class WatchedSwitches(Protocol):
+    """What the watchdog, the worker and the feeds tell each other in storage."""
+
+    async def wanted(self) -> tuple[DeadManSwitch, ...]:
+        """Return every switch that is wanted, of accounts that may trade.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        ...
+
+    async def give_sign(self, part: str, scope: str = "") -> None:
+        """Write that a part of ours works now, for one account where `scope` names it."""
+        ...
+
+    async def sign(self, part: str, scope: str = "") -> datetime | None:
+        """Return when a part of ours said last that it works, None if it never did."""
         ...

@@ -6,7 +6,7 @@ A fill is a fact and is booked once; its key is the venue's. Knows no venue.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -14,6 +14,7 @@ from enum import StrEnum
 from domain.instruments import OrderSide
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_PRICE_STEP = Decimal("0.000000000001")
 
 
 class LiquiditySide(StrEnum):
@@ -29,6 +30,9 @@ class Fill:
 
     `fee` is what was paid (negative for a rebate) in `fee_currency`; `realized_pnl` excludes
     fees. `order_id` and `revision` are ours and None until the fill is matched to an order.
+
+    `is_total`: the venue lists no single fills. This one is derived from the order and stands for
+    all that had filled of it by then, so what is booked is what is missing to it (`missing_to`).
     """
 
     account_id: str
@@ -48,6 +52,7 @@ class Fill:
     is_liquidation: bool = False
     order_id: str | None = None
     revision: int | None = None
+    is_total: bool = False
 
     @property
     def key(self) -> tuple[str, str, str, str, int]:
@@ -80,3 +85,27 @@ def total(fills: Iterable[Fill]) -> FillTotal:
     fees = sum((f.fee for f in unique), Decimal(0))
     average = value / quantity if quantity else None
     return FillTotal(quantity=quantity, average_price=average, fees=fees)
+
+
+def missing_to(derived: Fill, booked: Iterable[Fill]) -> Fill | None:
+    """Return what a derived total adds to the booked fills of its order; None: nothing.
+
+    Totals may come late and in any order: one that says less than is booked says nothing new. The
+    price is the one that makes the sums agree, to a trillionth.
+    """
+    known = total(booked)
+    quantity = derived.quantity - known.quantity
+    if quantity <= 0:
+        return None
+    value = derived.quantity * derived.price
+    if known.average_price is not None:
+        value -= known.quantity * known.average_price
+    price = (value / quantity).quantize(_PRICE_STEP)
+    return replace(
+        derived,
+        quantity=quantity,
+        price=price if price > 0 else derived.price,
+        fee=derived.fee - known.fees,
+        realized_pnl=derived.realized_pnl if not known.quantity else None,
+        is_total=False,
+    )

@@ -19,6 +19,10 @@ _SYMBOL_PATTERN = re.compile(r"[A-Za-z0-9:@/]{1,32}-PERP")
 _LABEL_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}")
 
 
+AUTO = "auto"
+"""Names no venue, account or group: it asks for one to be chosen."""
+
+
 def check_idempotency_key(key: str) -> str:
     """Return `key` if it can name an intent: 1 to 255 printable ASCII characters, no outer blanks.
 
@@ -85,6 +89,8 @@ def check_label(text: str) -> str:
     Raises:
         InvalidInput: it cannot.
     """
+    if text == AUTO:
+        raise InvalidInput("label", f"expected another name: {AUTO!r} asks for one to be chosen")
     if not _LABEL_PATTERN.fullmatch(text):
         raise InvalidInput(
             "label",

@@ -19,10 +19,15 @@ from domain.outcomes import Outcome, SendResult, is_definite
 
 
 class NonceRule(StrEnum):
-    """How a venue's nonces are made, under the signer's row in the ledger's transaction."""
+    """How a venue's nonces are made, under the signer's row in the ledger's transaction.
+
+    `NAMES_ORDER`: as `TIME_MS`, at a venue that knows no client order id but tells the nonce: a
+    placement's nonce is its client order id.
+    """
 
     NONE = "NONE"
     TIME_MS = "TIME_MS"
+    NAMES_ORDER = "NAMES_ORDER"
     SEQUENCE = "SEQUENCE"
 
 
@@ -81,6 +86,11 @@ class CommandDraft:
     concern: Concern | None = None
     not_after: datetime | None = None
     mark_price: Decimal | None = None
+
+
+def names_order(draft: CommandDraft) -> bool:
+    """Tell whether a command's nonce is the client order id of the order that it places."""
+    return draft.nonce_rule is NonceRule.NAMES_ORDER and draft.key.command is CommandKind.PLACE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,8 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Final
 
 from domain.instruments import OrderSide
+
+_YEAR_S: Final = 365 * 24 * 3600
+_RATE_STEP: Final = Decimal("0.000001")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,14 +46,14 @@ class OrderBook:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trade:
-    """A public execution; `aggressor_side` is the taker's."""
+    """A public execution; `aggressor_side` is the taker's, None where the venue does not say."""
 
     venue: str
     symbol: str
     trade_id: str
     price: Decimal
     quantity: Decimal
-    aggressor_side: OrderSide
+    aggressor_side: OrderSide | None
     event_time: datetime
     received_time: datetime
 
@@ -98,3 +102,8 @@ class FundingRate:
     rate: Decimal
     interval_s: int
     event_time: datetime
+
+    @property
+    def annual_rate(self) -> Decimal:
+        """The same rate over 365 days, not compounded, so that intervals can be compared."""
+        return (self.rate * _YEAR_S / self.interval_s).quantize(_RATE_STEP)

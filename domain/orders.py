@@ -69,6 +69,7 @@ class Origin(StrEnum):
     BRACKET = "BRACKET"
     CONDITION = "CONDITION"
     KILL_SWITCH = "KILL_SWITCH"
+    SPLIT = "SPLIT"
     EXTERNAL = "EXTERNAL"
     LIQUIDATION = "LIQUIDATION"
 
@@ -221,8 +222,9 @@ class Order:
     `quantity` and `price` are as last asked (a modify changes them); `revisions` are the venue
     orders made for it, oldest first. `place_by` is the time after which an unsent order is never
     sent. `denied` holds our own reason when we refused it, `violations` the limits it would have
-    exceeded where that is why. `parent_id` names the close, bracket or
-    kill switch that gave the order. `position_bound`: the venue keeps the order only as long as the
+    exceeded where that is why. `parent_id` names the close, bracket,
+    split or kill switch that gave the order. `routed` says why it went to its account, where that
+    was not asked for. `position_bound`: the venue keeps the order only as long as the
     position it protects, and fits it to that. `joint`: its bracket places it, in one signed request
     with the bracket's other orders; its own workflow never does.
     """
@@ -256,6 +258,7 @@ class Order:
     position_bound: bool = False
     violations: tuple[Violation, ...] = ()
     joint: bool = False
+    routed: str | None = None
 
     @property
     def current(self) -> Revision | None:

@@ -24,6 +24,7 @@ from domain.ledger import (
     JointReservation,
     Reservation,
 )
+from domain.market_listing import MarketFilter, MarketPage
 from domain.orders import Concern, Order, OrderReport
 from domain.outcomes import SendResult
 from domain.timeline import OrderChange, TimelineEvent
@@ -325,6 +326,22 @@ class TradingAccessSource(Protocol):
         ...
 
 
+class SymbolBlocks(Protocol):
+    """Markets of accounts on which an order that nobody can decide forbids new exposure."""
+
+    async def block(self, account_id: str, symbol: str, *, order_id: str, reason: str) -> None:
+        """Forbid new exposure there by all orders but this one.
+
+        Raises:
+            NotFound: there is no such account.
+        """
+        ...
+
+    async def unblock(self, account_id: str, symbol: str, *, order_id: str) -> None:
+        """Take back this order's block; those of other orders stay."""
+        ...
+
+
 class MarketStore(Protocol):
     """The markets that workers have seen, for processes that never talk to a venue."""
 
@@ -340,6 +357,10 @@ class MarketStore(Protocol):
 
     async def instrument(self, venue: str, network: Network, symbol: str) -> Instrument | None:
         """Return one market, or None."""
+        ...
+
+    async def page(self, wanted: MarketFilter) -> MarketPage:
+        """Return a page of markets over venues. Raises InvalidInput: a wrong limit or cursor."""
         ...
 
 

@@ -14,6 +14,9 @@ from domain.ledger import CommandRow
 from domain.orders import OrderReport, Verdict
 from domain.outcomes import Accepted, NotSent, Outcome, Rejected
 
+#: From a command's row to the end of its call: a second to be sent, two for the answer.
+ANSWER_WITHIN = timedelta(seconds=3)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlacementEvidence:
@@ -89,9 +92,17 @@ def decide_placement(
 
 
 def decide_cancel(
-    row: CommandRow, evidence: CancelEvidence, *, visibility_delay_s: float
+    row: CommandRow,
+    evidence: CancelEvidence,
+    *,
+    visibility_delay_s: float,
+    has_fence: bool = True,
 ) -> Outcome | None:
-    """Return the proven outcome of a cancel, or None while nothing is proven."""
+    """Return the proven outcome of a cancel, or None while nothing is proven.
+
+    Without a fence nobody can prove that a cancel will never arrive. It is given up all the same
+    once its order still rests after all delays: a further cancel does no harm, whichever comes.
+    """
     report = evidence.report
     closed = fence_closed(row, evidence.venue_time, visibility_delay_s=visibility_delay_s)
     if report is None:
@@ -116,4 +127,16 @@ def decide_cancel(
             reason="never_admitted",
             proof=f"admission ended {row.admitted_until} and the order still rests",
         )
+    if not has_fence and _has_waited(row, evidence.venue_time, visibility_delay_s):
+        return NotSent(
+            reason="unanswered",
+            proof="the order still rests; a further cancel does no harm should this one arrive",
+        )
     return None
+
+
+def _has_waited(row: CommandRow, venue_time: datetime | None, visibility_delay_s: float) -> bool:
+    """Tell whether a cancel that was answered, or applied at once, would be visible by now."""
+    if venue_time is None:
+        return False
+    return venue_time > row.inserted_at + ANSWER_WITHIN + timedelta(seconds=visibility_delay_s)

@@ -27,8 +27,12 @@ class VenueSheet:
     `networks` are those it can be traded on. `fences` make a late arrival of a command impossible;
     `admission_window_s` is signed into every command (None: it has no such expiry), and
     `visibility_delay_s` later silence of every look-up proves absence. `replay_protected`: a copy
-    of the same bytes is executed at most once. `dead_man_effect` says what the venue's own switch
-    does to stops, None where it has no switch. `unverified`: what nobody has proven.
+    of the same bytes is executed at most once. `dead_man_kept_by` is who cancels when we fall
+    silent, the venue or our watchdog, and `dead_man_effect` what that does to stops;
+    `dead_man_triggers_most` is how often a day it may go off, None where nobody counts.
+    `unverified`: what nobody has proven.
+    `lists_fills` False: fills are derived from orders. `experimental`, with `caution` as the
+    reason: not for money that matters. `live_verified`: proven with orders at the venue itself.
     `market_queries` of a market's past are answered, candles in `candle_intervals`.
     """
 
@@ -46,7 +50,9 @@ class VenueSheet:
     feed_credential: bool
     batch_limit: int
     nonce_rule: str
-    dead_man_effect: str | None
+    dead_man_effect: str
+    dead_man_kept_by: str
+    dead_man_triggers_most: int | None
     fences: tuple[str, ...]
     admission_window_s: float | None
     visibility_delay_s: float
@@ -56,6 +62,11 @@ class VenueSheet:
     fill_key: tuple[str, ...]
     proofs: tuple[VenueProof, ...]
     unverified: tuple[str, ...] = ()
+    lists_fills: bool = True
+    lists_funding_payments: bool = True
+    experimental: bool = False
+    live_verified: bool = False
+    caution: str | None = None
     market_queries: tuple[str, ...] = ()
     candle_intervals: tuple[str, ...] = ()
 

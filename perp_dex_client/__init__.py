@@ -42,6 +42,16 @@ from perp_dex_client.market_watching import (
     VenueShare,
     watch_markets,
 )
+from perp_dex_client.markets import (
+    Candle,
+    FundingRate,
+    MarketCandles,
+    MarketFunding,
+    MarketPage,
+    MarketsApi,
+    MarketTrades,
+    PastTrade,
+)
 from perp_dex_client.models import (
     Account,
     Batch,
@@ -78,6 +88,7 @@ from perp_dex_client.reconciliation import (
     ReconciliationsApi,
 )
 from perp_dex_client.risk import LimitUse, Risk, RiskHalt, RiskScope
+from perp_dex_client.sessions import AccountSession
 from perp_dex_client.venues import (
     Venue,
     VenueCapabilities,
@@ -99,6 +110,7 @@ __all__ = [
     "AccountDetail",
     "AccountEvent",
     "AccountGroup",
+    "AccountSession",
     "AccountsApi",
     "ApiError",
     "ApiProblem",
@@ -109,6 +121,7 @@ __all__ = [
     "Bracket",
     "BracketExit",
     "BracketsApi",
+    "Candle",
     "Close",
     "CloseRequest",
     "ClosesApi",
@@ -125,6 +138,7 @@ __all__ = [
     "Exposure",
     "Fill",
     "Finding",
+    "FundingRate",
     "GroupMember",
     "GroupsApi",
     "HaltAnswer",
@@ -141,8 +155,13 @@ __all__ = [
     "LiveCandle",
     "LivePosition",
     "Market",
+    "MarketCandles",
     "MarketEvent",
+    "MarketFunding",
+    "MarketPage",
+    "MarketTrades",
     "MarketWanted",
+    "MarketsApi",
     "NotAuthorized",
     "Order",
     "OrderEvent",
@@ -150,6 +169,7 @@ __all__ = [
     "OrderRefused",
     "OrderRequest",
     "OutcomeUnknown",
+    "PastTrade",
     "PerpDexClient",
     "Pnl",
     "PnlRow",

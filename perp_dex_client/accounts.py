@@ -11,6 +11,7 @@ import msgspec
 
 from perp_dex_client.errors import ApiProblem, UnreadableAnswer
 from perp_dex_client.models import Account
+from perp_dex_client.sessions import AccountSession
 from perp_dex_client.transport import Transport
 
 T = TypeVar("T")
@@ -50,7 +51,8 @@ class AccountDetail(Account, frozen=True, kw_only=True):
     """An account with its groups, limits, what its key is, and what it has open.
 
     `power` says in words what the key may do, `master_address` whose account this is a sub-account
-    of. `reconcile_due` is since when no new exposure is taken before it is reconciled.
+    of. `reconcile_due` is since when no new exposure is taken before it is reconciled. `session` is
+    what workers and feeds say of it now.
     """
 
     open: Holdings
@@ -61,6 +63,7 @@ class AccountDetail(Account, frozen=True, kw_only=True):
     credential_expires_soon: bool = False
     risk_limits: dict[str, Decimal | int | None] = msgspec.field(default_factory=dict)
     reconcile_due: datetime | None = None
+    session: AccountSession = AccountSession()
 
 
 class Removal(msgspec.Struct, frozen=True, kw_only=True):

@@ -22,6 +22,7 @@ from perp_dex_client.conditions import ConditionsApi
 from perp_dex_client.dead_man import DeadManApi
 from perp_dex_client.errors import ServiceBusy, Unreachable, UnreadableAnswer
 from perp_dex_client.halts import HaltsApi
+from perp_dex_client.markets import MarketsApi
 from perp_dex_client.models import (
     Account,
     Batch,
@@ -78,6 +79,8 @@ class PerpDexClient:
         self.risk = RiskApi(self._transport)
         #: Comparisons of accounts with their venues.
         self.reconciliations = ReconciliationsApi(self._transport)
+        #: Markets over all venues: pages, trades, funding, candles.
+        self.market_data = MarketsApi(self._transport)
         #: What venues can do, and what proves a command there.
         self.venues = VenuesApi(self._transport)
 
@@ -329,12 +332,11 @@ class PerpDexClient:
         return _as(answer.document, Account)
 
     async def markets(
-        self, *, venue: str | None = None, network: str | None = None
+        self, *, venue: str | None = None, network: str | None = None, symbol: str | None = None
     ) -> tuple[Market, ...]:
-        """Return the markets of a venue, or of all."""
-        wanted = {"venue": venue, "network": network}
-        found = await self._get("/api/v1/markets", dict[str, tuple[Market, ...]], wanted)
-        return found["markets"]
+        """Return the markets of a venue, or of all, by symbol and then venue."""
+        found = self.market_data.all(venue=venue, network=network, symbol=symbol)
+        return tuple([market async for market in found])
 
     async def market(
         self, symbol: str, *, venue: str | None = None, network: str | None = None

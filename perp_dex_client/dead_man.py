@@ -15,14 +15,19 @@ _MARGIN_S = 10.0
 
 
 class DeadMan(msgspec.Struct, frozen=True, kw_only=True):
-    """An account's switch; `armed` only by the venue's word, `effect` is what going off means."""
+    """An account's switch; `effect` is what going off means.
+
+    `kept_by`: `venue`, or `watchdog` where the venue has none; None while no worker has looked.
+    `armed` only by the venue's word, or while our watchdog is known to run.
+    """
 
     account_id: str
     state: str
     armed: bool
     triggers_today: int
-    triggers_most: int
     effect: str
+    triggers_most: int | None = None
+    kept_by: str | None = None
     after_s: int | None = None
     armed_until: datetime | None = None
     reason: str | None = None

@@ -56,12 +56,12 @@ class VenueShare(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PublicTrade(msgspec.Struct, frozen=True, kw_only=True):
-    """A trade of anybody's; `aggressor_side` is the taker's."""
+    """A trade of anybody's; `aggressor_side` is the taker's, if the venue says it."""
 
     trade_id: str
     price: Decimal
     quantity: Decimal
-    aggressor_side: str
+    aggressor_side: str | None = None
     event_time: datetime
     received_time: datetime
 

@@ -152,7 +152,10 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Market(msgspec.Struct, frozen=True, kw_only=True):
-    """A market and the steps it trades in."""
+    """A market and the steps it trades in; `venue_symbol` is the venue's own name of it.
+
+    Fees are fractions for an account without discount, None where the venue publishes none.
+    """
 
     venue: str
     symbol: str
@@ -165,6 +168,10 @@ class Market(msgspec.Struct, frozen=True, kw_only=True):
     tick_size: Decimal | None = None
     price_significant_figures: int | None = None
     price_max_decimals: int = 8
+    min_quantity: Decimal | None = None
+    maker_fee: Decimal | None = None
+    taker_fee: Decimal | None = None
+    seen_at: datetime | None = None
 
 
 class Level(msgspec.Struct, frozen=True, kw_only=True):

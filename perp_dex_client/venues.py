@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class VenueCapabilities(msgspec.Struct, frozen=True, kw_only=True):
-    """What a venue can do. `dead_man_effect` None: it has no switch of its own.
+    """What a venue can do. `dead_man_kept_by` is `venue` or, where it has no switch, `watchdog`.
 
     `market_queries` of a market's past are answered (`trades`, `funding`, `candles`).
     """
@@ -32,7 +32,11 @@ class VenueCapabilities(msgspec.Struct, frozen=True, kw_only=True):
     nonce_rule: str
     joint_exits: bool = False
     closes_below_minimum: bool = False
+    dead_man_kept_by: str | None = None
     dead_man_effect: str | None = None
+    dead_man_triggers_most: int | None = None
+    lists_fills: bool = True
+    lists_funding_payments: bool = True
     market_queries: tuple[str, ...] = ()
     candle_intervals: tuple[str, ...] = ()
 
@@ -63,15 +67,28 @@ class Venue(msgspec.Struct, frozen=True, kw_only=True):
     """A venue that is offered; while no worker serves it, capabilities and proofs are None.
 
     `opening_refused` are the networks where the worker sends nothing that raises exposure now.
+    `experimental`, with `caution` as the reason: not for money that matters. `live_verified`:
+    proven with orders at the venue itself.
     """
 
     venue: str
     served: bool
+    experimental: bool | None = None
+    live_verified: bool | None = None
+    caution: str | None = None
     connected: tuple[str, ...] = ()
     opening_refused: tuple[str, ...] = ()
     seen_at: datetime | None = None
     capabilities: VenueCapabilities | None = None
     proofs: VenueProofs | None = None
+
+
+def standing(venue: Venue) -> str | None:
+    """Return how far a venue is to be trusted, in words; None while no worker tells."""
+    if venue.experimental is None:
+        return None
+    kind = "experimental" if venue.experimental else "supported"
+    return f"{kind}, {'verified live' if venue.live_verified else 'not verified live'}"
 
 
 class _Venues(msgspec.Struct, frozen=True):

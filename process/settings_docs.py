@@ -25,6 +25,7 @@ SETTINGS_CLASSES: Final = (
     "venues.hyperliquid.settings:HyperliquidSettings",
     "venues.lighter.settings:LighterSettings",
     "venues.pacifica.settings:PacificaSettings",
+    "venues.vest.settings:VestSettings",
     "venues.simulation.__main__:SimulatorSettings",
 )
 

@@ -14,12 +14,12 @@ import structlog
 from temporalio.client import Client
 
 from activities.credentials import ExpiryWatch
-from activities.dead_man import DeadManRenewal
 from activities.feed_credentials import FeedRenewal
 from activities.mark_prices import MarkPrices
 from activities.risk_readings import RiskReadings
 from domain.errors import PerpDexError
-from domain.ports import TradingAccessSource
+from domain.ports import MarketStore, TradingAccessSource
+from serving.dead_man import TEMPORAL_EVERY_S, StandIn, TemporalSign, renewal
 from serving.settings import WorkerSettings, now
 from storage.feed_credentials import SqlFeedCredentials
 from storage.opening import Storage
@@ -29,9 +29,11 @@ from workflows.closing_sweep import ClosingSweep
 from workflows.condition_client import ConditionSweep, ConditionWorkflows
 from workflows.halt_client import HaltSweep, KillSwitchWorkflows
 from workflows.orphans import OrphanSweep
+from workflows.split_client import SplitSweep, SplitWorkflows
 
 MARKETS_EVERY_S = 600.0
 CLOCK_EVERY_S = 60.0
+NEW_CLOCKS_EVERY_S = 5.0
 EXPIRY_EVERY_S = 6 * 3600.0
 CREDENTIALS_EVERY_S = 3600.0
 FEEDS_EVERY_S = 1800.0
@@ -95,14 +97,26 @@ def _risk_readings(storage: Storage, connectors: Connectors) -> RiskReadings:
     )
 
 
-async def _save_markets(storage: Storage, connectors: Connectors) -> None:
+async def save_markets(markets: MarketStore, connectors: Connectors) -> None:
+    """Write every connected venue's markets; one that does not answer keeps no other from it.
+
+    Raises:
+        VenueUnavailable, VenueRefused: of a venue that did not answer.
+        Unavailable: the database does not.
+    """
+    failed: PerpDexError | None = None
     for connector in connectors.started():
-        instruments = await connector.instruments(refresh=True)
-        await storage.markets.save(connector.network, instruments, seen_at=now())
+        try:
+            instruments = await connector.instruments(refresh=True)
+            await markets.save(connector.network, instruments, seen_at=now())
+        except PerpDexError as error:
+            failed = failed or error
+    if failed is not None:
+        raise failed
 
 
-async def _measure(storage: Storage, connectors: Connectors) -> None:
-    await connectors.measure_clock(await storage.accounts.all_active())
+async def _measure(storage: Storage, connectors: Connectors, *, only_new: bool = False) -> None:
+    await connectors.measure_clock(await storage.accounts.all_active(), only_new=only_new)
 
 
 def chores(
@@ -111,36 +125,34 @@ def chores(
     storage: Storage,
     connectors: Connectors,
     access: TradingAccessSource,
+    stand_in: StandIn,
 ) -> tuple[Coroutine[Any, Any, None], ...]:
     """Return what is to be done again and again beside serving."""
+    temporal = TemporalSign(OrderWorkflows(client).healthy)
     sweep = _sweeper(storage, OrderWorkflows(client))
     closes = ClosingSweep.over(client, storage.closes, storage.brackets, now)
+    splits = SplitSweep(storage.splits, SplitWorkflows(client), now)
     guards = ConditionSweep(storage.conditions, ConditionWorkflows(client), now)
     return (
         again("sweep", settings.worker_sweep_every_s, sweep),
         again("closes", settings.worker_sweep_every_s, closes.run),
+        again("splits", settings.worker_sweep_every_s, splits.run),
         again("conditions", settings.worker_sweep_every_s, guards.run),
         again("halts", HALT_SWEEP_EVERY_S, _halt_sweeper(storage, client)),
-        again("dead man", DEAD_MAN_EVERY_S, _dead_man(storage, connectors, access).run),
-        again("markets", MARKETS_EVERY_S, lambda: _save_markets(storage, connectors)),
+        again("temporal", TEMPORAL_EVERY_S, temporal.look),
+        again("dead man", DEAD_MAN_EVERY_S, renewal(storage, connectors, access, temporal).run),
+        again("watchdog", DEAD_MAN_EVERY_S, stand_in.run),
+        again("markets", MARKETS_EVERY_S, lambda: save_markets(storage.markets, connectors)),
         again("clock", CLOCK_EVERY_S, lambda: _measure(storage, connectors)),
+        # The first account at a venue need not wait for its turn.
+        again(
+            "new clocks", NEW_CLOCKS_EVERY_S, lambda: _measure(storage, connectors, only_new=True)
+        ),
         again("audit", SEAL_EVERY_S, storage.audit.seal),
         again("risk", RISK_EVERY_S, _risk_readings(storage, connectors).read),
         again("expiry", EXPIRY_EVERY_S, _expiry_watch(storage, connectors, access).run),
         again("feeds", FEEDS_EVERY_S, _feed_renewal(settings, storage, connectors, access).run),
         again("credentials", CREDENTIALS_EVERY_S, storage.accounts.destroy_unneeded_credentials),
-    )
-
-
-def _dead_man(
-    storage: Storage, connectors: Connectors, access: TradingAccessSource
-) -> DeadManRenewal:
-    return DeadManRenewal(
-        switches=storage.dead_man,
-        access=access,
-        connectors=connectors,
-        nonces=storage.signer_nonces,
-        now=now,
     )
 
 
@@ -166,4 +178,5 @@ def _expiry_watch(
         connectors=connectors,
         audit=storage.audit,
         now=now,
+        rights=connectors.rights,
     )

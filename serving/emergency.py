@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 from activities import emergency_command
@@ -19,7 +21,7 @@ from process.death import protect_memory
 from process.logging import configure_logging
 from sealing.choosing import open_keepers
 from sealing.errors import SealingError
-from sealing.keys import Recipient, load_key_pairs
+from sealing.keys import KeyPairs, Recipient, load_key_pairs
 from serving.settings import EXIT_CONFIGURATION, WorkerSettings, now
 from storage.emergency_kit import EmergencyKit, OpenedKit
 from storage.journal import FileCommandJournal
@@ -30,42 +32,81 @@ from venues.started import Connectors
 OPEN_STORAGE_WITHIN_S = 10.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmergencyParts:
+    """What stops without Temporal: the accounts that could be opened, and storage unless away."""
+
+    halt: EmergencyHalt
+    opened: OpenedKit
+    storage: Storage | None
+
+
+async def emergency_parts(
+    settings: WorkerSettings, stack: AsyncExitStack, *, only: Collection[str] | None = None
+) -> EmergencyParts:
+    """Open keys, storage if it answers, and the accounts, or of them `only` those; for `stack`.
+
+    Raises:
+        SealingError: the keys cannot be opened.
+        PerpDexError: an account's credential cannot.
+    """
+    home = settings.perp_dex_home.expanduser()
+    keys = worker_keys(settings)
+    storage = await _storage_unless_away(settings, home)
+    if storage is None:
+        entries = EmergencyKit(home).entries()
+        entries = tuple(one for one in entries if only is None or one.account.account_id in only)
+        opened = OpenedKit.from_entries(entries, keys)
+    else:
+        stack.push_async_callback(storage.close)
+        accounts = [
+            each
+            for each in await storage.accounts.all_active()
+            if only is None or each.account_id in only
+        ]
+        access = storage.access(keys)
+        opened = OpenedKit(tuple([await access.open(each.account_id) for each in accounts]))
+    return EmergencyParts(halt=_halt(home, storage, opened, stack), opened=opened, storage=storage)
+
+
+def worker_keys(settings: WorkerSettings) -> KeyPairs:
+    """Open the private keys that open credentials. Raises SealingError."""
+    secrets = settings.perp_dex_home.expanduser() / "secrets"
+    return load_key_pairs(secrets, Recipient.WORKER, open_keepers(settings, secrets))
+
+
+def _halt(
+    home: Path, storage: Storage | None, opened: OpenedKit, stack: AsyncExitStack
+) -> EmergencyHalt:
+    served = frozenset(each.account.venue for each in opened.opened)
+    connectors = Connectors(served, TradingSecrets(opened), access=opened)
+    stack.push_async_callback(connectors.close)
+    parts = CommandParts(
+        ledger=AwayDatabase() if storage is None else storage.ledger,
+        orders=AwayDatabase() if storage is None else storage.orders,
+        access=opened,
+        connectors=connectors,
+        checkpoints=NoCheckpoints(),
+        now=now,
+        lanes=SpareLane(),
+        blocks=None if storage is None else storage.halts,
+    )
+    commands = EmergencyCommands(
+        journal=FileCommandJournal(home / "journal"),
+        access=opened,
+        nonces=FileSharedNonces(home / "journal"),
+        checkpoints=parts.checkpoints,
+        now=now,
+    )
+    return EmergencyHalt(parts, OrderActivities(parts, commands))
+
+
 async def run_emergency(settings: WorkerSettings, wish: EmergencyWish) -> int:
     """Stop what an operator names, without Temporal; see `activities.emergency_command`."""
     async with AsyncExitStack() as stack:
-        home = settings.perp_dex_home.expanduser()
-        secrets = home / "secrets"
-        keys = load_key_pairs(secrets, Recipient.WORKER, open_keepers(settings, secrets))
-        storage = await _storage_unless_away(settings, home)
-        if storage is None:
-            opened = OpenedKit.from_entries(EmergencyKit(home).entries(), keys)
-        else:
-            stack.push_async_callback(storage.close)
-            accounts = await storage.accounts.all_active()
-            access = storage.access(keys)
-            opened = OpenedKit(tuple([await access.open(each.account_id) for each in accounts]))
-        served = frozenset(each.account.venue for each in opened.opened)
-        connectors = Connectors(served, TradingSecrets(opened), access=opened)
-        stack.push_async_callback(connectors.close)
-        parts = CommandParts(
-            ledger=AwayDatabase() if storage is None else storage.ledger,
-            orders=AwayDatabase() if storage is None else storage.orders,
-            access=opened,
-            connectors=connectors,
-            checkpoints=NoCheckpoints(),
-            now=now,
-            lanes=SpareLane(),
-        )
-        commands = EmergencyCommands(
-            journal=FileCommandJournal(home / "journal"),
-            access=opened,
-            nonces=FileSharedNonces(home / "journal"),
-            checkpoints=parts.checkpoints,
-            now=now,
-        )
-        halt = EmergencyHalt(parts, OrderActivities(parts, commands))
-        halting = None if storage is None else storage.halts
-        return await emergency_command.run(wish, halt, opened.opened, halting)
+        parts = await emergency_parts(settings, stack)
+        halting = None if parts.storage is None else parts.storage.halts
+        return await emergency_command.run(wish, parts.halt, parts.opened.opened, halting)
 
 
 async def _storage_unless_away(settings: WorkerSettings, home: Path) -> Storage | None:

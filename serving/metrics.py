@@ -22,6 +22,8 @@ from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, 
 
 from domain.distributions import Distribution
 from venues.circuits import Circuits
+from venues.connector import TellsBudget
+from venues.started import Connectors
 
 
 class ActivityMeter(Interceptor, Collector):
@@ -106,6 +108,35 @@ class VenueMeter(Collector):
         for (venue, network), count in self._circuits.refused.items():
             refused.add_metric((venue, network.value), count)
         yield from (commands, is_open, refused)
+
+
+class SessionMeter(Collector):
+    """Tells how far our clock is from each venue's, and what is left of our budget there."""
+
+    def __init__(self, connectors: Connectors) -> None:
+        self._connectors = connectors
+
+    def collect(self) -> Iterable[Metric]:
+        """Return everything as it is now."""
+        offset = GaugeMetricFamily(
+            "perp_dex_venue_clock_offset_seconds",
+            "How far our clock is before the venue's.",
+            labels=("venue", "network"),
+        )
+        left = GaugeMetricFamily(
+            "perp_dex_venue_budget_left",
+            "What is left of what this process allows itself to ask of the venue.",
+            labels=("venue", "network", "unit"),
+        )
+        for connector in self._connectors.started():
+            place = (connector.venue, connector.network.value)
+            clock = self._connectors.clock(connector.venue, connector.network)
+            if clock is not None:
+                offset.add_metric(place, clock.offset_s)
+            if isinstance(connector, TellsBudget):
+                budget = connector.budget_left()
+                left.add_metric((*place, budget.unit), budget.left)
+        yield from (offset, left)
 
 
 class _Measured(ActivityInboundInterceptor):

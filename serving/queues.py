@@ -25,6 +25,8 @@ from activities.leverage import LeverageActivities
 from activities.orders import OrderActivities
 from activities.reconciliation_contracts import ReconcileParts
 from activities.reconciling import ReconcileActivities
+from activities.splitting import SplitActivities
+from activities.terms import TermsReading
 from serving.metrics import ActivityMeter
 from serving.settings import Parts, WorkerSettings, now
 from storage.feed_credentials import SqlFeedCredentials
@@ -44,6 +46,8 @@ from workflows.order import OrderWorkflow
 from workflows.reconcile import ReconcileWorkflow
 from workflows.reconciliation_client import ReconcileSweep, ReconcileWorkflows
 from workflows.rotation import RotateCredentialWorkflow
+from workflows.split import SplitWorkflow
+from workflows.terms import ReadTermsWorkflow
 
 DRAIN = timedelta(seconds=8)
 STICKY_TIMEOUT = timedelta(seconds=1)
@@ -59,6 +63,7 @@ VENUE_WORKFLOWS = (
     GuardWorkflow,
     AccountHaltWorkflow,
     ReconcileWorkflow,
+    ReadTermsWorkflow,
 )
 
 
@@ -83,6 +88,7 @@ def venue_worker(
         checkpoints=parts.checkpoints,
         now=now,
         lanes=lanes or NoLanes(),
+        blocks=storage.halts,
     )
     orders = OrderActivities(injected, emergency)
     resolution = parts.resolution(injected)
@@ -152,7 +158,11 @@ def _account_activities(
     """Return the activities that concern an account and none of its orders."""
     feeds = SqlFeedCredentials(storage.database, settings.perp_dex_home.expanduser() / "secrets")
     accounts = AccountActivities(
-        accounts=storage.accounts, access=access, connectors=connectors, feeds=feeds
+        accounts=storage.accounts,
+        access=access,
+        connectors=connectors,
+        feeds=feeds,
+        rights=connectors.rights,
     )
     credentials = CredentialActivities(
         accounts=storage.accounts,
@@ -160,6 +170,7 @@ def _account_activities(
         candidates=access,
         connectors=connectors,
         feeds=feeds,
+        rights=connectors.rights,
     )
     leverage = LeverageActivities(
         access=access,
@@ -174,7 +185,15 @@ def _account_activities(
         connectors=connectors,
         now=now,
     )
-    return (accounts.verify, reading.read, credentials.check, leverage.ask, leverage.look)
+    terms = TermsReading(accounts=storage.accounts, connectors=connectors, now=now)
+    return (
+        accounts.verify,
+        reading.read,
+        terms.read,
+        credentials.check,
+        leverage.ask,
+        leverage.look,
+    )
 
 
 def _reconcile_parts(storage: Storage, client: Client) -> ReconcileParts:
@@ -205,11 +224,12 @@ def core_worker(
 ) -> Worker:
     """Return the worker of the queue of whatever spans venues, not yet running; it has no keys."""
     kill_switches = KillSwitchActivities(storage.kill_switches)
+    splitting = SplitActivities(splits=storage.splits, now=now)
     return Worker(
         client,
         task_queue=core_queue(),
-        workflows=[KillSwitchWorkflow],
-        activities=[kill_switches.keep],
+        workflows=[KillSwitchWorkflow, SplitWorkflow],
+        activities=[kill_switches.keep, splitting.keep, splitting.look],
         workflow_runner=UnsandboxedWorkflowRunner(),
         interceptors=() if meter is None else (meter,),
         max_concurrent_workflow_task_polls=2,

@@ -49,6 +49,8 @@ class StackPorts:
     sim_lighter_control: int
     sim_pacifica: int
     sim_pacifica_control: int
+    sim_vest: int
+    sim_vest_control: int
 
     @classmethod
     def of(cls, settings: StackSettings) -> Self:
@@ -66,6 +68,7 @@ SIMULATOR_PORTS: Final = {
     "hyperliquid": ("sim", "sim_control"),
     "lighter": ("sim_lighter", "sim_lighter_control"),
     "pacifica": ("sim_pacifica", "sim_pacifica_control"),
+    "vest": ("sim_vest", "sim_vest_control"),
 }
 
 

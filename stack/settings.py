@@ -30,7 +30,7 @@ def _host_and_port(address: str | None) -> str | None:
 
 
 #: Every venue that has a simulated exchange, in the order in which they are shown.
-SIMULATED: Final = ("hyperliquid", "lighter", "pacifica")
+SIMULATED: Final = ("hyperliquid", "lighter", "pacifica", "vest")
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -109,6 +109,10 @@ class StackSettings(BaseSettings):
     sim_pacifica_port: Port = Field(default=8712, description="Port of the simulated Pacifica.")
     sim_pacifica_control_port: Port = Field(
         default=8713, description="Port of the simulated Pacifica's controls."
+    )
+    sim_vest_port: Port = Field(default=8720, description="Port of the simulated Vest.")
+    sim_vest_control_port: Port = Field(
+        default=8721, description="Port of the simulated Vest's controls."
     )
     simulated_venues: Annotated[str, AfterValidator(_simulated)] = Field(
         default=",".join(SIMULATED),

@@ -23,7 +23,9 @@ PROCESS_NAMES = (
     "sim-hyperliquid",
     "sim-lighter",
     "sim-pacifica",
+    "sim-vest",
     "worker",
+    "watchdog",
     "api",
     "streaming",
 )

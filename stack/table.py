@@ -131,7 +131,7 @@ def _own_processes(
 ) -> list[ProcessSpec]:
     own = partial(_own, own_environment(settings, ports, paths), paths)
     api_host = loopback_of(settings.api_host)
-    # The last three start together: each spends seconds importing, and none needs another to start.
+    # The last four start together: each spends seconds importing, and none needs another to start.
     return [
         *(
             own(
@@ -152,6 +152,14 @@ def _own_processes(
             start_stage=1,
             drain_stage=1,
             metrics_port=ports.worker_metrics,
+        ),
+        own(
+            "watchdog",
+            own_command("serving.watchdog"),
+            None,
+            start_stage=1,
+            # With the worker, and never before it.
+            drain_stage=1,
         ),
         own(
             "api",

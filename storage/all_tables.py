@@ -10,6 +10,7 @@ import storage.halt_tables
 import storage.position_tables
 import storage.reconciliation_tables
 import storage.risk_tables
+import storage.routing_tables
 import storage.sealing_key_tables  # noqa: F401 - its tables join the metadata
 from storage.tables import metadata
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 from sqlalchemy import Connection, and_, bindparam, select, tuple_
 
 from domain.errors import CorruptState
-from domain.fills import Fill
+from domain.fills import Fill, missing_to
 from domain.order_fold import apply
 from domain.ports import Folded
 from domain.settlement import is_reopened
@@ -57,6 +57,11 @@ class Booking:
                 client_order_id=fill.client_order_id,
                 venue_order_id=fill.venue_order_id,
             )
+            if fill.is_total:
+                missing = missing_to(fill, _fills_of_venue_order(connection, fill))
+                if missing is None:
+                    continue
+                fill = missing
             named = replace(
                 fill,
                 order_id=None if owner is None else owner.order_id,
@@ -137,6 +142,12 @@ def fills_of_order(connection: Connection, order_id: str) -> tuple[Fill, ...]:
     return tuple(read_fill(row) for row in rows)
 
 
+def _fills_of_venue_order(connection: Connection, fill: Fill) -> tuple[Fill, ...]:
+    """Return the booked fills of the venue's order that a fill is of."""
+    key = {"an_account_id": fill.account_id, "an_id": fill.venue_order_id}
+    return tuple(read_fill(row) for row in connection.execute(_FILLS_OF_VENUE_ORDER, key))
+
+
 _KEY = (
     fills.c.venue,
     fills.c.account_id,
@@ -160,4 +171,10 @@ _FILLS_OF_ORDER = (
     select(*FILL_COLUMNS)
     .where(fills.c.order_id == bindparam("an_order_id"))
     .order_by(fills.c.event_time, fills.c.fill_id)
+)
+_FILLS_OF_VENUE_ORDER = select(*FILL_COLUMNS).where(
+    and_(
+        fills.c.account_id == bindparam("an_account_id"),
+        fills.c.venue_order_id == bindparam("an_id"),
+    )
 )

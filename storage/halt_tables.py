@@ -52,6 +52,17 @@ dead_man_switches = Table(
     Column("set_by", Text(), nullable=False),
     Column("set_at", UtcTime(), nullable=False),
     Column("updated_at", UtcTime(), nullable=False),
+    # Who carries it out: the venue, or our watchdog. Null while no worker has looked.
+    Column("kept_by", Text()),
+)
+
+# When a part of ours said last that it works, for all or for one account. One row each.
+signs_of_life = Table(
+    "signs_of_life",
+    metadata,
+    Column("part", Text(), primary_key=True),
+    Column("scope", Text(), primary_key=True),
+    Column("seen_at", UtcTime(), nullable=False),
 )
 
 dead_man_triggers = Table(

@@ -10,8 +10,10 @@ from sqlalchemy import ColumnElement, Connection, delete, insert, select
 from domain.accounts import Network
 from domain.errors import InvalidInput
 from domain.instruments import Instrument
+from domain.market_listing import MarketFilter, MarketPage
 from storage import codec
 from storage.engine import Database
+from storage.market_listing import read_page
 from storage.tables import instruments
 
 
@@ -63,6 +65,10 @@ class SqlMarketStore:
         query = select(_markets.c.body).where(*_of(venue, network), _markets.c.symbol == symbol)
         found = await self._database.fetch_one(query)
         return None if found is None else codec.instruments.decode(found.body)
+
+    async def page(self, wanted: MarketFilter) -> MarketPage:
+        """Return a page of markets. Raises InvalidInput for a cursor or limit we cannot take."""
+        return await read_page(self._database, wanted)
 
 
 _markets = instruments

@@ -40,7 +40,7 @@ class Nonces:
         """
         if draft.nonce is not None:
             return draft.nonce
-        if draft.nonce_rule is NonceRule.TIME_MS:
+        if draft.nonce_rule in (NonceRule.TIME_MS, NonceRule.NAMES_ORDER):
             return self.take_time(
                 connection,
                 venue=draft.venue,

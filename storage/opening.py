@@ -50,8 +50,10 @@ from storage.positions import SqlPositionStore
 from storage.reconciliation_reads import SqlReconciliationLedger
 from storage.reconciliations import SqlReconciliations
 from storage.risk import SqlRiskStore
+from storage.routing import SqlRouteStore
 from storage.sealing_keys import SqlSealingKeys
 from storage.signer_nonces import SqlSignerNonces
+from storage.splits import SqlSplitStore
 from storage.tables import principals
 from storage.url import default_url
 
@@ -191,6 +193,8 @@ class Storage:
     risk: SqlRiskStore
     reconciliations: SqlReconciliations
     reconciliation_ledger: SqlReconciliationLedger
+    routes: SqlRouteStore
+    splits: SqlSplitStore
     listeners: Listeners = field(repr=False)
 
     def on_change(self, listener: Listener) -> None:
@@ -261,6 +265,8 @@ async def open_storage(database_url: str, home: Path) -> Storage:
         risk=SqlRiskStore(database),
         reconciliations=SqlReconciliations(database),
         reconciliation_ledger=SqlReconciliationLedger(database, told=listeners.tell),
+        routes=SqlRouteStore(database),
+        splits=SqlSplitStore(database),
         listeners=listeners,
     )
     try:

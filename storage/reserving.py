@@ -25,6 +25,7 @@ from domain.ledger import (
     Found,
     Inserted,
     Reservation,
+    names_order,
 )
 from domain.order_fold import with_revision
 from domain.orders import Order, Revision
@@ -84,11 +85,17 @@ class Reserving:
         checked = self.check(connection, draft, now)
         if draft.lane_epoch is not None:
             check_lane(connection, draft, now)
+        named_by_nonce = names_order(draft)
+        if named_by_nonce:
+            # A key of before may have used a nonce of this account: then the next one is taken.
+            spell_client_order_id = lambda _: str(self._nonces.take(connection, draft))  # noqa: E731
+        client_order_id = self.client_order_id(
+            connection, draft, checked.order, spell_client_order_id
+        )
+        nonce = int(client_order_id) if named_by_nonce else self._nonces.take(connection, draft)
         slot = CommandSlot(
-            client_order_id=self.client_order_id(
-                connection, draft, checked.order, spell_client_order_id
-            ),
-            nonce=self._nonces.take(connection, draft),
+            client_order_id=client_order_id,
+            nonce=nonce,
             admitted_until=admitted_until(draft, now),
         )
         message = compose(slot)

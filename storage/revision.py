@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from domain.errors import CorruptState
 
-HEAD = "0008"
+HEAD = "0010"
 UPGRADE_COMMAND = "perp-dex db upgrade"
 
 

@@ -5,7 +5,8 @@ Every message holds the whole present state, so that one left out is made good b
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from domain.accounts import Account
@@ -30,9 +31,18 @@ class PositionsChannel:
 
     name = POSITIONS
 
-    def __init__(self, board: PositionBoard, freshness: FreshnessBoard) -> None:
+    def __init__(
+        self,
+        board: PositionBoard,
+        freshness: FreshnessBoard,
+        *,
+        handed_on: Callable[[float], None] = lambda took_s: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._board = board
         self._freshness = freshness
+        self._handed_on = handed_on
+        self._clock = clock
 
     async def snapshot(self, account: Account) -> tuple[int, list[bytes]]:
         """Return the present state."""
@@ -59,6 +69,8 @@ class PositionsChannel:
             states = self._board.after(account_id, sequence)
             # Who is further behind than what is kept is told of a jump, and takes a snapshot.
             for state in [newest] if states is None else states:
+                if state.heard_at is not None:
+                    self._handed_on(self._clock() - state.heard_at)
                 topic = Topic(self.name, account_id)
                 found.append((topic, state.sequence, self._update(account_id, state)))
         return found

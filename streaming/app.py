@@ -21,12 +21,15 @@ from bus.lease_rules import Role
 from bus.leases import Lease
 from bus.market_requests import MarketAnswers
 from bus.nudges import Nudge, NudgeKind, NudgePublisher, NudgeSubscriber, new_sender
+from bus.session_states import SessionStatesOnBus
 from domain.accounts import Network
 from domain.condition_store import ConditionStore
+from domain.dead_man import WatchedSwitches
 from domain.feed_credentials import FeedCredentialSource
 from domain.ports import AccountStore, Folded, OrderStore
 from domain.position_store import PositionStore
 from streaming.account_channels import ACCOUNT, POSITIONS, AccountChannel, PositionsChannel
+from streaming.account_sessions import AccountSessions
 from streaming.account_share import AccountShare
 from streaming.books import Books
 from streaming.bridge import Bridge, ReportSink
@@ -43,8 +46,10 @@ from streaming.group_source import GroupSources
 from streaming.handshake import Doors
 from streaming.ingest import Ingest
 from streaming.intake import Intake
+from streaming.life_signs import LifeSigns
 from streaming.market_board import MarketBoard, silences_of
 from streaming.market_feeds import MarketFeeds, Place, SourceFactory
+from streaming.market_past import PastReader
 from streaming.market_topics import MarketTopics
 from streaming.marks import Marks
 from streaming.paths import PATHS
@@ -66,6 +71,7 @@ class StreamingParts:
     """What the process is made of.
 
     `sources`: who delivers market data, else this process; `venues`: the names of those there are.
+    `switches`: whose accounts' feeds are told to be alive; None: nobody's.
     """
 
     orders: OrderStore
@@ -80,6 +86,7 @@ class StreamingParts:
     hosts: frozenset[str]
     origins: frozenset[str] = frozenset()
     feed_credentials: FeedCredentialSource | None = None
+    switches: WatchedSwitches | None = None
     sources: SourceFactory | None = None
     venues: Callable[[], Sequence[str]] = registry.names
     limits: Limits = field(default_factory=Limits)
@@ -115,6 +122,7 @@ class StreamingApp:
             cadence=parts.cadence,
         )
         self.share = AccountShare(parts.bus, self.board, self._roles_changed)
+        self.sessions = AccountSessions(SessionStatesOnBus(parts.bus))
         self.ingest = Ingest(
             parts.accounts,
             parts.load,
@@ -125,7 +133,9 @@ class StreamingApp:
             credentials=parts.feed_credentials,
             meters=self.meters,
             share=self.share,
+            sessions=self.sessions,
         )
+        self._signs = None if parts.switches is None else LifeSigns(parts.switches, self.board)
         self.bridge = Bridge(parts.orders, parts.sink)
         self.conditions = ConditionWatch(parts.conditions, self.marks, parts.crossings)
         self.bridging = Duty(Lease(parts.bus, "bridge"), self.bridge.run)
@@ -147,7 +157,8 @@ class StreamingApp:
             self.connectors, self.books, self._price_writer, writes=self._writes_prices
         )
         self.feeds.listen(self.prices.take)
-        self._answers = MarketAnswers(parts.bus, self.books.book, self.prices.price)
+        self.past = PastReader(self.connectors, self.market_board, self.budget, self.prices.ticker)
+        self._answers = MarketAnswers(parts.bus, self.books.book, self.prices.price, self.past.past)
         me = new_sender()
         self._nudges = NudgeSubscriber(parts.bus, self._nudged, sender=me)
         self._nudging = NudgePublisher(parts.bus, sender=me)
@@ -161,8 +172,12 @@ class StreamingApp:
                 lambda: datetime.now(UTC),
                 handed_on=self.meters.handed_on[ORDERS].add,
             ),
-            POSITIONS: PositionsChannel(self.positions, self.board),
-            ACCOUNT: AccountChannel(self.positions, self.board),
+            POSITIONS: PositionsChannel(
+                self.positions, self.board, handed_on=self.meters.handed_on[POSITIONS].add
+            ),
+            ACCOUNT: AccountChannel(
+                self.positions, self.board, handed_on=self.meters.handed_on[ACCOUNT].add
+            ),
         }
 
     async def start(self, host: str, port: int) -> int:
@@ -181,6 +196,7 @@ class StreamingApp:
                 ("bridge", self.bridging.run),
                 ("share", self.share.run),
                 ("ingest", self.ingest.run),
+                ("sessions", self.sessions.run),
                 ("intake", self.intake.run),
                 ("catch-up", self.catch_up.run),
                 ("nudges", self._nudges.run),
@@ -191,6 +207,8 @@ class StreamingApp:
                 ("prices", self._price_writer.run),
             ):
                 tasks.create_task(keep_running(name, work, self.restarts), name=name)
+            if self._signs is not None:
+                tasks.create_task(keep_running("life-signs", self._signs.run, self.restarts))
 
     async def drain(self) -> None:
         """Say goodbye to the clients."""
@@ -198,6 +216,7 @@ class StreamingApp:
 
     async def close(self) -> None:
         """Release what was opened, after `run` has ended."""
+        await self.past.close()
         await self.prices.close()
         await self.books.close()
         await self.feeds.close()

@@ -204,7 +204,7 @@ class FallbackSource:
             state = ways.first_state if source == STREAM else ways.second_state
             state(now, live=event.live)
             return True
-        if isinstance(event, TradesSeen) and not event.trades:
+        if isinstance(event, TradesSeen) and not event.market:
             return False
         channel = channel_of(event)
         if source == STREAM:

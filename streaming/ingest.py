@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
@@ -18,6 +18,7 @@ from domain.accounts import Account, Network
 from domain.errors import InvalidInput, Unavailable
 from domain.feed_credentials import FeedCredentialSource
 from domain.ports import AccountStore
+from streaming.account_sessions import AccountSessions
 from streaming.account_share import AccountShare
 from streaming.catch_up import CatchUp
 from streaming.connectors import LoadVenue
@@ -34,6 +35,7 @@ from venues.connector import (
     FillsSeen,
     FundingSeen,
     OrdersSeen,
+    TellsTokens,
     VenueSpec,
 )
 
@@ -61,9 +63,11 @@ class Ingest:
         credentials: FeedCredentialSource | None = None,
         meters: FeedMeters | None = None,
         share: AccountShare | None = None,
+        sessions: AccountSessions | None = None,
         refresh_s: float = REFRESH_S,
     ) -> None:
         self._share = share
+        self._sessions = sessions
         self._tasks: dict[_Place, asyncio.Task[None]] = {}
         self._accounts = accounts
         self._load = load
@@ -132,6 +136,7 @@ class Ingest:
         for account_id in follower.accounts.keys() - accounts.keys():
             self._catch_up.unfollow(account_id)
             self._board.forget(account_id)
+            self._forget_session(account_id)
         if place not in self._followers:
             self._followers[place] = follower
             for account_id in accounts:
@@ -154,6 +159,11 @@ class Ingest:
         for account_id in follower.accounts:
             self._catch_up.unfollow(account_id)
             self._board.set(account_id, live=False, reason="another process follows its feed")
+            self._forget_session(account_id)
+
+    def _forget_session(self, account_id: str) -> None:
+        if self._sessions is not None:
+            self._sessions.forget(account_id)
 
     def _new_follower(self, place: _Place) -> Follower | None:
         venue, network = place
@@ -172,6 +182,7 @@ class Ingest:
             self._catch_up,
             self._board,
             self._meters.of(venue, network, ACCOUNTS),
+            self._sessions,
         )
 
     def _feed(self, spec: VenueSpec, network: Network) -> AccountFeed:
@@ -196,7 +207,9 @@ class Follower:
         catch_up: CatchUp,
         board: FreshnessBoard,
         meter: FeedMeter | None = None,
+        sessions: AccountSessions | None = None,
     ) -> None:
+        self._sessions = sessions
         self._meter = meter or FeedMeter(time.monotonic)
         self._make_feed = make_feed
         self._intake = intake
@@ -242,6 +255,8 @@ class Follower:
         if event.account_id not in self.accounts:
             _log.warning("a feed spoke of an account it was not asked for")
             return
+        if self._sessions is not None:
+            self._sessions.heard(event.account_id, event.kind)
         try:
             _measure(self._meter, event, datetime.now(UTC))
             await self._store(event)
@@ -271,7 +286,14 @@ class Follower:
             if one in self.accounts:
                 self._meter.went(one, live=live)
                 self._board.set(one, live=live, reason=reason)
+                if self._sessions is not None:
+                    self._sessions.went(one, live=live, reason=reason, tokens=self._tokens)
                 self._catch_up.feed_is(one, live=live)
+
+    def _tokens(self, account_id: str) -> Mapping[str, datetime] | None:
+        """Return when the tokens that the feed holds end; None where it has none."""
+        feed = self._feed
+        return dict(feed.token_expiries(account_id)) if isinstance(feed, TellsTokens) else None
 
 
 def _measure(

@@ -133,6 +133,7 @@ async def compose(settings: StreamingSettings, stack: AsyncExitStack) -> Streami
             origins=settings.origins,
             limits=settings.limits,
             feed_credentials=SealedFeedAccess(storage.database, pairs),
+            switches=storage.dead_man,
         )
     )
     stack.push_async_callback(app.close)

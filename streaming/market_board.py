@@ -193,8 +193,7 @@ def channel_of(event: BookSeen | TradesSeen | TickerSeen | CandleSeen) -> Market
             kind = MarketChannelKind.TOP if event.is_top else MarketChannelKind.BOOK
             return MarketChannel(kind=kind, symbol=event.book.symbol)
         case TradesSeen():
-            symbol = event.trades[0].symbol if event.trades else ""
-            return MarketChannel(kind=MarketChannelKind.TRADES, symbol=symbol)
+            return MarketChannel(kind=MarketChannelKind.TRADES, symbol=event.market)
         case TickerSeen():
             return MarketChannel(kind=MarketChannelKind.TICKER, symbol=event.ticker.symbol)
         case CandleSeen():

@@ -123,12 +123,12 @@ class SharedTopUpdate(_Update, tag="update"):
 
 
 class TradeView(msgspec.Struct, frozen=True, kw_only=True):
-    """A public trade; `aggressor_side` is the taker's."""
+    """A public trade; `aggressor_side` is the taker's, null where the venue does not say."""
 
     trade_id: str
     price: str
     quantity: str
-    aggressor_side: str
+    aggressor_side: str | None
     event_time: str
     received_time: str
 

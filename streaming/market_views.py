@@ -137,7 +137,7 @@ def _trade(trade: Trade) -> TradeView:
         trade_id=trade.trade_id,
         price=plain(trade.price),
         quantity=plain(trade.quantity),
-        aggressor_side=trade.aggressor_side.value,
+        aggressor_side=trade.aggressor_side and trade.aggressor_side.value,
         event_time=rfc3339(trade.event_time),
         received_time=rfc3339(trade.received_time),
     )

@@ -42,6 +42,7 @@ class StreamingMetrics(Collector):
         yield from _queues(app.server.hub)
         yield from _booking(app)
         yield from _signals(app)
+        yield _past(app)
         yield _valkey(app.bus)
         yield _roles(app)
         yield _counter(
@@ -174,6 +175,17 @@ def _signals(app: StreamingApp) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "perp_dex_conditions_watched", "Conditional closes watched.", value=conditions.watched
     )
+
+
+def _past(app: StreamingApp) -> Metric:
+    family = CounterMetricFamily(
+        "perp_dex_market_past_answers",
+        "Questions about a market's past that were answered.",
+        labels=("venue", "network", "about", "source"),
+    )
+    for (venue, network, about, source), count in app.past.answers.items():
+        family.add_metric((venue, network.value, about, source), count)
+    return family
 
 
 def _valkey(bus: Bus) -> Metric:

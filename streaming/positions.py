@@ -33,21 +33,30 @@ SOURCE: Final = "feed"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountState:
-    """One numbered state of an account: its open positions, and its money where known."""
+    """One numbered state of an account: its open positions, and its money where known.
+
+    `heard_at` is when the first news that is in it was heard, by the monotonic clock; None for the
+    beginning.
+    """
 
     sequence: int
     positions: tuple[Document, ...]
     balance: Document | None
+    heard_at: float | None = None
 
 
 @dataclass(slots=True)
 class _Account:
-    """One account in memory. `dirty`: what was published may not be true any more."""
+    """One account in memory. `dirty`: what was published may not be true any more.
+
+    `dirty_at`: since when; by the monotonic clock.
+    """
 
     seen: SeenSummary | None = None
     saved_at: float = float("-inf")
     saved: AccountSummary | None = None
     dirty: bool = True
+    dirty_at: float | None = None
     states: deque[AccountState] = field(default_factory=lambda: deque(maxlen=STATES_KEPT))
     wanted: frozenset[MarketKey] = frozenset()
 
@@ -101,7 +110,7 @@ class PositionBoard:
     def touch(self, account_id: str | None) -> None:
         """Look at an account (None: at all) again: its orders, fills or money changed."""
         for account in self._accounts.values() if account_id is None else [self._of(account_id)]:
-            account.dirty = True
+            self._soil(account)
         self._changed()
 
     async def state(self, account_id: str) -> AccountState:
@@ -114,11 +123,12 @@ class PositionBoard:
         account = self._of(account_id)
         if account.dirty or not account.states:
             # What comes in while storage is read is looked at next time.
-            account.dirty = False
+            heard_at = account.dirty_at
+            account.dirty, account.dirty_at = False, None
             try:
-                await self._renew(account_id, account)
+                await self._renew(account_id, account, heard_at)
             except BaseException:
-                account.dirty = True
+                account.dirty, account.dirty_at = True, heard_at
                 raise
         return account.states[-1]
 
@@ -141,7 +151,12 @@ class PositionBoard:
                 self._want(account, frozenset())
                 account.dirty = True
 
-    async def _renew(self, account_id: str, account: _Account) -> None:
+    def _soil(self, account: _Account) -> None:
+        account.dirty = True
+        if account.dirty_at is None:
+            account.dirty_at = self._clock()
+
+    async def _renew(self, account_id: str, account: _Account, heard_at: float | None) -> None:
         books = await self._store.books(account_id)
         if account.seen is not None and (
             books.seen is None or books.seen.seen_at < account.seen.seen_at
@@ -161,7 +176,12 @@ class PositionBoard:
             )
         elif _news(last.positions, last.balance) != _news(positions, balance):
             account.states.append(
-                AccountState(sequence=last.sequence + 1, positions=positions, balance=balance)
+                AccountState(
+                    sequence=last.sequence + 1,
+                    positions=positions,
+                    balance=balance,
+                    heard_at=heard_at,
+                )
             )
 
     def _fresh(
@@ -187,7 +207,7 @@ class PositionBoard:
         # Nobody is woken: the poll of a quarter second is as often as a price is worth a message.
         for account in self._accounts.values():
             if key in account.wanted:
-                account.dirty = True
+                self._soil(account)
 
     def _of(self, account_id: str) -> _Account:
         return self._accounts.setdefault(account_id, _Account())

@@ -24,6 +24,8 @@ from venues.connector import BookSeen, MarketEvent, TickerSeen
 
 #: What is younger than this is answered without asking the venue.
 CURRENT: Final = timedelta(seconds=1)
+#: A ticker that is younger tells the present funding.
+TICKER_CURRENT: Final = timedelta(seconds=10)
 KNOWN_MAX: Final = 5_000
 POLL: Final = "poll"
 
@@ -80,6 +82,19 @@ class Prices:
         if found is None or found.mark_price is None:
             raise InvalidInput("symbol", f"expected a market with prices, found {market[2]!r}")
         return found
+
+    async def ticker(self, venue: str, network: Network, symbol: str) -> Ticker | None:
+        """Return a market's ticker, asked of the venue unless one came lately; None: it has none.
+
+        Raises:
+            InvalidInput: no such venue or network.
+            Unavailable, VenueRefused: the venue's answer.
+        """
+        market = (venue, network, symbol)
+        known = self._known(market).ticker
+        if known is None or self._now() - known.received_time > TICKER_CURRENT:
+            await self._ask((venue, network))
+        return self._known(market).ticker
 
     async def close(self) -> None:
         """Stop asking."""

@@ -103,7 +103,10 @@ class RelayLeader:
             if trades is None:
                 events.append(relayed_event(event, source))
             else:
-                events.append(RelayedEvent(source=source, trades=tuple(trades), is_backlog=True))
+                # Where there are none yet the market has to be named besides.
+                symbol = "" if trades else channel.symbol
+                backlog = TradesSeen(trades=tuple(trades), is_backlog=True, symbol=symbol)
+                events.append(relayed_event(backlog, source))
         return [*batches, self._numbered(events, is_snapshot=True)]
 
     def _numbered(self, events: list[RelayedEvent], *, is_snapshot: bool) -> Batch:
@@ -126,4 +129,5 @@ def _after(before: RelayedEvent | None, said: RelayedEvent) -> RelayedEvent:
         source=said.source,
         trades=(*before.trades, *said.trades),
         is_backlog=before.is_backlog and said.is_backlog,
+        symbol=said.symbol or before.symbol,
     )

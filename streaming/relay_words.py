@@ -34,7 +34,7 @@ def channel_in(relayed: RelayedChannel) -> MarketChannel | None:
 
 def channel_of(event: MarketEvent) -> MarketChannel | None:
     """Return the channel an event came over; None for one that came over none."""
-    if isinstance(event, FeedState) or (isinstance(event, TradesSeen) and not event.trades):
+    if isinstance(event, FeedState) or (isinstance(event, TradesSeen) and not event.market):
         return None
     return market_board.channel_of(event)
 
@@ -45,7 +45,12 @@ def relayed_event(event: MarketEvent, source: str) -> RelayedEvent:
         case BookSeen():
             return RelayedEvent(source=source, book=event.book, is_top=event.is_top)
         case TradesSeen():
-            return RelayedEvent(source=source, trades=event.trades, is_backlog=event.is_backlog)
+            return RelayedEvent(
+                source=source,
+                trades=event.trades,
+                is_backlog=event.is_backlog,
+                symbol=event.symbol,
+            )
         case TickerSeen():
             return RelayedEvent(source=source, ticker=event.ticker)
         case CandleSeen():
@@ -59,7 +64,9 @@ def event_in(relayed: RelayedEvent) -> MarketEvent | None:
     if relayed.book is not None:
         return BookSeen(book=relayed.book, is_top=relayed.is_top)
     if relayed.trades is not None:
-        return TradesSeen(trades=relayed.trades, is_backlog=relayed.is_backlog)
+        return TradesSeen(
+            trades=relayed.trades, is_backlog=relayed.is_backlog, symbol=relayed.symbol
+        )
     if relayed.ticker is not None:
         return TickerSeen(ticker=relayed.ticker)
     if relayed.candle is not None:

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from domain.accounts import MarginMode, Network
 from domain.ledger import NonceRule
+from domain.market_past import MarketQuery
 from domain.orders import OrderType, TimeInForce
 
 
@@ -29,14 +30,6 @@ class MarketChannelKind(StrEnum):
     TOP = "top"
     TRADES = "trades"
     TICKER = "ticker"
-    CANDLES = "candles"
-
-
-class MarketQuery(StrEnum):
-    """What of a market's past can be asked for; not every venue answers every one."""
-
-    TRADES = "trades"
-    FUNDING = "funding"
     CANDLES = "candles"
 
 
@@ -61,6 +54,9 @@ class ProofTable:
     `cancels_repeatable`: a cancel names its one order by an id that no other order ever has, so it
     may be sent again whatever becomes of copies of placements. `clock_step_s`: the venue's clock is
     told in steps of so much, rounded down.
+
+    `live_verified`: an order of this system has been sent to the venue itself, with real money, and
+    all of this was found to hold.
     """
 
     fences: tuple[Fence, ...]
@@ -73,7 +69,14 @@ class ProofTable:
     rows: tuple[ProofRow, ...]
     unverified: tuple[str, ...] = ()
     cancels_repeatable: bool = False
+    live_verified: bool = False
     clock_step_s: float = 0.0
+
+    @property
+    def proves_absence(self) -> bool:
+        """Whether silence can ever prove that a placement never came: it needs a closed fence."""
+        expires = Fence.ADMISSION_EXPIRY in self.fences and self.admission_window_s is not None
+        return expires or Fence.NONCE_BURN in self.fences
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +99,9 @@ class Capabilities:
     `joint_exits`: an entry takes its exits along in one signed request (see `venues.batches`).
 
     `schedule_cancel` is the venue's dead man's switch; `schedule_cancel_takes_stops`: when it goes
-    off it cancels the stops and targets of open positions as well.
+    off it cancels the stops and targets of open positions as well. Where there is none our own
+    watchdog cancels, and leaves them. `schedule_cancel_triggers_most`: so often a day it may go
+    off, None where the venue does not count.
 
     `market_queries`: what of a market's past the connector answers; for any other it raises
     `InvalidInput` of the field `venue`. `candle_intervals`: those of its candles, shortest first,
@@ -104,6 +109,12 @@ class Capabilities:
     tells.
 
     `networks`: where the venue can be traded, the simulated exchange (paper) included.
+
+    `lists_fills`: the venue lists single fills. Where it does not, they are derived from its orders
+    (`domain.fills.Fill.is_total`). `lists_funding_payments`: it lists what was paid; where it does
+    not, payments are in an account's money and named nowhere.
+
+    `experimental`: not for money that matters; `caution` says why, to whoever meets the venue.
     """
 
     order_types: frozenset[OrderType]
@@ -123,6 +134,11 @@ class Capabilities:
     market_silence_max_s: tuple[tuple[MarketChannelKind, float], ...] = ()
     joint_exits: bool = False
     schedule_cancel_takes_stops: bool = True
+    schedule_cancel_triggers_most: int | None = None
     networks: frozenset[Network] = frozenset(Network)
+    lists_fills: bool = True
+    lists_funding_payments: bool = True
+    experimental: bool = False
+    caution: str | None = None
     market_queries: frozenset[MarketQuery] = frozenset(MarketQuery)
     candle_intervals: tuple[str, ...] = ()

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from domain.accounts import Network
 from domain.circuits import Circuit, RequestClass, noted, passed, wait_s
 from domain.outcomes import Outcome
+from domain.session_states import CircuitState
 
 Place = tuple[str, Network]
 
@@ -52,6 +53,16 @@ class Circuits:
         self.outcomes[venue, network, outcome.kind] += 1
         circuit = self._circuits.get(place, Circuit())
         self._circuits[place] = noted(circuit, outcome, self._monotonic())
+
+    def state(self, venue: str, network: Network) -> CircuitState:
+        """Return what is shown of a place; one that nothing was sent to is closed."""
+        circuit = self._circuits.get((venue, network), Circuit())
+        wait = wait_s(circuit, RequestClass.OPENING, self._monotonic())
+        return CircuitState(
+            is_open=circuit.is_open,
+            retry_in_s=wait if circuit.is_open else None,
+            unanswered=circuit.unanswered,
+        )
 
     def opens_in_s(self) -> Mapping[Place, float | None]:
         """Return for each place in how many seconds an order may try again; None: it is closed."""

@@ -7,12 +7,13 @@ Importing this costs nothing; it knows no venue, no Temporal and no SQL.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Literal, Protocol, runtime_checkable
 
+from domain.account_terms import AccountRoom
 from domain.accounts import (
     Account,
     AccountSummary,
@@ -30,15 +31,21 @@ from domain.fills import Fill
 from domain.instruments import Instrument, OrderSide
 from domain.ledger import CommandRow, CommandSlot
 from domain.market_data import Candle, FundingRate, OrderBook, Ticker, Trade
+from domain.market_past import MarketQuery as MarketQuery
 from domain.orders import Verdict
 from domain.outcomes import SendResult
 from domain.ports import TradingAccessSource
+from domain.session_states import BudgetLeft
 from venues.capabilities import Capabilities as Capabilities
 from venues.capabilities import Fence as Fence
 from venues.capabilities import MarketChannelKind as MarketChannelKind
-from venues.capabilities import MarketQuery as MarketQuery
 from venues.capabilities import ProofRow as ProofRow
 from venues.capabilities import ProofTable as ProofTable
+from venues.market_events import BookSeen as BookSeen
+from venues.market_events import CandleSeen as CandleSeen
+from venues.market_events import MarketChannel as MarketChannel
+from venues.market_events import TickerSeen as TickerSeen
+from venues.market_events import TradesSeen as TradesSeen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,6 +276,19 @@ class FeedCredentialMinter(Protocol):
 
 
 @runtime_checkable
+class RoomTeller(Protocol):
+    """What a connector can besides, where the venue says how much more it takes of an account."""
+
+    async def account_room(self, account: Account) -> AccountRoom:
+        """Return how many orders may rest, and how much of the request budget is left.
+
+        Raises:
+            VenueUnavailable, VenueRefused: the venue did not say.
+        """
+        ...
+
+
+@runtime_checkable
 class CredentialedQueries(Protocol):
     """What a connector can besides, where the venue tells of an account only to who has a secret.
 
@@ -278,6 +298,24 @@ class CredentialedQueries(Protocol):
 
     def use_credentials(self, source: FeedCredentialSource) -> None:
         """Take secrets from `source`, each time that an account is first asked about."""
+        ...
+
+
+@runtime_checkable
+class TellsBudget(Protocol):
+    """What a connector can do besides: tell what is left of what it allows itself to ask."""
+
+    def budget_left(self) -> BudgetLeft:
+        """Return what is left now; quick, and asks nobody."""
+        ...
+
+
+@runtime_checkable
+class TellsTokens(Protocol):
+    """What a connector or an account feed can do besides, where its venue has access tokens."""
+
+    def token_expiries(self, account_id: str) -> Mapping[str, datetime]:
+        """Return by name when each token that it holds of an account ends; never a token."""
         ...
 
 
@@ -364,49 +402,6 @@ class CredentialedFeed(Protocol):
     def use_credentials(self, source: FeedCredentialSource) -> None:
         """Take secrets from `source`, each time that an account is to be followed."""
         ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MarketChannel:
-    """One public channel of one market; `interval` for candles only."""
-
-    kind: MarketChannelKind
-    symbol: str
-    interval: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BookSeen:
-    """A book snapshot, or with `is_top` only the best level of each side."""
-
-    kind: Literal["book"] = "book"
-    book: OrderBook
-    is_top: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TradesSeen:
-    """Public trades, oldest first; `is_backlog` for those from before the subscription."""
-
-    kind: Literal["trades"] = "trades"
-    trades: tuple[Trade, ...]
-    is_backlog: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TickerSeen:
-    """Present prices and rates of one market."""
-
-    kind: Literal["ticker"] = "ticker"
-    ticker: Ticker
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CandleSeen:
-    """The present state of one candle."""
-
-    kind: Literal["candle"] = "candle"
-    candle: Candle
 
 
 MarketEvent = FeedState | BookSeen | TradesSeen | TickerSeen | CandleSeen

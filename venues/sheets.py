@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final
 
-from domain.dead_man import EFFECT
+from domain.dead_man import EFFECT, EFFECT_OF_WATCHDOG, EFFECT_STOPS_STAY, Keeper
 from domain.venue_sheets import VenueProof, VenueSheet
 from venues.capabilities import Capabilities, ProofTable
 from venues.error_table import ErrorRow
@@ -17,11 +17,6 @@ from venues.error_table import ErrorRow
 #: Where the printed part of a NOTES.md begins and ends.
 BEGIN: Final = "<!-- printed by python -m venues.notes: begin -->"
 END: Final = "<!-- printed by python -m venues.notes: end -->"
-
-_STOPS_STAY: Final = (
-    "when it goes off the venue cancels the open orders of the account, but for the stops and "
-    "targets that protect positions"
-)
 
 
 def sheet_of(venue: str, capabilities: Capabilities, proofs: ProofTable) -> VenueSheet:
@@ -42,6 +37,8 @@ def sheet_of(venue: str, capabilities: Capabilities, proofs: ProofTable) -> Venu
         batch_limit=capabilities.batch_limit,
         nonce_rule=capabilities.nonce_rule.value,
         dead_man_effect=_dead_man_effect(capabilities),
+        dead_man_kept_by=(Keeper.VENUE if capabilities.schedule_cancel else Keeper.WATCHDOG).value,
+        dead_man_triggers_most=capabilities.schedule_cancel_triggers_most,
         fences=tuple(fence.value for fence in proofs.fences),
         admission_window_s=proofs.admission_window_s,
         visibility_delay_s=proofs.visibility_delay_s,
@@ -54,6 +51,11 @@ def sheet_of(venue: str, capabilities: Capabilities, proofs: ProofTable) -> Venu
             for row in proofs.rows
         ),
         unverified=proofs.unverified,
+        lists_fills=capabilities.lists_fills,
+        lists_funding_payments=capabilities.lists_funding_payments,
+        experimental=capabilities.experimental,
+        live_verified=proofs.live_verified,
+        caution=capabilities.caution,
         market_queries=_ordered(capabilities.market_queries),
         candle_intervals=capabilities.candle_intervals,
     )
@@ -64,13 +66,21 @@ def notes_part(sheet: VenueSheet, errors: Iterable[ErrorRow]) -> str:
     lines = [
         BEGIN,
         "",
+        f"- Standing: {standing(sheet)}.",
+        *([f"- Caution: {sheet.caution}."] if sheet.caution else []),
         f"- Fences: {', '.join(sheet.fences) or 'none: an order of unknown outcome stays unknown'}",
         f"- A command is admitted {_seconds(sheet.admission_window_s, 'for ever')} after its "
         f"ledger row; look-ups show it {sheet.visibility_delay_s:g} s later at the latest; a "
         f"verdict takes {sheet.verdict_delay_s:g} s at most.",
         f"- Copies of the same bytes: {_copies(sheet)}.",
         f"- A fill is unique by {', '.join(f'`{name}`' for name in sheet.fill_key)}.",
-        f"- Dead man's switch: {sheet.dead_man_effect or 'none'}.",
+        *([] if sheet.lists_fills else ["- Fills are derived from orders: the venue lists none."]),
+        *(
+            []
+            if sheet.lists_funding_payments
+            else ["- Payments of funding are not told one by one: the venue lists none."]
+        ),
+        f"- Dead man's switch: {sheet.dead_man_effect}.",
         *(f"- Unverified: {text}." for text in sheet.unverified),
         "",
         "| proves | evidence | source |",
@@ -90,6 +100,13 @@ def notes_part(sheet: VenueSheet, errors: Iterable[ErrorRow]) -> str:
     return "\n".join(lines)
 
 
+def standing(sheet: VenueSheet) -> str:
+    """Return how far a venue is to be trusted here, in words."""
+    kind = "experimental" if sheet.experimental else "supported"
+    proven = "verified live" if sheet.live_verified else "not verified live"
+    return f"{kind}, {proven}"
+
+
 def _ordered(values: Iterable[StrEnum]) -> tuple[str, ...]:
     """Return the members' names in the order in which their kind declares them."""
     members = set(values)
@@ -97,10 +114,10 @@ def _ordered(values: Iterable[StrEnum]) -> tuple[str, ...]:
     return tuple(str(each.value) for kind in kinds for each in kind if each in members)
 
 
-def _dead_man_effect(capabilities: Capabilities) -> str | None:
+def _dead_man_effect(capabilities: Capabilities) -> str:
     if not capabilities.schedule_cancel:
-        return None
-    return EFFECT if capabilities.schedule_cancel_takes_stops else _STOPS_STAY
+        return EFFECT_OF_WATCHDOG
+    return EFFECT if capabilities.schedule_cancel_takes_stops else EFFECT_STOPS_STAY
 
 
 def _seconds(seconds: float | None, none: str) -> str:

@@ -12,13 +12,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from domain.accounts import Account, Network
-from domain.errors import CorruptState, InvalidInput
+from domain.errors import CorruptState, InvalidInput, PerpDexError
 from domain.feed_credentials import FeedCredentialSource
 from domain.outcomes import Outcome
 from domain.ports import TradingAccessSource
+from domain.session_states import MeasuredClock
 from venues import registry
 from venues.circuits import Circuits
 from venues.connector import Connector, CredentialedQueries, OwnersQueries
+from venues.rights import RightsBoard
 
 CLOCK_OFFSET_BOUND = timedelta(milliseconds=500)
 CLOCK_QUESTIONS = 3
@@ -36,6 +38,7 @@ class ClockOffset:
 
     offset: timedelta
     uncertainty: timedelta
+    measured_at: datetime
     coarseness: timedelta = timedelta(0)
 
     @classmethod
@@ -45,7 +48,7 @@ class ClockOffset:
         """Return what one answer tells; `step_s` is what the venue rounds its clock down to."""
         half, coarseness = (after - before) / 2, timedelta(seconds=step_s / 2)
         middle = venue_time + coarseness
-        return cls(before + half - middle, half + coarseness, coarseness)
+        return cls(before + half - middle, half + coarseness, after, coarseness)
 
     @property
     def tells_nothing(self) -> bool:
@@ -70,6 +73,7 @@ class Connectors:
     credentials: FeedCredentialSource | None = None
     circuits: Circuits = field(default_factory=Circuits)
     access: TradingAccessSource | None = None
+    rights: RightsBoard = field(default_factory=RightsBoard)
     _started: dict[tuple[str, Network], Connector] = field(default_factory=dict)
     _offsets: dict[tuple[str, Network], ClockOffset] = field(default_factory=dict)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -131,28 +135,54 @@ class Connectors:
         """Learn from a command's outcome whether the venue gives verdicts."""
         self.circuits.note_outcome(venue, network, outcome)
 
+    def clock(self, venue: str, network: Network) -> MeasuredClock | None:
+        """Return our clock's offset to a venue as it was measured last, or None."""
+        measured = self._offsets.get((venue, network))
+        if measured is None:
+            return None
+        return MeasuredClock(
+            offset_s=measured.offset.total_seconds(),
+            uncertainty_s=measured.uncertainty.total_seconds(),
+            is_beyond_bound=measured.is_beyond_bound,
+            measured_at=measured.measured_at,
+        )
+
     def started(self) -> tuple[Connector, ...]:
         """Return all started connectors."""
         return tuple(self._started.values())
 
-    async def measure_clock(self, accounts: Iterable[Account]) -> None:
-        """Measure the offset to every venue that an account of ours lives on."""
+    async def measure_clock(self, accounts: Iterable[Account], *, only_new: bool = False) -> None:
+        """Measure the offset to every venue that an account of ours lives on.
+
+        `only_new`: to those that were never measured.
+
+        Raises:
+            VenueUnavailable, VenueRefused: of one that did not say it; the others were measured.
+        """
         by_place = {(account.venue, account.network): account for account in accounts}
+        failed: PerpDexError | None = None
         for place, account in by_place.items():
             connector = self._started.get(place)
-            if connector is None:
+            if connector is None or (only_new and place in self._offsets):
                 continue
-            measured = await _measured(connector, account)
-            if measured.tells_nothing and place in self._offsets:
-                _log.info("%s (%s) answered too slowly to measure our clock by", *place)
-                continue
-            self._offsets[place] = measured
-            _log.info(
-                "our clock is %+.3f s from that of %s (%s), give or take %.3f s",
-                measured.offset.total_seconds(),
-                *place,
-                measured.uncertainty.total_seconds(),
-            )
+            try:
+                self._keep_offset(place, await _measured(connector, account))
+            except PerpDexError as error:
+                failed = failed or error
+        if failed is not None:
+            raise failed
+
+    def _keep_offset(self, place: tuple[str, Network], measured: ClockOffset) -> None:
+        if measured.tells_nothing and place in self._offsets:
+            _log.info("%s (%s) answered too slowly to measure our clock by", *place)
+            return
+        self._offsets[place] = measured
+        _log.info(
+            "our clock is %+.3f s from that of %s (%s), give or take %.3f s",
+            measured.offset.total_seconds(),
+            *place,
+            measured.uncertainty.total_seconds(),
+        )
 
     async def close(self) -> None:
         """Close every connector."""

@@ -60,6 +60,16 @@ def account_read_workflow_id(account_id: str) -> str:
     return f"read-account-{account_id}"
 
 
+def terms_workflow_id(account_id: str, symbol: str) -> str:
+    """Return the id of the workflow that reads on which terms an account can trade a market."""
+    return f"terms-{account_id}-{symbol}"
+
+
+def split_workflow_id(split_id: str) -> str:
+    """Return the id of the workflow of an order that is split over accounts."""
+    return f"split-{split_id}"
+
+
 def kill_switch_workflow_id(scope: HaltScope) -> str:
     """Return the id of the workflow that stops a scope: one at a time."""
     return f"halt-{scope.slug}"

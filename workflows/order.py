@@ -59,7 +59,7 @@ from workflows.contracts import (
     StartMode,
 )
 from workflows.ids import NEEDS_ATTENTION, ORDER_STATUS
-from workflows.parents import Told, tell_bracket
+from workflows.parents import Told, tell_parent
 
 
 @workflow.defn(name="OrderWorkflow")
@@ -103,7 +103,7 @@ class OrderWorkflow:
             await self._adopt()
         while True:
             self._take_reports()
-            self._told = await tell_bracket(self._life.order, self._told)
+            self._told = await tell_parent(self._life.order, self._told)
             if self._reconsider:
                 await self._look_again()
             settling = self._step.kind == "settle"

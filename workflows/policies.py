@@ -36,6 +36,10 @@ SETTLE_PAUSE = timedelta(seconds=1)
 BRACKET_LOOK_EVERY = timedelta(minutes=2)
 """How often a bracket looks although it heard nothing: a signal may be lost."""
 
+SPLIT_LOOK_EVERY = timedelta(minutes=5)
+SPLIT_LOOK_FOR_END = timedelta(seconds=20)
+"""How often a split order looks although it heard nothing, and while its end is wanted."""
+
 CLOSING_ORDER_WITHIN = timedelta(seconds=15)
 """A closing order not sent by then is never sent; the close looks again."""
 

@@ -100,6 +100,7 @@ class Floor:
             connectors=self.connectors,
             checkpoints=self.points,
             now=now,
+            blocks=self.storage.halts,
         )
         return replace(parts, **changes)
 
@@ -114,7 +115,10 @@ class Floor:
     @property
     def accounts(self) -> AccountActivities:
         return AccountActivities(
-            accounts=self.storage.accounts, access=self.access, connectors=self.connectors
+            accounts=self.storage.accounts,
+            access=self.access,
+            connectors=self.connectors,
+            rights=self.connectors.rights,
         )
 
     async def connector(self) -> Connector:

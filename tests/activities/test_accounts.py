@@ -37,6 +37,10 @@ async def test_an_agent_key_is_taken_and_named(bare_floor: Floor) -> None:
     assert "expires" in account.state_reason
     access = await bare_floor.access.open_signer(SECOND, account.signer)
     assert access.account.signer == account.signer
+    proved = bare_floor.connectors.rights.of(SECOND)
+    assert proved is not None
+    assert (proved.signer, proved.refusal) == (account.signer, None)
+    assert proved.expires_at is not None and "expires" in proved.power
 
 
 async def test_a_master_key_is_refused_and_destroyed(bare_floor: Floor) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from activities.dead_man import DeadManRenewal
-from domain.dead_man import DeadManState, DeadManSwitch
+from domain.dead_man import DeadManState, DeadManSwitch, Keeper
 from domain.errors import NotFound, Unavailable
+from domain.watchdog import FEED, WATCHDOG
 from storage.dead_man import SqlDeadManStore
 from tests.activities.floor import ACCOUNT_ID, Altered, Floor, an_order, until
 from venues.simulation import operations
@@ -26,6 +27,7 @@ class Hands:
         self.store = SqlDeadManStore(floor.storage.database, now=self.now)
         self.renewal = DeadManRenewal(
             switches=self.store,
+            watched=self.store,
             access=floor.access,
             connectors=floor.connectors,
             nonces=floor.storage.signer_nonces,
@@ -150,16 +152,43 @@ async def test_a_lost_answer_leaves_it_uncertain_and_is_asked_again(
     assert again.state is DeadManState.ARMED
 
 
-async def test_a_venue_without_one_refuses(hands: Hands, floor: Floor) -> None:
+async def test_a_venue_without_one_is_kept_by_our_watchdog(hands: Hands, floor: Floor) -> None:
     connector = await floor.connector()
     lacking: Any = Altered(
         connector, capabilities=replace(connector.capabilities, schedule_cancel=False)
     )
-    renewal = replace(hands.renewal, connectors=lacking)
+    renewal = replace(hands.renewal, connectors=lacking, temporal_at=hands.now)
     await hands.store.want(ACCOUNT_ID, 60, by="local")
-    [switch] = await renewal.run()
-    assert switch.state is DeadManState.REFUSED
-    assert "has no dead man's switch" in switch.reason
+    [waiting] = await renewal.run()
+    assert (waiting.state, waiting.kept_by) == (DeadManState.ARMING, Keeper.WATCHDOG)
+    await hands.store.give_sign(FEED, ACCOUNT_ID)
+    hands.later(1.1)
+    [alone] = await renewal.run()
+    assert (alone.state, alone.is_armed(hands.now())) == (DeadManState.UNCERTAIN, False)
+    assert "no watchdog runs" in alone.reason
+    await hands.store.give_sign(WATCHDOG)
+    hands.later(1.1)
+    [armed] = await renewal.run()
+    assert (armed.state, armed.is_armed(hands.now())) == (DeadManState.ARMED, True)
+    assert hands.at_venue_ms is None
+    assert await hands.store.get(ACCOUNT_ID) == armed
+
+
+async def test_our_watchdogs_trigger_is_not_counted_by_a_renewal(
+    hands: Hands, floor: Floor
+) -> None:
+    await test_a_venue_without_one_is_kept_by_our_watchdog(hands, floor)
+    armed = await hands.store.get(ACCOUNT_ID)
+    assert armed is not None and armed.armed_until is not None
+    connector = await floor.connector()
+    lacking: Any = Altered(
+        connector, capabilities=replace(connector.capabilities, schedule_cancel=False)
+    )
+    hands.later(100)
+    [gone] = await replace(hands.renewal, connectors=lacking, temporal_at=hands.now).run()
+    assert gone.armed_until == armed.armed_until
+    assert gone.has_gone_off(hands.now())
+    assert not await hands.store.has_trigger(ACCOUNT_ID, armed.armed_until)
 
 
 async def test_what_is_wanted_meanwhile_is_not_forgotten(hands: Hands) -> None:
@@ -180,8 +209,9 @@ async def test_what_is_wanted_meanwhile_is_not_forgotten(hands: Hands) -> None:
 
 async def test_a_trigger_is_counted_once(hands: Hands) -> None:
     due_at = hands.now()
-    for _ in range(3):
-        await hands.store.note_trigger(ACCOUNT_ID, due_at)
+    noted = [await hands.store.note_trigger(ACCOUNT_ID, due_at) for _ in range(3)]
+    assert noted == [True, False, False]
+    assert await hands.store.has_trigger(ACCOUNT_ID, due_at)
     assert await hands.store.triggers(ACCOUNT_ID, since=due_at) == 1
     assert await hands.store.triggers(ACCOUNT_ID, since=due_at + timedelta(seconds=1)) == 0
 

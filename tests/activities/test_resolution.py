@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from activities.contracts import ResolveTask
+from activities.access import CommandParts
+from activities.contracts import OperatorVerdict, ResolveTask
+from activities.orders import OrderActivities
 from activities.resolution import ResolutionActivities
 from domain.accounts import SignerFacts
 from domain.commands import BurnNonce, CommandKind
@@ -19,7 +21,7 @@ from domain.ledger import CommandKey, CommandRow, CommandSlot, Found
 from domain.orders import Concern, Order, OrderStatus, Verdict
 from domain.outcomes import Accepted, NotSent, Rejected, SendResult, Unknown
 from sealing.box import BoxLabel, CredentialPart, seal
-from tests.activities.floor import ACCOUNT_ID, TAKING, Altered, Floor, an_order
+from tests.activities.floor import ACCOUNT_ID, TAKING, Altered, Floor, an_order, place_task
 from venues.connector import Fence
 from venues.simulation.faults import FaultKind
 from venues.simulation.records import NonceUsed
@@ -27,6 +29,7 @@ from venues.simulation.records import NonceUsed
 LOST = FaultKind.DROP_AFTER_APPLY
 NEVER_CAME = FaultKind.DROP_BEFORE_APPLY
 LONG_MS = 600_000
+PLACE = CommandKind.PLACE
 
 
 @pytest.fixture(autouse=True)
@@ -288,6 +291,61 @@ async def test_a_venue_without_burning_waits_for_its_admission_to_end(floor: Flo
     past_admission(floor)
     assert (await floor.environment.run(resolution.resolve, ResolveTask(key=key))).definite
     assert await noops(floor, order) == []
+
+
+async def without_fence(floor: Floor) -> CommandParts:
+    connector = await floor.connector()
+    proofs = replace(connector.proofs, fences=(), admission_window_s=None, replay_protected=False)
+    return floor.parts(connectors=Altered(connector, proofs=proofs))
+
+
+async def test_without_a_fence_an_order_stays_unknown_and_its_market_is_blocked(
+    floor: Floor,
+) -> None:
+    parts = await without_fence(floor)
+    floor.fault(NEVER_CAME)
+    order = an_order()
+    await floor.environment.run(OrderActivities(parts).place, place_task(order))
+    past_admission(floor)
+    task = ResolveTask(key=CommandKey(order_id=order.order_id, command=PLACE, revision=0))
+
+    result = await floor.environment.run(ResolutionActivities(parts).resolve, task)
+
+    assert not result.definite
+    assert result.order.status is OrderStatus.UNKNOWN
+    (block,) = await floor.storage.halts.blocked(ACCOUNT_ID)
+    assert (block.symbol, block.order_id) == (order.symbol, order.order_id)
+    assert "perp-dex order resolve" in block.reason
+    other = await floor.place(an_order())
+    assert other.denied is not None and "blocked" in other.denied
+    verdict = OperatorVerdict(
+        order_id=order.order_id, verdict="absent", reason="not there", by="local"
+    )
+    await floor.environment.run(OrderActivities(parts).apply_operator_verdict, verdict)
+    assert await floor.storage.halts.blocked(ACCOUNT_ID) == ()
+    assert (await floor.place(an_order())).definite
+
+
+async def test_without_a_fence_an_order_that_comes_late_lifts_its_block(floor: Floor) -> None:
+    parts = await without_fence(floor)
+    floor.fault(FaultKind.DELAY, delay_ms=4_000)
+    order = an_order()
+    await floor.environment.run(OrderActivities(parts).place, place_task(order))
+    task = ResolveTask(key=CommandKey(order_id=order.order_id, command=PLACE, revision=0))
+    resolve = ResolutionActivities(parts).resolve
+    assert not (await floor.environment.run(resolve, task)).definite
+    assert await floor.storage.halts.blocked(ACCOUNT_ID)
+    found = await floor.environment.run(resolve, task)
+    while not found.definite:
+        found = await floor.environment.run(resolve, task)
+    assert found.order.status is OrderStatus.ACCEPTED
+    assert await floor.storage.halts.blocked(ACCOUNT_ID) == ()
+
+
+async def test_a_market_is_not_blocked_where_a_fence_will_tell(floor: Floor) -> None:
+    order = await unknown(floor, NEVER_CAME)
+    await floor.resolve(order)
+    assert await floor.storage.halts.blocked(ACCOUNT_ID) == ()
 
 
 async def test_an_order_that_only_its_fills_show_is_found(floor: Floor) -> None:

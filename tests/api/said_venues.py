@@ -12,7 +12,12 @@ from venues.sheets import sheet_of
 
 def hyperliquid() -> ServedVenue:
     """Return what a worker says that serves Hyperliquid's paper exchange."""
-    spec = registry.load("hyperliquid")
+    return served("hyperliquid")
+
+
+def served(venue: str) -> ServedVenue:
+    """Return what a worker says that serves a venue's paper exchange."""
+    spec = registry.load(venue)
     return ServedVenue(
         sheet=sheet_of(spec.venue, spec.capabilities, spec.proofs),
         connected=("paper",),

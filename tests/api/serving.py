@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import shutil
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,8 @@ from domain.accounts import Account, AccountState, Network
 from domain.errors import Unavailable
 from domain.instruments import Instrument, MarketState, OrderSide, PriceRule
 from domain.latest_prices import LatestPrice
-from domain.market_data import BookLevel, OrderBook
+from domain.market_data import BookLevel, Candle, FundingRate, OrderBook, Trade
+from domain.market_past import MarketPast, MarketQuery, PastQuestion
 from domain.orders import Order, OrderType, TimeInForce
 from domain.timeline import EventKind, TimelineEvent
 from storage.opening import Storage, open_storage
@@ -38,6 +39,8 @@ from tests.api.condition_desk import ScriptedConditions
 from tests.api.desk import ScriptedDesk
 from tests.api.halt_desk import ScriptedHalts
 from tests.api.reconcile_desk import ScriptedReconciliations
+from tests.api.routing_desk import ScriptedSplits, ScriptedTerms
+from tests.api.said_sessions import SaidSessions
 from tests.api.said_venues import SaidVenues
 from tests.api.setup_desk import ScriptedLeverages, ScriptedRotations
 
@@ -90,6 +93,7 @@ class Books:
 
     error: Exception | None = None
     asked: list[tuple[str, str, str, int]] = field(default_factory=list)
+    at: dict[str, OrderBook] = field(default_factory=dict)
 
     async def request_book(
         self, venue: str, network: Network, symbol: str, depth: int
@@ -98,6 +102,8 @@ class Books:
         if self.error is not None:
             raise self.error
         now = datetime.now(UTC)
+        if venue in self.at:
+            return self.at[venue]
         return OrderBook(
             venue=venue,
             symbol=symbol,
@@ -129,6 +135,47 @@ class Prices:
         if self.error is not None:
             raise self.error
         return latest_price(source="poll")
+
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+@dataclass
+class Past:
+    """Answers what a market's past holds, as the streaming process would."""
+
+    error: Exception | None = None
+    as_of: datetime | None = None
+    asked: list[PastQuestion] = field(default_factory=list)
+
+    async def request_past(self, question: PastQuestion) -> MarketPast:
+        self.asked.append(question)
+        if self.error is not None:
+            raise self.error
+        of = {"venue": question.venue, "symbol": question.symbol}
+        trades = Trade(
+            **of, trade_id="7", price=Decimal("45000.5"), quantity=Decimal("0.02"),
+            aggressor_side=OrderSide.SELL, event_time=NOON,
+            received_time=NOON + timedelta(milliseconds=120),
+        )  # fmt: skip
+        rate = FundingRate(**of, rate=Decimal("0.0000125"), interval_s=3600, event_time=NOON)
+        as_of = self.as_of or datetime.now(UTC)
+        candles = [
+            Candle(
+                **of, interval=question.interval or "", open_time=opened,
+                close_time=opened + timedelta(hours=1), open=Decimal(1), high=Decimal(4),
+                low=Decimal("0.5"), close=Decimal(2), volume=Decimal(3),
+            )
+            for opened in (NOON, as_of - timedelta(minutes=1))
+        ]  # fmt: skip
+        return MarketPast(
+            source="query",
+            as_of=as_of,
+            trades=(trades,) if question.query is MarketQuery.TRADES else (),
+            rates=(rate,) if question.query is MarketQuery.FUNDING else (),
+            present_rate=rate if question.query is MarketQuery.FUNDING else None,
+            candles=tuple(candles) if question.query is MarketQuery.CANDLES else (),
+        )
 
 
 def latest_price(**changes: Any) -> LatestPrice:
@@ -179,9 +226,21 @@ class Api:
     reconciliations: ScriptedReconciliations
     books: Books
     prices: Prices
+    past: Past
     venues: SaidVenues
+    sessions: SaidSessions
     sealed: Sealed
     parts: ApiParts
+
+    @property
+    def splits(self) -> ScriptedSplits:
+        assert isinstance(self.parts.split_desk, ScriptedSplits)
+        return self.parts.split_desk
+
+    @property
+    def terms(self) -> ScriptedTerms:
+        assert isinstance(self.parts.terms, ScriptedTerms)
+        return self.parts.terms
 
     async def post(self, path: str, body: Any, **headers: str) -> httpx2.Response:
         return await self.http.post(path, json=body, headers=headers)
@@ -273,7 +332,14 @@ def stored(storage: Storage) -> dict[str, Any]:
         "rotation": storage.rotation,
         "reconciliations": storage.reconciliations,
         "reconciliation_gate": storage.reconciliations,
+        "routes": storage.routes,
+        "splits": storage.splits,
+        "nonce_lanes": storage.signer_nonces,
     }
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
 
 
 @asynccontextmanager
@@ -287,7 +353,7 @@ async def serving(
     ui_upstream: str | None = None,
     port: int = 0,
     streaming: str | None = "ws://127.0.0.1:1",
-    change: Callable[[FastAPI], Awaitable[None]] | None = None,
+    venues: tuple[str, ...] = ("hyperliquid",),
     **options: Any,
 ) -> AsyncIterator[Api]:
     """Serve the API over `storage` until the block ends."""
@@ -296,21 +362,19 @@ async def serving(
     conditions, reader = ScriptedConditions(storage), ScriptedReader(storage)
     rotations, leverages = ScriptedRotations(storage), ScriptedLeverages()
     halt_desk, reconcile_desk = ScriptedHalts(), ScriptedReconciliations(storage)
-    books, prices, sealed = Books(), Prices(), Sealed()
-    said_venues = SaidVenues()
+    books, prices, past, sealed = Books(), Prices(), Past(), Sealed()
+    said_venues, said_sessions = SaidVenues(), SaidSessions()
     listener = listen("127.0.0.1", port)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     authenticator = Authenticator(TOKEN)
-
-    def now() -> datetime:
-        return datetime.now(UTC)
-
     parts = ApiParts(
         **stored(storage),
         desk=desk,
         close_desk=closes,
         condition_desk=conditions,
         bracket_desk=brackets,
+        split_desk=ScriptedSplits(storage, desk),
+        terms=ScriptedTerms(),
         halt_desk=halt_desk,
         account_reader=reader,
         rotation_desk=rotations,
@@ -318,14 +382,16 @@ async def serving(
         reconcile_desk=reconcile_desk,
         books=books,
         prices=prices,
+        past=past,
         latest_prices=prices,
         served_venues=said_venues,
+        sessions_of=said_sessions,
         codec=Codec(),
         sealer=sealed,
         authenticator=authenticator,
         sessions=OperatorSessions(authenticator.derived_key("operator session"), now),
         endpoints=_endpoints(url, streaming, f"{url}{UI_PATH}" if ui_upstream else temporal_ui),
-        venues=("hyperliquid",),
+        venues=venues,
         hosts=frozenset({"127.0.0.1", "localhost"}),
         origins=frozenset({UI_ORIGIN}),
         page_origins=frozenset({PAGE_ORIGIN}),
@@ -351,7 +417,9 @@ async def serving(
             reconciliations=reconcile_desk,
             books=books,
             prices=prices,
+            past=past,
             venues=said_venues,
+            sessions=said_sessions,
             sealed=sealed,
             parts=parts,
         )

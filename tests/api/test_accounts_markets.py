@@ -132,7 +132,7 @@ async def test_markets_are_listed_and_read(api: Api) -> None:
     old = (await api.http.get("/api/v1/markets/OLD-PERP?venue=hyperliquid&network=paper")).json()
     assert (old["tick_size"], old["state"]) == ("0.5", "DELISTED")
     none = (await api.http.get("/api/v1/markets?venue=hyperliquid&network=mainnet")).json()
-    assert none == {"markets": []}
+    assert none == {"markets": [], "next_cursor": None, "has_more": False}
 
 
 @pytest.mark.parametrize("symbol", ["ETH-PERP", "btc-perp", "%2e%2e", "BTC-PERP%0a", "x" * 3000])

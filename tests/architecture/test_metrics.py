@@ -11,13 +11,15 @@ from prometheus_client.registry import CollectorRegistry
 from api.metrics import RequestMeter
 from bus.connection import Bus
 from process.metrics import loop_delays, loop_tasks, registry_of
-from serving.metrics import ActivityMeter, VenueMeter
+from serving.dead_man import DeadManMeter
+from serving.metrics import ActivityMeter, SessionMeter, VenueMeter
 from streaming.app import StreamingApp, StreamingParts
 from streaming.metrics import StreamingMetrics
 from tests.architecture.tree import ROOT
 from venues import registry as venue_registry
 from venues.circuits import Circuits
 from venues.field_watch import FieldWatch
+from venues.started import Connectors
 
 ROW = re.compile(r"^\| `(perp_dex_[a-z_]+)` \| (\w+) \| ([a-z_, –]+) \| \S.* \|$", re.M)
 Row = tuple[str, str, str]
@@ -60,8 +62,10 @@ def test_the_page_lists_exactly_what_is_exposed() -> None:
             RequestMeter(),
             ActivityMeter(),
             VenueMeter(Circuits()),
+            SessionMeter(Connectors(frozenset())),
             StreamingMetrics(idle_app()),
             FieldWatch(()),
+            DeadManMeter(),
         ]
     )
     loop_delays(registry)
@@ -78,8 +82,10 @@ def test_names_carry_their_units_and_no_label_can_grow() -> None:
             RequestMeter(),
             ActivityMeter(),
             VenueMeter(Circuits()),
+            SessionMeter(Connectors(frozenset())),
             StreamingMetrics(idle_app()),
             FieldWatch(()),
+            DeadManMeter(),
         ]
     )
     for name, kind, labels in exposed(registry):

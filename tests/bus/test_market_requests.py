@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -29,7 +30,8 @@ from domain.errors import (
     VenueRefused,
     VenueUnavailable,
 )
-from domain.market_data import BookLevel, OrderBook
+from domain.market_data import BookLevel, Candle, OrderBook
+from domain.market_past import MarketPast, MarketQuery, PastQuestion
 from tests.bus.valkey import ValkeyProcess
 from tests.bus.waiting import eventually
 
@@ -181,6 +183,56 @@ async def test_junk_in_the_reply_is_unavailable(bus: Bus) -> None:
         tasks.create_task(answer_junk())
         with pytest.raises(Unavailable, match="other bytes"):
             await ask(bus)
+
+
+async def test_a_markets_past_comes_back_exactly_and_errors_keep_their_field(bus: Bus) -> None:
+    now = datetime.now(UTC)
+    question = PastQuestion(
+        venue="hyperliquid",
+        network=Network.PAPER,
+        symbol="BTC-PERP",
+        query=MarketQuery.CANDLES,
+        limit=3,
+        interval="1h",
+        until=now,
+    )
+    candle = Candle(
+        venue="hyperliquid", symbol="BTC-PERP", interval="1h", open_time=now, close_time=now,
+        open=Decimal("1.000000000000000001"), high=Decimal(2), low=Decimal("0.5"),
+        close=Decimal(1), volume=Decimal("1E-8"),
+    )  # fmt: skip
+    past = MarketPast(source="query", as_of=now, candles=(candle,))
+    seen: list[PastQuestion] = []
+
+    async def read(asked: PastQuestion) -> MarketPast:
+        seen.append(asked)
+        if asked.limit == 4:
+            raise InvalidInput("venue", "it tells no candles")
+        return past
+
+    requests = MarketRequests(bus)
+    task = asyncio.create_task(MarketAnswers(bus, always_the_book, past=read).run())
+    try:
+        assert await requests.request_past(question) == past
+        with pytest.raises(InvalidInput) as refused:
+            await requests.request_past(replace(question, limit=4))
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+    assert seen[0] == question
+    assert refused.value.field == "venue"
+
+
+async def test_who_reads_no_past_says_so_and_wrong_questions_are_not_sent(bus: Bus) -> None:
+    question = PastQuestion(
+        venue="v", network=Network.PAPER, symbol="BTC-PERP", query=MarketQuery.TRADES, limit=1
+    )
+    async with answering(bus, always_the_book):
+        with pytest.raises(Unavailable, match="reads the past"):
+            await MarketRequests(bus).request_past(question)
+    with pytest.raises(InvalidInput, match="limit"):
+        await MarketRequests(bus).request_past(replace(question, limit=0))
+    assert await bus.redis.llen(REQUESTS_KEY) == 0
 
 
 async def test_nothing_stays_behind_for_ever(bus: Bus) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from domain.accounts import AccountState, SignerFacts
 from domain.errors import VenueUnavailable
 from domain.positions import SeenSummary
 from domain.risk_limits import RiskLimits
+from tests.api.said_sessions import a_session
 from tests.api.serving import PAPER, Api, account, keep, order
 from tests.api.test_positions import SECOND, say, summary
 from tests.cli.conftest import Terminal
@@ -62,6 +63,28 @@ async def test_everything_of_an_account_is_shown(two: Api, desk: Terminal) -> No
     plain = await desk("account", "info", "second")
     assert "nothing" in fields(plain.out)["open"]
     assert (await desk("account", "info", "nobody")).code == ExitCode.NOT_FOUND
+
+
+async def test_the_state_of_a_session_is_shown_with_its_age(two: Api, desk: Terminal) -> None:
+    nothing = fields((await desk("account", "info", "paper")).out)
+    assert "unknown, nobody said it" in nothing["feed"]
+    assert "none taken (TIME_MS)" in nothing["nonces"]
+    two.sessions.said = a_session(PAPER)
+    found = fields((await desk("account", "info", "paper")).out)
+    assert "proved: 0xagent of 0xmm, expires" in found["key proved"]
+    assert ", soon (0 s ago)" in found["key proved"]
+    assert "live since" in found["feed"] and "orders 2 s ago" in found["channels"]
+    assert "+12 ms, ± 3 ms (0 s ago)" in found["clock"]
+    assert "open, an order may try in 5 s, 8 commands without" in found["circuit"]
+    assert "900 of 1200 weight per minute" in found["rate budget"]
+    assert "held by streaming" in found["token read"]
+    two.sessions.said = a_session(PAPER, ago=timedelta(minutes=30))
+    old = fields((await desk("account", "info", "paper")).out)
+    for name in ("feed", "clock", "circuit", "rate budget"):
+        assert "unknown, last said 30 min ago" in old[name], name
+    document = json.loads((await desk("account", "info", "paper", "--json")).out)
+    assert document["session"]["feed"]["state"] == "unknown"
+    assert document["session"]["rights"]["signer"] == "0xagent"
 
 
 async def test_the_money_is_the_venues_word_now_or_its_last(two: Api, desk: Terminal) -> None:

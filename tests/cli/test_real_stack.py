@@ -92,6 +92,31 @@ def test_a_market_order_fills(stack: Stack) -> None:
     assert order["order_id"] in [each["order_id"] for each in listed]
 
 
+def test_a_markets_past_and_the_session_are_told(stack: Stack) -> None:
+    stack.json("trade", "buy", "BTC-PERP", "0.1", "--market", "--wait-fill")
+    trades = stack.json("market", "trades", "BTC-PERP", "--limit", "1")
+    assert trades["trades"][0]["quantity"] == "0.1" and not trades["stale"]
+    candles = stack.json("market", "candles", "BTC-PERP", "--interval", "1m")
+    assert candles["candles"][-1]["volume"] != "0"
+    funding = stack.json("market", "funding", "BTC-PERP", "--venue", "all")["venues"]
+    assert {each["venue"] for each in funding} >= {"hyperliquid", "pacifica"}
+    assert all(each["funding"]["present"]["rate"] for each in funding), funding
+    (account,) = [
+        each for each in stack.json("account", "list")["accounts"] if each["label"] == "paper"
+    ]
+    deadline = time.monotonic() + 30
+    while True:
+        session = stack.json("account", "info", account["account_id"])["session"]
+        states = {name: session[name]["state"] for name in ("rights", "feed", "circuit")}
+        if states == {"rights": "proved", "feed": "live", "circuit": "closed"}:
+            break
+        assert time.monotonic() < deadline, session
+        time.sleep(0.3)
+    assert session["rights"]["signer"] == account["signer"]
+    assert session["nonces"]["lanes"][0]["last_nonce"] > 0
+    assert session["rate_budget"]["left"] > 0
+
+
 def test_an_order_rests_changes_and_is_canceled(stack: Stack) -> None:
     book = stack.json("market", "orderbook", "BTC-PERP", "--depth", "2")
     assert len(book["bids"]) == 2
@@ -130,6 +155,31 @@ def test_a_lost_answer_makes_one_order_and_repeating_it_none(stack: Stack) -> No
     assert len(stack.venue_orders(again["order_id"])) == 1
 
 
+@pytest.mark.parametrize("venue", ["hyperliquid", "pacifica"])
+def test_a_venue_is_verified_step_by_step(stack: Stack, venue: str) -> None:
+    label = f"verify-{venue}"
+    stack.json("account", "add", "--dex", venue, "--paper", "--label", label)
+    arguments = ("venue", "verify", venue, "--network", "paper", "--account", label, "--yes")
+    done = stack.json(*arguments)
+    assert [(step["name"], step["passed"]) for step in done["steps"]] == [
+        (name, True)
+        for name in (
+            "venue", "account", "market", "feed", "place", "look up", "modify", "cancel",
+            "look up again", "feed told",
+        )
+    ]  # fmt: skip
+    assert (done["passed"], done["left_open"], done["order_status"]) == (True, False, "CANCELED")
+    evidence = {step["name"]: step["evidence"] for step in done["steps"]}
+    assert evidence["place"]["venue_order_id"]
+    assert int(evidence["look up"]["orders seen at the venue"]) >= 1
+    assert evidence["modify"]["price"] != evidence["place"]["price"]
+    orders = stack.json("sim", "ledger", venue)["orders"]
+    placed = [
+        each for each in orders if each["venue_order_id"] == evidence["place"]["venue_order_id"]
+    ]
+    assert [each["is_live"] for each in placed] == [False]
+
+
 def test_another_venue_trades_beside_it(stack: Stack) -> None:
     added = stack.json("account", "add", "--dex", "pacifica", "--paper", "--label", "second")
     assert (added["venue"], added["state"], added["is_default"]) == ("pacifica", "ACTIVE", False)
@@ -153,6 +203,26 @@ def test_another_venue_trades_beside_it(stack: Stack) -> None:
     assert stack.json("position", "list", "--dex", "pacifica")["positions"] == []
 
 
+def test_an_experimental_venue_trades_and_says_what_it_is(stack: Stack) -> None:
+    added = stack.json("account", "add", "--dex", "vest", "--paper", "--label", "third")
+    assert (added["venue"], added["state"]) == ("vest", "ACTIVE")
+    assert "vest is experimental here, and not verified live" in added["state_reason"]
+    (told,) = [v for v in stack.json("venue", "list")["venues"] if v["venue"] == "vest"]
+    assert (told["experimental"], told["live_verified"]) == (True, False)
+    shown = stack.run("venue", "info", "vest").stdout
+    assert "experimental, not verified live" in shown
+    assert "derived from orders" in shown
+    arguments = ("trade", "buy", "BTC-PERP", "0.01", "--venue", "vest", "--price", "65100")
+    bought = stack.json(*arguments, "--wait-fill", "--account", "third")
+    assert (bought["status"], bought["filled_quantity"]) == ("FILLED", "0.01")
+    rested = stack.json(*arguments[:-1], "30500.5", "--account", "third")
+    assert rested["status"] == "ACCEPTED"
+    assert stack.json("trade", "cancel", rested["order_id"], "--wait")["status"] == "CANCELED"
+    closed = stack.run("position", "close", "third:BTC-PERP")
+    assert closed.returncode == ExitCode.DONE, closed.stderr
+    assert stack.json("position", "list", "--dex", "vest")["positions"] == []
+
+
 def test_a_wait_survives_the_death_of_the_api(stack: Stack) -> None:
     order_id = order_id_for("local", "survivor")
     waiting = stack.start(
@@ -169,14 +239,19 @@ def test_a_wait_survives_the_death_of_the_api(stack: Stack) -> None:
         processes = stack.json("status")["processes"]
         [api] = [each["pid"] for each in processes if each["name"] == "api"]
         os.kill(api, signal.SIGKILL)
-        filled = stack.json("sim", "fill", "hyperliquid", order_id)
-        assert filled["status"] == "filled"
+        # It asks the API for the order's name at the exchange: again, until one is there.
+        filled = stack.run("sim", "fill", "hyperliquid", order_id, "--json")
+        deadline = time.monotonic() + 60
+        while filled.returncode == ExitCode.UNREACHABLE and time.monotonic() < deadline:
+            filled = stack.run("sim", "fill", "hyperliquid", order_id, "--json")
+        assert filled.returncode == ExitCode.DONE, filled.stderr
+        assert json.loads(filled.stdout)["status"] == "filled"
         out, err = waiting.communicate(timeout=120)
         assert waiting.returncode == ExitCode.DONE, err
         assert json.loads(out)["status"] == "FILLED"
     finally:
         waiting.kill()
-        waiting.wait()
+        waiting.communicate()
     deadline = time.monotonic() + 60
     while stack.run("status").returncode != ExitCode.DONE:
         assert time.monotonic() < deadline, "the API was not started again"

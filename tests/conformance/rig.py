@@ -45,8 +45,11 @@ class VenueRig:
     that bear signed commands. `spell_error` writes the answer to a placement that a row of
     `error_table` stands for. `expire` makes an account's credential expire at the exchange now.
 
+    `venue_order_id` spells the number of an order of the simulated exchange as the venue's id.
+
     `symbol` is a market of the simulated exchange that is open. `reading_needs_key`: who has no
-    valid credential is told nothing of an account, not even what rests.
+    valid credential is told nothing of an account, not even what rests. `confirms_trades`: the
+    public feed says when it tells every trade from then on, also where nobody trades.
     """
 
     venue: str
@@ -60,8 +63,10 @@ class VenueRig:
     error_table: tuple[ErrorRow, ...]
     spell_error: Callable[[ErrorRow], WireReply]
     expire: Callable[[RunningSimulator, Opened], Awaitable[None]]
+    venue_order_id: Callable[[int], str] = str
     symbol: str = "BTC-PERP"
     reading_needs_key: bool = False
+    confirms_trades: bool = False
 
     @property
     def notes(self) -> Path:

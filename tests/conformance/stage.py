@@ -162,10 +162,16 @@ class Stage:
         prices = await self.prices()
         return self.order(prices.quantity, prices.below, **changes)
 
+    @property
+    def immediate(self) -> TimeInForce:
+        """The time in force of what takes at once or goes: not every venue has both."""
+        declared = self.connector.capabilities.times_in_force
+        return TimeInForce.IOC if TimeInForce.IOC in declared else TimeInForce.FOK
+
     async def taking(self, **changes: Any) -> PlaceOrder:
         """Return a buy that takes at once, whole."""
         prices = await self.prices()
-        changes.setdefault("time_in_force", TimeInForce.IOC)
+        changes.setdefault("time_in_force", self.immediate)
         return self.order(prices.quantity, prices.above, **changes)
 
     async def waiting(self, kind: OrderType, **changes: Any) -> PlaceOrder:
@@ -319,6 +325,7 @@ class Stage:
             checkpoints=NoCheckpoints(),
             now=now,
             lanes=self.lanes,
+            blocks=self.storage.halts,
         )
 
     @property
@@ -407,6 +414,10 @@ class Stage:
     def one_at_venue(self, row: CommandRow) -> Record:
         (record,) = self.at_venue(row)
         return record
+
+    def id_of(self, record: Record) -> str:
+        """Return the venue's id of an order, as the venue spells it."""
+        return self.rig.venue_order_id(record.venue_order_id)
 
     def records(self) -> list[Record]:
         return list(self.running.exchange.tables.orders.values())

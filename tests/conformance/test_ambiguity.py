@@ -56,7 +56,7 @@ async def test_a_placement_is_unknown_and_then_what_it_was(
     if applied:
         assert isinstance(truth, Accepted), truth
         assert truth.report is not None
-        assert truth.report.venue_order_id == str(stage.one_at_venue(row).venue_order_id)
+        assert truth.report.venue_order_id == stage.id_of(stage.one_at_venue(row))
         assert truth.report.verdict is Verdict.ACCEPTED
     elif can_prove_absence(stage):
         assert isinstance(truth, NotSent), truth

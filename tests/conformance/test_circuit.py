@@ -128,7 +128,7 @@ async def test_a_position_can_be_reduced_all_the_same(stage: Stage, clock: Clock
         reduce_only=True,
         quantity=held,
         price=(await stage.prices()).below,
-        time_in_force=TimeInForce.IOC,
+        time_in_force=stage.immediate,
     )
     assert sold.definite
     assert stage.held() == 0

@@ -74,7 +74,8 @@ def test_the_proof_table_is_whole(rig: VenueRig) -> None:
 def test_capabilities_are_whole(rig: VenueRig) -> None:
     capabilities = registry.load(rig.venue).capabilities
     assert {OrderType.LIMIT, OrderType.MARKET} <= capabilities.order_types
-    assert {TimeInForce.GTC, TimeInForce.IOC} <= capabilities.times_in_force
+    assert TimeInForce.GTC in capabilities.times_in_force
+    assert {TimeInForce.IOC, TimeInForce.FOK} & capabilities.times_in_force, "to take at once"
     assert capabilities.reduce_only, "closing a position must not be able to open one"
     assert capabilities.margin_modes
     assert capabilities.batch_limit >= 1
@@ -90,7 +91,10 @@ def test_a_sheet_says_in_words_what_the_data_says(rig: VenueRig) -> None:
     assert sheet.order_types[0] == "LIMIT"
     assert set(sheet.market_queries) == set(spec.capabilities.market_queries)
     assert sheet.candle_intervals == spec.capabilities.candle_intervals
-    assert (sheet.dead_man_effect is None) is not spec.capabilities.schedule_cancel
+    keeper = "venue" if spec.capabilities.schedule_cancel else "watchdog"
+    assert sheet.dead_man_kept_by == keeper
+    assert "stops and targets" in sheet.dead_man_effect
+    assert sheet.dead_man_triggers_most is None or spec.capabilities.schedule_cancel
     assert [row.proves for row in sheet.proofs] == [row.proves for row in spec.proofs.rows]
 
 

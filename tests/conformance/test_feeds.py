@@ -155,7 +155,7 @@ async def test_an_orders_life_is_told(stage: Stage) -> None:
             (part, stage.account.account_id)
         ]
         record = stage.one_at_venue(row)
-        assert seen.fills[0].venue_order_id == str(record.venue_order_id)
+        assert seen.fills[0].venue_order_id == stage.id_of(record)
         await stage.cancel(row)
         last = await heard.order(row.client_order_id, Verdict.CANCELED)
         (order,) = [o for o in last.orders if o.client_order_id == row.client_order_id]
@@ -170,6 +170,8 @@ async def test_money_and_funding_are_told(stage: Stage) -> None:
             lambda event: isinstance(event, AccountSeen) and bool(event.summary.positions)
         )
         assert [position.quantity for position in seen.summary.positions] == [held]
+        if not stage.connector.capabilities.lists_funding_payments:
+            return
         exchange = stage.running.exchange
         rate = Decimal("0.001")
         await exchange.durable(operations.pay_funding(exchange, stage.venue_symbol, rate))
@@ -298,6 +300,8 @@ async def test_every_channel_carries_what_it_is_named_for(
 
         def fits(event: Any) -> bool:
             of_book = isinstance(event, BookSeen)
+            if isinstance(event, TradesSeen) and not event.trades:
+                return False
             return isinstance(event, EVENTS[kind]) and (
                 not of_book or event.is_top is (kind is MarketChannelKind.TOP)
             )
@@ -349,6 +353,27 @@ async def test_a_market_feed_that_was_lost_comes_back_with_all_its_channels(stag
             while not wanted <= {(type(e), getattr(e, "is_top", False)) for e in heard.all[lost:]}:
                 await stage.send(taking)
                 await heard.until(lambda event: not isinstance(event, FeedState))
+
+
+async def test_a_market_in_which_nobody_trades_is_followed_all_the_same(stage: Stage) -> None:
+    if not stage.rig.confirms_trades:
+        return
+    async with market_feed(stage) as (feed, heard):
+        await feed.subscribe([channel(stage, MarketChannelKind.TRADES)])
+
+        def is_confirmed(event: Any) -> bool:
+            return isinstance(event, TradesSeen) and event.market == stage.rig.symbol
+
+        first = await heard.until(is_confirmed)
+        assert (first.trades, first.is_backlog) == ((), True)
+        await heard.live()
+        await stage.running.simulator.close_sockets()
+        await heard.live(False)
+        assert (await heard.until(is_confirmed)).trades == ()
+        await heard.live()
+        await stage.send(await stage.taking())
+        traded = await heard.until(is_confirmed)
+        assert traded.trades and {each.symbol for each in traded.trades} == {stage.rig.symbol}
 
 
 def _told(kind: MarketChannelKind) -> tuple[type[Any], bool]:

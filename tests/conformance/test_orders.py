@@ -36,9 +36,9 @@ async def test_a_limit_order_rests_and_both_ids_and_every_list_know_it(stage: St
     row, report = await stage.accepted(await stage.resting())
     record = stage.one_at_venue(row)
     assert (record.account, record.filled) == (stage.account.address, 0)
-    assert report.venue_order_id in (None, str(record.venue_order_id))
+    assert report.venue_order_id in (None, stage.id_of(record))
     seen = await stage.until(row, Verdict.ACCEPTED)
-    assert seen.venue_order_id == str(record.venue_order_id)
+    assert seen.venue_order_id == stage.id_of(record)
     assert (seen.quantity, seen.price, seen.side) == (record.quantity, record.price, OrderSide.BUY)
     by_venue_id = await stage.connector.find_order(
         stage.account, symbol=stage.rig.symbol, venue_order_id=seen.venue_order_id
@@ -157,7 +157,7 @@ async def test_post_only_and_immediate_contradict_each_other(stage: Stage) -> No
 async def test_reduce_only_never_opens_grows_or_flips_a_position(stage: Stage) -> None:
     prices = await stage.prices()
     command = stage.order(
-        prices.quantity, prices.below, side=SELL, time_in_force=TimeInForce.IOC, reduce_only=True
+        prices.quantity, prices.below, side=SELL, time_in_force=stage.immediate, reduce_only=True
     )
     if not stage.connector.capabilities.reduce_only:
         await refused(stage, command, "reduce_only")

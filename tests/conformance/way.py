@@ -16,7 +16,14 @@ from aiohttp import web
 
 from tests.conformance.rig import WireReply
 
-_KEPT_HEADERS = ("Content-Type", "Accept", "Authorization", "User-Agent", "X-Api-Key")
+_KEPT_HEADERS = (
+    "Content-Type",
+    "Accept",
+    "Authorization",
+    "User-Agent",
+    "X-Api-Key",
+    "xrestservermm",
+)
 
 
 class Broken(StrEnum):
@@ -76,7 +83,7 @@ class Way:
             told = {
                 name: value
                 for name, value in answer.headers.items()
-                if name.lower().startswith("ratelimit")
+                if name.lower().startswith(("ratelimit", "x-ratelimit")) or name == "Date"
             }
             return WireReply(
                 status=answer.status, body=body, content_type=answer.content_type, headers=told

@@ -33,8 +33,16 @@ T = TypeVar("T")
 class Rig:
     """A whole stack in one home directory, without a supervisor: the test is the supervisor."""
 
-    def __init__(self, home: Path, *, mutant: str = "", durability: str = "process") -> None:
+    def __init__(
+        self,
+        home: Path,
+        *,
+        mutant: str = "",
+        durability: str = "process",
+        order: tuple[str, ...] = ORDER_OF_START,
+    ) -> None:
         self.home = home
+        self._order = order
         self.paths = StackPaths(home)
         self.paths.create()
         settings = StackSettings.load(home)
@@ -75,11 +83,11 @@ class Rig:
 
     async def __aenter__(self) -> Self:
         await asyncio.to_thread(self._migrate)
-        await self.start(*ORDER_OF_START)
+        await self.start(*self._order)
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        for name in (*reversed(ORDER_OF_START), "worker-2"):
+        for name in (*reversed(self._order), *self._children):
             self.resume(name)
             self.kill(name)
 
@@ -184,9 +192,11 @@ class Rig:
         """Return the exchange's own truth."""
         return await self.control("GET", "/ledger")
 
-    async def control(self, method: str, path: str, body: object = None) -> dict[str, Any]:
-        """Ask the simulator's control port."""
-        async with httpx2.AsyncClient(base_url=self.control_url, timeout=10) as client:
+    async def control(
+        self, method: str, path: str, body: object = None, *, url: str = ""
+    ) -> dict[str, Any]:
+        """Ask the simulator's control port, or the one at `url`."""
+        async with httpx2.AsyncClient(base_url=url or self.control_url, timeout=10) as client:
             response = await client.request(method, path, json=body)
             response.raise_for_status()
             result: dict[str, Any] = response.json()

@@ -21,10 +21,12 @@ class Trader:
         self._token_file = token_file
         self.account_id = account_id
 
-    async def open_account(self, control: dict[str, Any], label: str) -> str:
-        """Register a paper account that the simulator made; return its id."""
+    async def open_account(
+        self, control: dict[str, Any], label: str, *, venue: str = "hyperliquid"
+    ) -> str:
+        """Register a paper account that the venue's simulator made; return its id."""
         body = {
-            "venue": "hyperliquid",
+            "venue": venue,
             "label": label,
             "network": "paper",
             "address": control["address"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import product
 
 import pytest
@@ -13,6 +13,7 @@ from domain.commands import CommandKind
 from domain.orders import Verdict
 from domain.outcomes import Accepted, NotSent, Outcome, Rejected
 from domain.resolution import (
+    ANSWER_WITHIN,
     CancelEvidence,
     PlacementEvidence,
     decide_cancel,
@@ -99,6 +100,30 @@ def test_a_placement_without_expiry_and_burn_stays_unknown_for_ever() -> None:
     evidence = PlacementEvidence(all_silent=True, venue_time=later(1e9))
     row = a_row(admitted_until=None)
     assert decide_placement(row, evidence, visibility_delay_s=0) is None
+
+
+def unfenced_cancel(evidence: CancelEvidence) -> Outcome | None:
+    row = a_row(CommandKind.CANCEL, admitted_until=None)
+    return decide_cancel(row, evidence, visibility_delay_s=DELAY_S, has_fence=False)
+
+
+def test_a_cancel_without_a_fence_is_given_up_only_when_its_order_rests_after_all_delays() -> None:
+    rests = a_report(Verdict.ACCEPTED)
+    inserted = a_row(CommandKind.CANCEL).inserted_at
+    bound = inserted + ANSWER_WITHIN + timedelta(seconds=DELAY_S)
+    for at, decided in [(None, False), (bound, False), (bound + timedelta(seconds=1), True)]:
+        outcome = unfenced_cancel(CancelEvidence(report=rests, venue_time=at))
+        assert isinstance(outcome, NotSent) == decided
+        assert decided or outcome is None
+    late = bound + timedelta(days=1)
+    # Silence is no proof of anything there, and what the venue says decides as everywhere.
+    assert unfenced_cancel(CancelEvidence(all_silent=True, venue_time=late)) is None
+    canceled = a_report(Verdict.CANCELED)
+    assert unfenced_cancel(CancelEvidence(report=canceled)) == Accepted(report=canceled)
+    # With a fence the same order waits for the fence.
+    row = a_row(CommandKind.CANCEL, admitted_until=late)
+    evidence = CancelEvidence(report=rests, venue_time=bound + timedelta(seconds=1))
+    assert decide_cancel(row, evidence, visibility_delay_s=DELAY_S) is None
 
 
 def cancel(evidence: CancelEvidence) -> Outcome | None:

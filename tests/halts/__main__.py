@@ -1,7 +1,8 @@
 """Drill the kill switch: `python -m tests.halts [--help]`.
 
 50 open orders and 5 positions to verified flat, a tenth of all requests failing, the worker killed
-twice; over several seeds. Before that the dead man's switch, with a worker and without one.
+twice; over several seeds. Before that the dead man's switch, with a worker and without one, and our
+watchdog at a venue without a switch, each part of the trading side killed in its turn.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from tests.halts.dead_man import run_dead_man
 from tests.halts.drill import Plan, run_drill
+from tests.halts.watchdog import run_watchdog
 
 
 def say(text: str) -> None:
@@ -38,6 +40,10 @@ def main() -> int:
         wrong = asyncio.run(run_dead_man(Path(directory) / "home", say))
     bad += bool(wrong)
     sys.stdout.write(f"dead man's switch: {wrong or 'good'}\n")
+    with tempfile.TemporaryDirectory(prefix="perp-dex-halts-") as directory:
+        wrong = asyncio.run(run_watchdog(Path(directory) / "home", say))
+    bad += bool(wrong)
+    sys.stdout.write(f"our watchdog: {wrong or 'good'}\n")
     for number in range(options.rounds):
         plan = Plan(
             orders=options.orders,

@@ -1,4 +1,4 @@
-"""A small seeded drill of the kill switch; the whole is `python -m tests.halts`.
+"""A small seeded drill of the kill switch, and our watchdog once; all is `python -m tests.halts`.
 
 HALTS_SEED chooses another.
 """
@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.halts.drill import Plan, run_drill
+from tests.halts.watchdog import watched_stack, worker_killed
 
 SEED = int(os.environ.get("HALTS_SEED", "20261125"))
 
@@ -23,3 +24,9 @@ async def test_a_small_drill(tmp_path: Path) -> None:
 
     assert not outcome.wrong, f"seed {SEED}:\n" + "\n".join(outcome.wrong)
     assert outcome.requests > 10
+
+
+@pytest.mark.timeout(200)
+async def test_our_watchdog_clears_what_a_killed_worker_left(tmp_path: Path) -> None:
+    async with watched_stack(tmp_path / "home") as stack:
+        assert await worker_killed(stack, lambda text: None) == ""

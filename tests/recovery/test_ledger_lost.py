@@ -10,6 +10,7 @@ import os
 import sqlite3
 import subprocess
 from collections.abc import AsyncIterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,7 @@ class Stage:
         return done.stdout
 
     def sql(self, statement: str) -> list[tuple[Any, ...]]:
-        with sqlite3.connect(self.database, timeout=10) as connection:
+        with closing(sqlite3.connect(self.database, timeout=10)) as connection, connection:
             return connection.execute(statement).fetchall()
 
 
@@ -89,7 +90,10 @@ async def test_a_restored_database_finds_its_orders_again(stage: Stage, tmp_path
     rig, trader = stage.rig, stage.trader
     before = await stage.place("before", "20001")
     copy = tmp_path / "copy.db"
-    with sqlite3.connect(stage.database) as source, sqlite3.connect(copy) as target:
+    with (
+        closing(sqlite3.connect(stage.database)) as source,
+        closing(sqlite3.connect(copy)) as target,
+    ):
         source.backup(target)
     resting = await stage.place("resting", "20002")
     filled = await stage.place("filled", "20003")

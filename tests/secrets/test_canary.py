@@ -10,7 +10,7 @@ import re
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -194,7 +194,7 @@ def test_no_file_holds_them(planted: Planted) -> None:
 
 
 def test_no_row_of_the_database_holds_them(planted: Planted) -> None:
-    with sqlite3.connect(planted.stage.home / "perp-dex.db") as database:
+    with closing(sqlite3.connect(planted.stage.home / "perp-dex.db")) as database:
         database.text_factory = bytes
         names = [
             row[0].decode()

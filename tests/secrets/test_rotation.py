@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +150,7 @@ def test_former_payload_keys_stay_as_long_as_a_history_needs_them(stage: Stage) 
 
 
 def test_rotations_are_audited_and_show_no_key(stage: Stage) -> None:
-    with sqlite3.connect(stage.home / "perp-dex.db") as database:
+    with closing(sqlite3.connect(stage.home / "perp-dex.db")) as database:
         rows = database.execute(
             "SELECT action, subject, outcome FROM audit WHERE action LIKE 'keys.%'"
         ).fetchall()

@@ -89,7 +89,9 @@ async def test_a_whole_life_detached(paths: StackPaths, capsys: pytest.CaptureFi
         "sim-hyperliquid started",
         "sim-lighter started",
         "sim-pacifica started",
+        "sim-vest started",
         "streaming started",
+        "watchdog started",
         "worker started",
     ]
     await _assert_contract(found, paths)
@@ -122,11 +124,12 @@ async def test_a_whole_life_detached(paths: StackPaths, capsys: pytest.CaptureFi
     assert not any(is_alive(pid) for pid in running)
     stops = [event for event in events_of(paths) if event.endswith("stopped")]
     assert set(stops[:2]) == {"api stopped", "streaming stopped"}
-    assert stops[2] == "worker stopped"
-    assert sorted(stops[3:]) == [
+    assert set(stops[2:4]) == {"watchdog stopped", "worker stopped"}
+    assert sorted(stops[4:]) == [
         "sim-hyperliquid stopped",
         "sim-lighter stopped",
         "sim-pacifica stopped",
+        "sim-vest stopped",
     ]
     assert await down() == DownResult(was_running=False, killed=False, status=status())
 
@@ -146,6 +149,7 @@ async def _assert_contract(found: StackStatus, paths: StackPaths) -> None:
         "hyperliquid": content["sim_control_url"],
         "lighter": f"http://127.0.0.1:{ports['sim_lighter_control']}",
         "pacifica": f"http://127.0.0.1:{ports['sim_pacifica_control']}",
+        "vest": f"http://127.0.0.1:{ports['sim_vest_control']}",
     }
     assert content["durability"] == "power"
     assert content["home"] == str(paths.home)
@@ -162,6 +166,7 @@ async def _assert_contract(found: StackStatus, paths: StackPaths) -> None:
         "HYPERLIQUID_PAPER_URL": f"http://127.0.0.1:{ports['sim']}",
         "LIGHTER_PAPER_URL": f"http://127.0.0.1:{ports['sim_lighter']}",
         "PACIFICA_PAPER_URL": f"http://127.0.0.1:{ports['sim_pacifica']}",
+        "VEST_PAPER_URL": f"http://127.0.0.1:{ports['sim_vest']}",
         "SIM_PORT": None,
         "SIM_CONTROL_PORT": None,
         "SIM_HOME": None,

@@ -50,10 +50,12 @@ PORTS = StackPorts(
     streaming_metrics=10,
     sim=6,
     sim_control=7,
-    sim_lighter=13,
-    sim_lighter_control=14,
+    sim_lighter=15,
+    sim_lighter_control=16,
     sim_pacifica=11,
     sim_pacifica_control=12,
+    sim_vest=13,
+    sim_vest_control=14,
 )
 
 
@@ -244,7 +246,7 @@ def test_only_the_venues_that_are_wanted_are_simulated(
     assert "PACIFICA_PAPER_URL" not in own_environment(settings, PORTS, paths)
     assert control_urls(settings, PORTS) == {"hyperliquid": "http://127.0.0.1:7"}
     assert not {"sim_pacifica", "sim_pacifica_control"} & set(needed_ports(settings))
-    with pytest.raises(ValidationError, match="some of hyperliquid, lighter, pacifica"):
+    with pytest.raises(ValidationError, match="some of hyperliquid, lighter, pacifica, vest"):
         StackSettings(perp_dex_home=paths.home, simulated_venues="nasdaq")
 
 
@@ -270,7 +272,9 @@ def test_the_whole_table(paths: StackPaths, monkeypatch: pytest.MonkeyPatch) -> 
         "sim-hyperliquid": ("venues.simulation", "hyperliquid"),
         "sim-lighter": ("venues.simulation", "lighter"),
         "sim-pacifica": ("venues.simulation", "pacifica"),
+        "sim-vest": ("venues.simulation", "vest"),
         "worker": ("worker",),
+        "watchdog": ("serving.watchdog",),
         "api": ("api.main",),
         "streaming": ("streaming.main",),
     }
@@ -279,20 +283,18 @@ def test_the_whole_table(paths: StackPaths, monkeypatch: pytest.MonkeyPatch) -> 
         assert spec.command == (sys.executable, "-P", "-m", *arguments)
         assert spec.environment["PERP_DEX_HEARTBEAT_FILE"] == str(paths.heartbeat_file(name))
         assert "REDIS_URL_FILE" not in spec.environment
-    assert [by_name[name].start_stage for name in table.order] == [0, 0, 0, 0, 0, 1, 1, 1]
-    assert [by_name[name].drain_stage for name in table.order] == [2, 2, 2, 2, 2, 1, 0, 0]
-    simulators = [
-        by_name[f"sim-{venue}"].environment for venue in ("hyperliquid", "lighter", "pacifica")
-    ]
+    assert [by_name[name].start_stage for name in table.order] == [0, 0, 0, 0, 0, 0, 1, 1, 1, 1]
+    assert [by_name[name].drain_stage for name in table.order] == [2, 2, 2, 2, 2, 2, 1, 1, 0, 0]
+    simulated = ("hyperliquid", "lighter", "pacifica", "vest")
+    simulators = [by_name[f"sim-{venue}"].environment for venue in simulated]
     assert [(one["SIM_PORT"], one["SIM_CONTROL_PORT"]) for one in simulators] == [
         ("6", "7"),
-        ("13", "14"),
+        ("15", "16"),
         ("11", "12"),
+        ("13", "14"),
     ]
     assert [Path(one["SIM_HOME"]).name for one in simulators] == [
-        "sim-hyperliquid",
-        "sim-lighter",
-        "sim-pacifica",
+        f"sim-{venue}" for venue in simulated
     ]
     assert by_name["worker"].environment["PACIFICA_PAPER_URL"] == "http://127.0.0.1:11"
     assert by_name["temporal"].command[-1].startswith("matching.")

@@ -13,6 +13,7 @@ from sqlalchemy import delete, text, update
 from domain.accounts import Network
 from domain.errors import CorruptState, InvalidInput
 from domain.instruments import Instrument, PriceRule
+from domain.market_listing import MarketFilter
 from domain.ports import AuditRecord
 from storage.audit import CHAIN_START, SqlAuditLog, chained
 from storage.engine import Database
@@ -55,6 +56,34 @@ async def test_markets_are_replaced_per_venue_and_network(database: Database) ->
     assert await markets.instruments("sim", Network.MAINNET) == ()
     (changed,) = await markets.instruments("hyperliquid", Network.PAPER)
     assert changed.max_leverage == 50
+
+
+async def test_pages_of_markets_go_over_venues_by_symbol(database: Database) -> None:
+    markets = SqlMarketStore(database)
+    sol = replace(BTC, venue="sim", symbol="SOL-PERP")
+    await markets.save(Network.PAPER, [ETH, BTC], seen_at=CREATED_AT)
+    await markets.save(Network.PAPER, [replace(ETH, venue="sim"), sol], seen_at=CREATED_AT)
+    await markets.save(Network.MAINNET, [BTC], seen_at=CREATED_AT)
+    wanted = MarketFilter(network=Network.PAPER, venues=("hyperliquid", "sim"))
+    whole = await markets.page(wanted)
+    names = [one.instrument.instrument_id for one in whole.markets]
+    assert names == ["hyperliquid:BTC-PERP", "hyperliquid:ETH-PERP", "sim:ETH-PERP", "sim:SOL-PERP"]
+    assert whole.next_cursor is None and whole.markets[0].seen_at == CREATED_AT
+    for limit in (1, 2, 3):
+        shown, cursor = [], None
+        while True:
+            page = await markets.page(replace(wanted, limit=limit, cursor=cursor))
+            shown += [one.instrument.instrument_id for one in page.markets]
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+        assert shown == names
+    of_symbol = await markets.page(replace(wanted, symbol="ETH-PERP", venues=("sim",)))
+    assert [one.instrument.venue for one in of_symbol.markets] == ["sim"]
+    assert (await markets.page(replace(wanted, venues=()))).markets == ()
+    for wrong in ({"limit": 0}, {"limit": 1001}, {"cursor": "?"}, {"cursor": "WzEsMl0"}):
+        with pytest.raises(InvalidInput):
+            await markets.page(replace(wanted, **wrong))
 
 
 @pytest.mark.parametrize("mixed", [[], [BTC, replace(ETH, venue="sim")]])

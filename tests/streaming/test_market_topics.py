@@ -330,6 +330,30 @@ async def test_a_slow_client_gets_states_newest_only_and_trades_in_order(scene: 
     assert update["prev_seq"] == prices[1]["seq"]
 
 
+async def test_a_quiet_market_is_not_stale_while_its_trades_are_followed(scene: Scene) -> None:
+    quiet = TradesSeen(trades=(), is_backlog=True, symbol="BTC-PERP")
+    _, client = await scene.follow(TRADES)
+    scene.say(ONE, quiet)
+    scene.live(ONE)
+    (snapshot,) = told(client, "snapshot")
+    assert snapshot["trades"] == []
+    scene.now += 3_600
+    scene.check()
+    before = [m["stale"] for m in told(client, "status")]
+    assert before[-1] is False
+    scene.live(ONE, live=False)
+    scene.live(ONE)
+    assert [m["stale"] for m in told(client, "status")] == [*before, True]
+    scene.say(ONE, quiet)
+    scene.check()
+    assert [m["stale"] for m in told(client, "status")] == [*before, True, False]
+    assert told(client, "update") == []
+    scene.say(ONE, trades(1))
+    (update,) = told(client, "update")
+    assert [t["trade_id"] for t in update["trades"]] == ["1"]
+    assert update["prev_seq"] == snapshot["seq"]
+
+
 async def test_no_trade_is_told_twice_after_a_gap(scene: Scene) -> None:
     _, client = await scene.follow(TRADES)
     scene.live(ONE)

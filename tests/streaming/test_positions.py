@@ -94,6 +94,7 @@ async def test_from_a_fill_to_a_socket(floor: Floor, stage: Stage, storage: Stor
 
             # On a slow machine the venue's word may come before the first message goes out.
             told = first_told if by_venue(first_told) else await heard(client, by_venue)
+            assert app.meters.handed_on["positions"].count > 0
             price = Decimal(only(told)["entry_price"])
             await floor.control("/price", {"symbol": "BTC", "price": str(price + 100)})
             moved = await heard(
@@ -299,6 +300,30 @@ async def test_a_follower_far_behind_is_given_the_newest(
     ((topic, sequence, message),) = await channel.read({"acc-1": 5})
     assert (topic.subject, sequence) == ("acc-1", state.sequence)
     assert json.loads(message)["positions"][0]["quantity"] == "2"
+
+
+async def test_how_long_a_change_took_to_be_handed_on_is_measured(
+    board: PositionBoard, marks: Marks, clock: Clock
+) -> None:
+    took: list[float] = []
+    channel = PositionsChannel(
+        board, FreshnessBoard(clock.monotonic), handed_on=took.append, clock=clock.monotonic
+    )
+    first = await board.state("acc-1")
+    await board.take_summary(a_summary(clock))
+    clock.advance(0.5)
+    board.touch("acc-1")
+    clock.advance(0.25)
+    ((_, sequence, _),) = await channel.read({"acc-1": first.sequence})
+    assert took == [0.75], "since the first of what is told together"
+    assert await channel.read({"acc-1": sequence}) == []
+    board.touch("acc-1")
+    assert await channel.read({"acc-1": sequence}) == [], "nothing is another"
+    clock.advance(5)
+    tick(marks, "123", clock.now())
+    clock.advance(0.1)
+    assert len(await channel.read({"acc-1": sequence})) == 1
+    assert took == [0.75, pytest.approx(0.1)]
 
 
 async def test_listeners_hear_marks_of_what_is_wanted(marks: Marks, clock: Clock) -> None:

@@ -77,6 +77,11 @@ def trades(*numbers: int, is_backlog: bool = False) -> TradesSeen:
     )
 
 
+def quiet() -> TradesSeen:
+    """What a venue says of a market in which nobody has traded since it was subscribed to."""
+    return TradesSeen(trades=(), is_backlog=True, symbol="BTC-PERP")
+
+
 def book(*, is_top: bool = False) -> BookSeen:
     level = BookLevel(price=Decimal("100.50"), quantity=Decimal(1), order_count=2)
     return BookSeen(
@@ -122,8 +127,8 @@ def over_the_wire(batch: Batch) -> Batch:
 
 @pytest.mark.parametrize(
     "event",
-    [ticker(1), trades(1, 2), trades(3, is_backlog=True), book(), book(is_top=True), candle(),
-     state(live=True), state(live=False)],
+    [ticker(1), trades(1, 2), trades(3, is_backlog=True), quiet(), book(), book(is_top=True),
+     candle(), state(live=True), state(live=False)],
 )  # fmt: skip
 def test_every_event_comes_back_exactly(event: MarketEvent) -> None:
     batch = Batch(epoch="e", sequence=1, events=[relayed_event(event, "stream-2")])
@@ -275,6 +280,21 @@ def test_a_new_wish_is_begun_by_the_next_snapshot() -> None:
     assert [event for event, _ in said] == [ticker(1, "ETH-PERP"), trades(1, 2, is_backlog=True)]
     assert not listening.following.needs_snapshot
     assert listening.hear(*leader.snapshot()) == [], "who is in step knows it all"
+
+
+def test_a_quiet_market_is_begun_by_the_next_snapshot_too() -> None:
+    leader, listening = beginning(BTC_TICKER)
+    leader.take(quiet(), "stream")
+    listening.hear(leader.batch())
+    listening.wanted = frozenset({BTC_TICKER, BTC_TRADES})
+    listening.following.want(listening.wanted)
+    said = listening.hear(*leader.snapshot())
+    assert [event for event, _ in said] == [quiet()]
+    leader.take(quiet(), "stream")
+    leader.take(trades(1), "stream")
+    (together,) = [event for event, _ in listening.hear(leader.batch())]
+    assert isinstance(together, TradesSeen)
+    assert [each.trade_id for each in together.trades] == ["t1"]
 
 
 def test_what_is_followed_no_more_is_forgotten() -> None:

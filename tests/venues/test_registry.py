@@ -35,7 +35,8 @@ async def test_what_it_says_of_exits_with_an_entry_is_what_it_can(
 
 def test_unknown_venue_is_explained() -> None:
     with pytest.raises(
-        InvalidInput, match=r"venue: expected one of hyperliquid, lighter, pacifica, found 'nowhere'"
+        InvalidInput,
+        match=r"venue: expected one of hyperliquid, lighter, pacifica, vest, found 'nowhere'",
     ):
         registry.load("nowhere")
 
@@ -47,6 +48,7 @@ def test_unknown_venue_is_explained() -> None:
         "import venues.registry; venues.registry.names()",
         "import venues.registry; venues.registry.load('hyperliquid')",
         "import venues.registry; venues.registry.load('pacifica')",
+        "import venues.registry; venues.registry.load('vest')",
     ],
 )
 def test_naming_and_describing_a_venue_loads_neither_http_nor_signing(statement: str) -> None:

@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from domain.accounts import Account, Network
 from domain.errors import InvalidInput, Unavailable, VenueUnavailable
-from serving.chores import again
+from serving.chores import again, save_markets
 from tests.activities.floor import until
 from tests.api.serving import account
 from venues.simulation.faults import FaultKind
@@ -73,6 +74,39 @@ async def test_the_clock_is_measured_where_accounts_are(
     exchange.exchange.shift_clock(0)
     await connectors.measure_clock((account(),))
     assert connectors.clock_refusal("hyperliquid", Network.PAPER) is None
+
+
+async def test_a_venue_that_is_away_keeps_no_other_from_being_read(
+    connectors: Connectors, exchange: RunningSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved: list[tuple[str, int]] = []
+
+    class Markets:
+        async def save(self, network: Network, markets: Any, *, seen_at: datetime) -> None:
+            saved.append((network.value, len(markets)))
+
+    async def away(*_: Any, **__: Any) -> Any:
+        raise VenueUnavailable("away")
+
+    for network in (Network.TESTNET, Network.PAPER):
+        monkeypatch.setenv(f"HYPERLIQUID_{network.upper()}_URL", exchange.url)
+        await connectors.connector("hyperliquid", network)
+    first = connectors.started()[0]
+    assert first.network is Network.TESTNET
+    for name in ("instruments", "venue_time"):
+        monkeypatch.setattr(first, name, away)
+    with pytest.raises(VenueUnavailable):
+        await save_markets(Markets(), connectors)  # type: ignore[arg-type]
+    assert [network for network, _ in saved] == ["paper"]
+    accounts = (replace(account(), network=Network.TESTNET), account())
+    with pytest.raises(VenueUnavailable):
+        await connectors.measure_clock(accounts)
+    assert connectors.clock("hyperliquid", Network.TESTNET) is None
+    measured = connectors.clock("hyperliquid", Network.PAPER)
+    assert measured is not None
+    with pytest.raises(VenueUnavailable):
+        await connectors.measure_clock(accounts, only_new=True)
+    assert connectors.clock("hyperliquid", Network.PAPER) == measured, "it was measured before"
 
 
 @pytest.mark.parametrize(

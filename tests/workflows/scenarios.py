@@ -19,7 +19,13 @@ from domain.accounts import MarginMode
 from domain.orders import Order, OrderStatus, Verdict
 from sealing.box import BoxLabel, CredentialPart, seal
 from tests.activities.floor import ABOVE, ACCOUNT_ID, MARKET, TAKING, an_order, place_task, until
-from tests.workflows import closing_scenarios, guard_scenarios, halt_scenarios, reconcile_scenarios
+from tests.workflows import (
+    closing_scenarios,
+    guard_scenarios,
+    halt_scenarios,
+    reconcile_scenarios,
+    split_scenarios,
+)
 from tests.workflows.stage import NAMESPACE, Stage, a_report
 from venues.simulation.faults import FaultKind
 from workflows import ids
@@ -370,7 +376,12 @@ def _of(live: Callable[[Stage], Awaitable[str]]) -> Scenario:
 
 SCENARIOS |= {
     each.__name__: _of(each)
-    for each in (*closing_scenarios.ALL, *guard_scenarios.ALL, *reconcile_scenarios.ALL)
+    for each in (
+        *closing_scenarios.ALL,
+        *guard_scenarios.ALL,
+        *reconcile_scenarios.ALL,
+        *split_scenarios.ALL,
+    )
 }
 
 GO_ON_AS_NEW = (
@@ -378,5 +389,6 @@ GO_ON_AS_NEW = (
     | closing_scenarios.GO_ON_AS_NEW
     | guard_scenarios.GO_ON_AS_NEW
     | reconcile_scenarios.GO_ON_AS_NEW
+    | split_scenarios.GO_ON_AS_NEW
 )
 """Those that need a server which suggests it."""

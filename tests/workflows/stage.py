@@ -43,6 +43,8 @@ from workflows.order import OrderWorkflow
 from workflows.payloads import PayloadKeys, data_converter
 from workflows.reconcile import ReconcileWorkflow
 from workflows.rotation import RotateCredentialWorkflow
+from workflows.split import SplitWorkflow
+from workflows.terms import ReadTermsWorkflow
 
 KEYS = PayloadKeys("test", {"test": b"the key of the recorded history"[:31] + b"."})
 NAMESPACE = "default"
@@ -219,6 +221,8 @@ def replayer_of(keys: PayloadKeys) -> Replayer:
             AccountHaltWorkflow,
             KillSwitchWorkflow,
             ReconcileWorkflow,
+            ReadTermsWorkflow,
+            SplitWorkflow,
         ],
         data_converter=data_converter(keys),
         namespace=NAMESPACE,

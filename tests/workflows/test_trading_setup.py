@@ -127,14 +127,20 @@ async def test_a_key_that_expires_is_announced(
         connectors=floor.connectors,
         audit=floor.storage.audit,
         now=lambda: datetime.now(UTC),
+        rights=floor.connectors.rights,
     )
     await watch.run()
     assert "a credential expires soon" in caplog.text
+    proved = floor.connectors.rights.of(ACCOUNT_ID)
+    assert proved is not None and proved.refusal is None
     exchange = floor.venue.exchange
     exchange.shift_clock(4 * DAY_MS)
     caplog.clear()
     await watch.run()
     assert "a credential expired" in caplog.text
+    refused = floor.connectors.rights.of(ACCOUNT_ID)
+    assert refused is not None and refused.refusal is not None
+    assert refused.proved_at > proved.proved_at
     facts = (await the_account(stage)).facts
     assert facts is not None
     assert facts.expires_at is not None

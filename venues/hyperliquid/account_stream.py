@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Final
 
 from domain.accounts import Account
+from venues.addresses import socket_url
 from venues.connections import ConnectionBudget
 from venues.connector import (
     AccountEvent,
@@ -24,7 +25,6 @@ from venues.connector import (
 )
 from venues.feeds import AccountSockets
 from venues.hyperliquid import translate, wire
-from venues.hyperliquid.settings import socket_url
 from venues.hyperliquid.stream_session import Session
 from venues.stream import Backoff, EventQueue, Follower
 from venues.stream_session import LiveStream

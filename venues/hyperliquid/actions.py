@@ -21,9 +21,10 @@ from domain.commands import BurnNonce, CancelOrder, ModifyOrder, PlaceOrder
 from domain.errors import CorruptState, InvalidInput
 from domain.instruments import Instrument, OrderSide
 from domain.ledger import CommandSlot
-from domain.orders import OrderType, TimeInForce, TriggerType
+from domain.orders import OrderType, TimeInForce
 from venues.connector import MessageComposer
 from venues.hyperliquid.translate import to_ms, wire_decimal
+from venues.order_forms import check_amounts, check_kind
 
 _TPSL: Final = {
     OrderType.STOP_MARKET: "sl",
@@ -49,44 +50,9 @@ def to_json(action: dict[str, Any]) -> str:
 
 
 def check_place(instrument: Instrument, order: PlaceOrder) -> None:
-    """Check what the venue would refuse for its form.
-
-    The minimum value is checked only where the limit price tells it: reduce-only orders that
-    close a position are exempt, and a market sell's price is a bound below the market.
-
-    Raises:
-        InvalidInput: naming the field.
-    """
-    instrument.check_open(reduce_only=order.reduce_only)
-    _check_kind(order)
-    instrument.check_quantity("quantity", order.quantity)
-    instrument.check_price("price", order.price)
-    if order.trigger_price is not None:
-        instrument.check_price("trigger_price", order.trigger_price)
-    is_bound_below = order.order_type.is_market and order.side is OrderSide.SELL
-    if not order.reduce_only and not is_bound_below:
-        instrument.check_notional(order.quantity, order.price)
-
-
-def _check_kind(order: PlaceOrder) -> None:
-    kind = order.order_type
-    if order.time_in_force not in (TimeInForce.GTC, TimeInForce.IOC):
-        raise InvalidInput(
-            "time_in_force", f"expected GTC or IOC on hyperliquid, found {order.time_in_force}"
-        )
-    if order.post_only and (kind is not OrderType.LIMIT or order.time_in_force is TimeInForce.IOC):
-        raise InvalidInput("post_only", "expected a limit order that may rest (LIMIT, GTC)")
-    if order.position_bound and not (order.reduce_only and kind.is_trigger):
-        raise InvalidInput("position_bound", "expected a reduce-only trigger order")
-    if kind.is_trigger != (order.trigger_price is not None):
-        expected = "a trigger price" if kind.is_trigger else "no trigger price"
-        raise InvalidInput("trigger_price", f"expected {expected} for {kind}")
-    if kind.is_trigger and order.trigger_type is not TriggerType.MARK:
-        raise InvalidInput(
-            "trigger_type", f"expected MARK on hyperliquid, found {order.trigger_type}"
-        )
-    if kind.is_trigger and not kind.is_market and order.time_in_force is TimeInForce.IOC:
-        raise InvalidInput("time_in_force", f"expected GTC for {kind} on hyperliquid, found IOC")
+    """Check what the venue would refuse for its form. Raises InvalidInput naming the field."""
+    check_kind("hyperliquid", order)
+    check_amounts(instrument, order)
 
 
 def order_wire(instrument: Instrument, order: PlaceOrder, client_order_id: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
+from domain.account_terms import AccountRoom
 from domain.accounts import (
     Account,
     AccountSummary,
@@ -31,6 +32,7 @@ from domain.instruments import Instrument, OrderSide
 from domain.ledger import CommandRow
 from domain.market_data import Candle, FundingRate, OrderBook, Ticker, Trade
 from domain.outcomes import SendResult
+from domain.session_states import BudgetLeft
 from venues.batches import BatchComposer, BatchMember, BatchResult
 from venues.connector import (
     Capabilities,
@@ -105,6 +107,10 @@ class HyperliquidConnector:
     async def close(self) -> None:
         """Close the session."""
         await self._rest.close()
+
+    def budget_left(self) -> BudgetLeft:
+        """Return what is left of the weight that a minute allows."""
+        return self._rest.budget_left()
 
     def signer_of(self, credential: SecretText) -> str:
         """Return the address a private key signs as. Raises InvalidInput if it is no key."""
@@ -246,6 +252,14 @@ class HyperliquidConnector:
     async def fee_rates(self, account: Account) -> FeeRates:
         """Return the account's fee rates."""
         return await self._queries.fee_rates(account)
+
+    async def account_room(self, account: Account) -> AccountRoom:
+        """Return how many orders may rest, and how many of the account's actions are left.
+
+        Source: docs api/rate-limits-and-user-limits: 1000 orders and one more for each 5 million
+        USDC of volume, at most 5000; the actions are counted in `userRateLimit`.
+        """
+        return await self._queries.account_room(account)
 
     async def funding_payments(
         self, account: Account, *, since: datetime

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from domain.instruments import Instrument
+from venues.addresses import socket_url
 from venues.connections import ConnectionBudget
 from venues.connector import (
     BookSeen,
@@ -26,7 +27,6 @@ from venues.connector import (
 from venues.feeds import MarketSocket
 from venues.hyperliquid import translate, wire
 from venues.hyperliquid.queries import INTERVALS
-from venues.hyperliquid.settings import socket_url
 from venues.hyperliquid.stream_session import Session
 from venues.market_channels import Key, MarketChannels
 from venues.stream import Backoff
@@ -86,7 +86,17 @@ class MarketStream:
     def hear(self, payload: bytes, now: float, at: datetime) -> tuple[MarketEvent, ...]:
         """Read one message. Raises WireError and SessionOver."""
         frame = self._session.read(payload)
-        return self._events(frame, at) if frame is not None else ()
+        return self._events(frame, at) if frame is not None else self._confirmed()
+
+    def _confirmed(self) -> tuple[MarketEvent, ...]:
+        """Say that trades are told from now on: where nobody ever traded nothing else comes."""
+        confirmed = self._session.acknowledged
+        if confirmed is None or confirmed.type != "trades" or confirmed.coin is None:
+            return ()
+        if confirmed.coin not in self._channels.names_of(MarketChannelKind.TRADES):
+            return ()
+        symbol = translate.symbol_of(confirmed.coin)
+        return (TradesSeen(trades=(), is_backlog=True, symbol=symbol),)
 
     def _spell(self, channel: MarketChannel, coin: str) -> tuple[Key, dict[str, Any]]:
         kind = _TYPES[channel.kind]

@@ -26,6 +26,7 @@ CAPABILITIES: Final = Capabilities(
     cancel_by_client_order_id=True,
     batch_limit=40,
     schedule_cancel=True,
+    schedule_cancel_triggers_most=10,
     margin_modes=frozenset(MarginMode),
     nonce_rule=NonceRule.TIME_MS,
     closes_below_minimum=True,

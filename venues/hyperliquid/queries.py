@@ -5,11 +5,14 @@ Source: docs api/info-endpoint, api/info-endpoint/perpetuals.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Final, Protocol, TypeVar
 
+from domain.account_terms import AccountRoom
 from domain.accounts import (
     Account,
     AccountSummary,
@@ -17,7 +20,7 @@ from domain.accounts import (
     FundingPayment,
     LeverageSetting,
 )
-from domain.errors import InvalidInput, VenueUnavailable
+from domain.errors import InvalidInput, VenueRefused, VenueUnavailable
 from domain.fills import Fill, total
 from domain.instruments import Instrument
 from domain.market_data import Candle, FundingRate, OrderBook, Ticker, Trade
@@ -33,6 +36,13 @@ _FILLS_PAGE: Final = 2000
 _FUNDING_PAGE: Final = 500
 _PAGES_MAX: Final = 200
 _BOOK_DEPTH_MAX: Final = 20
+#: An account that nobody has a key of, and that never traded.
+_NOBODY: Final = "0x" + "0" * 39 + "1"
+#: How many orders may rest (docs api/rate-limits-and-user-limits): so many, one more for so much
+#: volume in USDC, and never more than so many.
+OPEN_ORDERS_LEAST: Final = 1000
+VOLUME_PER_ORDER: Final = 5_000_000
+OPEN_ORDERS_MOST: Final = 5000
 INTERVALS: Final = CAPABILITIES.candle_intervals
 
 
@@ -54,9 +64,18 @@ class Queries:
         self._clock = clock
 
     async def instruments(self) -> tuple[Instrument, ...]:
-        """Return every market, delisted ones included."""
-        meta = await self._rest.info({"type": "meta", "dex": ""}, wire.Meta)
-        return translate.instruments(meta)
+        """Return every market, delisted ones included, with the fees of who has no discount."""
+        meta, fees = await asyncio.gather(
+            self._rest.info({"type": "meta", "dex": ""}, wire.Meta), self._public_fees()
+        )
+        return translate.instruments(meta, fees)
+
+    async def _public_fees(self) -> FeeRates | None:
+        """Return what an account that never traded pays; None while the venue does not say."""
+        try:
+            return await self._fees(_NOBODY)
+        except (VenueUnavailable, VenueRefused):
+            return None
 
     async def find_order(
         self, account: Account, client_order_id: str | None, venue_order_id: str | None
@@ -164,7 +183,10 @@ class Queries:
 
     async def fee_rates(self, account: Account) -> FeeRates:
         """Return the account's present rates."""
-        body = {"type": "userFees", "user": account.address.lower()}
+        return await self._fees(account.address.lower())
+
+    async def _fees(self, address: str) -> FeeRates:
+        body = {"type": "userFees", "user": address}
         fees = await self._rest.info(body, wire.UserFees)
         return FeeRates(maker=fees.userAddRate, taker=fees.userCrossRate)
 
@@ -172,6 +194,16 @@ class Queries:
         """Return how many actions the venue still takes from the account."""
         body = {"type": "userRateLimit", "user": account.address.lower()}
         return await self._rest.info(body, wire.UserRateLimit)
+
+    async def account_room(self, account: Account) -> AccountRoom:
+        """Return how many orders may rest, and how many of the account's actions are left."""
+        limit = await self.rate_limit(account)
+        more = int(limit.cumVlm // VOLUME_PER_ORDER)
+        return AccountRoom(
+            open_orders_max=min(OPEN_ORDERS_LEAST + more, OPEN_ORDERS_MOST),
+            requests_left=Decimal(limit.nRequestsCap - limit.nRequestsUsed),
+            requests_of=Decimal(limit.nRequestsCap),
+        )
 
     async def funding_payments(
         self, account: Account, since: datetime

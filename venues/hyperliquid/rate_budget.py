@@ -11,6 +11,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
+from domain.session_states import BudgetLeft
+
 WEIGHT_PER_MINUTE: Final = 1200.0
 
 #: Weights of /info types; what is not listed weighs 20.
@@ -90,6 +92,13 @@ class RateBudget:
         if purpose is not Purpose.CANCEL:
             wait = max(wait, self._closed_until - now)
         return max(wait, 0.0)
+
+    def left(self, now: float) -> BudgetLeft:
+        """Return what is left of a minute's weight."""
+        self._refill(now)
+        return BudgetLeft(
+            unit="weight per minute", left=self._left, capacity=self._capacity, per_s=self._rate
+        )
 
     def charge(self, weight: int, now: float) -> None:
         """Count weight that is known only after the answer; the bucket may go below zero."""

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from domain.errors import VenueRefused, VenueUnavailable
+from domain.session_states import BudgetLeft
 from venues.hyperliquid import wire
 from venues.hyperliquid.rate_budget import (
     Purpose,
@@ -50,6 +51,10 @@ class Rest:
         self._transport = transport
         self._budget = budget
         self._monotonic = monotonic
+
+    def budget_left(self) -> BudgetLeft:
+        """Return what is left of our own budget of weight."""
+        return self._budget.left(self._monotonic())
 
     async def start(self) -> None:
         """Open the session."""

@@ -6,26 +6,17 @@ Source: https://hyperliquid.gitbook.io/hyperliquid-docs/for-developers/api
 from __future__ import annotations
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings
 
 from domain.accounts import Network
-from domain.errors import InvalidInput
-from venues.addresses import Origin, SecureOrigin
+from venues.addresses import Origin, SecureOrigin, origin_of, settings_of
 from venues.hyperliquid.rate_budget import WEIGHT_PER_MINUTE
 
 
 class HyperliquidSettings(BaseSettings):
     """Addresses of Hyperliquid's networks; no secret is among them."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="HYPERLIQUID_",
-        env_file=".env",
-        env_file_encoding="utf-8",
-        env_ignore_empty=True,
-        extra="ignore",
-        frozen=True,
-        validate_default=True,
-    )
+    model_config = settings_of("HYPERLIQUID_")
 
     mainnet_url: SecureOrigin = Field(
         default="https://api.hyperliquid.xyz", description="Hyperliquid's mainnet API."
@@ -60,17 +51,13 @@ class HyperliquidSettings(BaseSettings):
         Raises:
             InvalidInput: paper is asked for and HYPERLIQUID_PAPER_URL is not set.
         """
-        if network is Network.MAINNET:
-            return self.mainnet_url
-        if network is Network.TESTNET:
-            return self.testnet_url
-        if self.paper_url is None:
-            raise InvalidInput(
-                "network",
-                "expected HYPERLIQUID_PAPER_URL for paper accounts, found nothing; "
-                "start the simulator or set it",
-            )
-        return self.paper_url
+        return origin_of(
+            network,
+            mainnet=self.mainnet_url,
+            testnet=self.testnet_url,
+            paper=self.paper_url,
+            paper_variable="HYPERLIQUID_PAPER_URL",
+        )
 
     def second_url(self, network: Network) -> str | None:
         """Return the second origin of a network's public data, or None."""
@@ -79,8 +66,3 @@ class HyperliquidSettings(BaseSettings):
             Network.TESTNET: self.testnet_second_url,
             Network.PAPER: self.paper_second_url,
         }[network]
-
-
-def socket_url(base_url: str) -> str:
-    """Return the WebSocket address that belongs to an API origin."""
-    return "ws" + base_url.removeprefix("http") + "/ws"

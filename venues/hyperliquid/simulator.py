@@ -10,10 +10,8 @@ than mainnet's; `SIM_HYPERLIQUID_NETWORK=mainnet` changes that.
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Final
 
@@ -33,22 +31,19 @@ from venues.hyperliquid.simulator_feeds import Feeds
 from venues.hyperliquid.simulator_info import BadQuery, InfoEndpoint
 from venues.hyperliquid.simulator_limits import Limits
 from venues.hyperliquid.simulator_signature import address_of_key
-from venues.hyperliquid.simulator_socket import SocketClient
+from venues.hyperliquid.simulator_socket import Conversation
 from venues.hyperliquid.simulator_views import status_word
-from venues.simulation.exchange import Exchange, ExchangeStopped
-from venues.simulation.faults import FaultKind, FaultPlan
-from venues.simulation.journal import JournalFailed
-from venues.simulation.operations import pass_time
+from venues.simulation.exchange import Exchange
+from venues.simulation.faults import FaultPlan
 from venues.simulation.ownership import approve_agent, open_account
 from venues.simulation.records import Order
+from venues.simulation.routes import cut, garbled, query_fault, venue_application
+from venues.simulation.socket import ClientSocket
 
 NETWORK_VARIABLE: Final = "SIM_HYPERLIQUID_NETWORK"
-_TICK_S: Final = 0.1
-_BODY_MAX: Final = 1 << 20
 _AGENT_NAME: Final = "perp-dex"
 _AGENT_VALID_MS: Final = 180 * 86_400_000
 _ENCODER: Final = msgspec.json.Encoder()
-_log = logging.getLogger(__name__)
 _DECODER: Final = msgspec.json.Decoder()
 
 
@@ -62,14 +57,10 @@ class HyperliquidSimulator:
         self._endpoint = ExchangeEndpoint(exchange, faults, self._limits, is_mainnet=is_mainnet)
         self._info = InfoEndpoint(exchange, self._limits)
         self._feeds = Feeds(exchange, faults)
-        self.application = web.Application(
-            client_max_size=_BODY_MAX, middlewares=[self._maintenance]
-        )
+        self.application = venue_application(exchange, faults, self._feeds)
         self.application.router.add_post("/info", self._serve_info)
         self.application.router.add_post("/exchange", self._serve_exchange)
         self.application.router.add_get("/ws", self._serve_socket)
-        self.application.cleanup_ctx.append(self._clockwork)
-        self.application.on_shutdown.append(self._on_shutdown)
 
     # For the server that runs this.
 
@@ -108,16 +99,6 @@ class HyperliquidSimulator:
 
     # Routes.
 
-    @web.middleware
-    async def _maintenance(
-        self,
-        request: web.Request,
-        handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
-    ) -> web.StreamResponse:
-        if self._faults.take(FaultKind.MAINTENANCE):
-            return web.Response(status=503, text="Service Unavailable")
-        return await handler(request)
-
     async def _serve_exchange(self, request: web.Request) -> web.StreamResponse:
         if request.content_type != "application/json":
             return _response(answers.BAD_CONTENT_TYPE)
@@ -125,7 +106,7 @@ class HyperliquidSimulator:
         try:
             return _response(await self._endpoint.submit(body, request.remote or ""))
         except ConnectionDropped:
-            return _cut(request)
+            return cut(request)
 
     async def _serve_info(self, request: web.Request) -> web.StreamResponse:
         if request.content_type != "application/json":
@@ -140,7 +121,8 @@ class HyperliquidSimulator:
             remote = request.remote or ""
             if not self._limits.take_ip_weight(remote, self._limits.query_weight(name)):
                 return _response(Reply(status=429, body=answers.NULL))
-            fault = await self._query_fault(request, name)
+            names = ("info", name)
+            fault = await query_fault(request, self._faults, names, _refused)
             if fault is not None:
                 return fault
             answer = self._info.answer(body)
@@ -151,61 +133,17 @@ class HyperliquidSimulator:
         except BadQuery:
             return _response(Reply(status=500, body=answers.NULL))
         self._limits.add_ip_weight(remote, self._limits.rows_weight(name, answer))
-        encoded = _ENCODER.encode(answer)
-        if self._faults.take(FaultKind.GARBLE, ("info", name), is_query=True):
-            encoded = encoded[: len(encoded) // 2]
+        encoded = garbled(_ENCODER.encode(answer), self._faults, names)
         return _response(Reply(status=200, body=encoded))
 
-    async def _query_fault(self, request: web.Request, name: str) -> web.StreamResponse | None:
-        """Apply faults that name this query (or `info`); dropped before or after is the same."""
-        faults, names = self._faults, ("info", name)
-        for kind in (FaultKind.DELAY, FaultKind.DELAY_ANSWER):
-            delay = faults.take(kind, names, is_query=True)
-            if delay is not None:
-                await asyncio.sleep(delay.delay_ms / 1_000)
-        if faults.take(FaultKind.RATE_LIMIT, names, is_query=True):
-            return _response(Reply(status=429, body=answers.NULL))
-        for kind in (FaultKind.ERROR_BEFORE_APPLY, FaultKind.ERROR_AFTER_APPLY):
-            if faults.take(kind, names, is_query=True):
-                return _response(Reply(status=500, body=answers.NULL))
-        for kind in (FaultKind.DROP_BEFORE_APPLY, FaultKind.DROP_AFTER_APPLY):
-            if faults.take(kind, names, is_query=True):
-                return _cut(request)
-        return None
-
     async def _serve_socket(self, request: web.Request) -> web.StreamResponse:
-        client = SocketClient(
-            request,
-            exchange=self._exchange,
-            faults=self._faults,
+        conversation = Conversation(
+            ClientSocket(request, self._faults),
             feeds=self._feeds,
             endpoint=self._endpoint,
             info=self._info,
         )
-        return await client.serve()
-
-    # Time.
-
-    async def _clockwork(self, application: web.Application) -> AsyncIterator[None]:
-        del application
-        task = asyncio.create_task(self._tick(), name="simulator clock")
-        yield
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-    async def _tick(self) -> None:
-        while self._exchange.failure is None:
-            try:
-                pass_time(self._exchange)
-            except (ExchangeStopped, JournalFailed) as error:
-                _log.error("the simulated exchange stands still: %s", error)
-                return
-            self._feeds.pass_time()
-            await asyncio.sleep(_TICK_S)
-
-    async def _on_shutdown(self, application: web.Application) -> None:
-        del application
-        self._feeds.kill_all()
+        return await conversation.serve()
 
 
 def simulator(
@@ -225,9 +163,5 @@ def _response(reply: Reply) -> web.Response:
     return web.Response(status=reply.status, body=reply.body, content_type=reply.content_type)
 
 
-def _cut(request: web.Request) -> web.Response:
-    """Cut the connection; what is returned is never written."""
-    transport = request.transport
-    if transport is not None:
-        transport.abort()
-    return web.Response(status=500)
+def _refused(status: int) -> web.Response:
+    return _response(Reply(status=status, body=answers.NULL))

@@ -7,9 +7,9 @@ https://hyperliquid.gitbook.io/hyperliquid-docs/for-developers/api/websocket/sub
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
 
@@ -36,6 +36,7 @@ from venues.simulation.events import (
 from venues.simulation.exchange import Exchange
 from venues.simulation.faults import FaultKind, FaultPlan
 from venues.simulation.records import Fill, FundingPayment, OrderStatus, Reason
+from venues.simulation.socket import ClientSocket
 
 Json = dict[str, Any]
 
@@ -86,19 +87,8 @@ class Subscription:
     user: str | None = None
 
 
-class Client(Protocol):
-    """A connected socket as the feeds see it."""
-
-    subscriptions: dict[str, Subscription]
-    last_sent_s: float
-
-    def send_encoded(self, frame: bytes, names: Collection[str] = ()) -> None:
-        """Queue a frame; `names` (channel, action) are what faults are filtered by."""
-        ...
-
-    def kill(self) -> None:
-        """Cut the connection."""
-        ...
+Client = ClientSocket[str, Subscription]
+"""A connected socket as the feeds see it."""
 
 
 class Feeds:

@@ -1,104 +1,53 @@
 """`GET /ws` of the simulated venue: one client's frames in, its answers and subscriptions out.
 
-Frames leave through a bounded queue; a client that does not read is cut off. A wrong coin or book
-parameter kills the socket without a word, as on the venue (close 1006).
+A wrong coin or book parameter kills the socket without a word, as on the venue (close 1006).
 https://hyperliquid.gitbook.io/hyperliquid-docs/for-developers/api/websocket
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Collection
 from typing import Any, Final
 
 import msgspec
-from aiohttp import WSMsgType, web
+from aiohttp import web
 
 from venues.hyperliquid.simulator_actions import WrongShape
 from venues.hyperliquid.simulator_exchange import ConnectionDropped, ExchangeEndpoint
-from venues.hyperliquid.simulator_feeds import Feeds, Subscription, SubscriptionKills
+from venues.hyperliquid.simulator_feeds import Client, Feeds, Subscription, SubscriptionKills
 from venues.hyperliquid.simulator_info import BadQuery, InfoEndpoint
-from venues.simulation.exchange import Exchange
-from venues.simulation.faults import FaultKind, FaultPlan
 
 Json = dict[str, Any]
 
-_QUEUE_MAX: Final = 10_000
-_POSTS_MAX: Final = 100
 _ENCODER: Final = msgspec.json.Encoder()
 
 
-class SocketClient:
-    """One connected client."""
+class Conversation:
+    """What one connected client asks for, and what it is answered."""
 
     def __init__(
         self,
-        request: web.Request,
+        socket: Client,
         *,
-        exchange: Exchange,
-        faults: FaultPlan,
         feeds: Feeds,
         endpoint: ExchangeEndpoint,
         info: InfoEndpoint,
     ) -> None:
-        self._request = request
-        self._exchange = exchange
-        self._faults = faults
+        self._socket = socket
         self._feeds = feeds
         self._endpoint = endpoint
         self._info = info
-        self._socket = web.WebSocketResponse(autoping=True, max_msg_size=1 << 20)
-        self._outgoing: asyncio.Queue[bytes] = asyncio.Queue(_QUEUE_MAX)
-        self._posts: set[asyncio.Task[None]] = set()
-        self.subscriptions: dict[str, Subscription] = {}
-        self.last_sent_s = asyncio.get_running_loop().time()
 
     async def serve(self) -> web.WebSocketResponse:
         """Talk to the client until one side ends the connection."""
-        await self._socket.prepare(self._request)
-        self._feeds.connect(self)
-        writer = asyncio.create_task(self._write(), name="socket writer")
+        self._feeds.connect(self._socket)
         try:
-            async for message in self._socket:
-                if message.type is WSMsgType.TEXT:
-                    self._receive(message.data)
+            return await self._socket.serve(self._receive)
         finally:
-            self._feeds.disconnect(self)
-            for task in (writer, *self._posts):
-                task.cancel()
-            await asyncio.gather(writer, *self._posts, return_exceptions=True)
-        return self._socket
+            self._feeds.disconnect(self._socket)
 
-    def kill(self) -> None:
-        """Cut the connection without a closing frame."""
-        transport = self._request.transport
-        if transport is not None:
-            transport.abort()
-
-    def send(self, channel: str, data: Any) -> None:
-        """Queue a frame; under a stall fault it is lost."""
-        self.send_encoded(_ENCODER.encode({"channel": channel, "data": data}))
-
-    def send_encoded(self, frame: bytes, names: Collection[str] = ()) -> None:
-        """Queue a frame; `names` (channel, action) are what faults are filtered by."""
-        if self._faults.take(FaultKind.STALL, names):
-            return
-        try:
-            self._outgoing.put_nowait(frame)
-            if self._faults.take(FaultKind.DUPLICATE, names):
-                self._outgoing.put_nowait(frame)
-        except asyncio.QueueFull:
-            self.kill()
-
-    async def _write(self) -> None:
-        while True:
-            frame = await self._outgoing.get()
-            try:
-                await self._socket.send_str(frame.decode())
-            except (ConnectionError, RuntimeError):
-                return
-            self.last_sent_s = asyncio.get_running_loop().time()
+    def _send(self, channel: str, data: Any) -> None:
+        self._socket.send_encoded(_ENCODER.encode({"channel": channel, "data": data}))
 
     def _receive(self, text: str) -> None:
         try:
@@ -107,7 +56,7 @@ class SocketClient:
             frame = None
         method = frame.get("method") if isinstance(frame, dict) else None
         if method == "ping":
-            self.send_encoded(b'{"channel":"pong"}')
+            self._socket.send_encoded(b'{"channel":"pong"}')
         elif method in ("subscribe", "unsubscribe") and isinstance(frame.get("subscription"), dict):
             self._subscription(text, str(method), frame["subscription"])
         elif method == "post" and isinstance(frame.get("id"), int):
@@ -116,51 +65,49 @@ class SocketClient:
             self._bad_frame(text)
 
     def _bad_frame(self, text: str) -> None:
-        self.send("error", f"Error parsing JSON into valid websocket request: {text}")
+        self._send("error", f"Error parsing JSON into valid websocket request: {text}")
 
     def _subscription(self, text: str, method: str, wanted: Json) -> None:
         try:
             subscription = self._feeds.read(wanted)
         except SubscriptionKills:
-            self.kill()
+            self._socket.kill()
             return
         except WrongShape:
             self._bad_frame(text)
             return
         listed = json.dumps(subscription.echo, separators=(",", ":"))
-        is_present = subscription.key in self.subscriptions
+        is_present = subscription.key in self._socket.subscriptions
         if method == "subscribe":
             if is_present:
-                self.send("error", f"Already subscribed: {listed}")
+                self._send("error", f"Already subscribed: {listed}")
                 return
-            if self._feeds.has_too_many_users(self, subscription):
-                self.send("error", "Cannot track more than 15 total users.")
+            if self._feeds.has_too_many_users(self._socket, subscription):
+                self._send("error", "Cannot track more than 15 total users.")
                 return
-            self.subscriptions[subscription.key] = subscription
+            self._socket.subscriptions[subscription.key] = subscription
             self._acknowledge(method, subscription)
-            self._feeds.begin(self, subscription)
+            self._feeds.begin(self._socket, subscription)
         elif not is_present:
-            self.send("error", f"Already unsubscribed: {listed}")
+            self._send("error", f"Already unsubscribed: {listed}")
         else:
-            del self.subscriptions[subscription.key]
-            self._feeds.end(self, subscription)
+            del self._socket.subscriptions[subscription.key]
+            self._feeds.end(self._socket, subscription)
             self._acknowledge(method, subscription)
 
     def _acknowledge(self, method: str, subscription: Subscription) -> None:
         data = {"method": method, "subscription": subscription.echo}
-        self.send("subscriptionResponse", data)
+        self._send("subscriptionResponse", data)
 
     def _post(self, text: str, frame: Json) -> None:
         request = frame.get("request")
         if not isinstance(request, dict) or request.get("type") not in ("info", "action"):
             self._bad_frame(text)
             return
-        if len(self._posts) >= _POSTS_MAX:
-            self.send("error", f"too many pending post requests id={frame['id']}")
+        if self._socket.is_busy:
+            self._send("error", f"too many pending post requests id={frame['id']}")
             return
-        task = asyncio.create_task(self._answer_post(frame["id"], request), name="socket post")
-        self._posts.add(task)
-        task.add_done_callback(self._posts.discard)
+        self._socket.start(self._answer_post(frame["id"], request))
 
     async def _answer_post(self, post_id: int, request: Json) -> None:
         kind = request["type"]
@@ -169,16 +116,16 @@ class SocketClient:
         else:
             try:
                 body = _ENCODER.encode(request.get("payload"))
-                reply = await self._endpoint.submit(body, self._request.remote or "")
+                reply = await self._endpoint.submit(body, self._socket.remote)
             except ConnectionDropped:
-                self.kill()
+                self._socket.kill()
                 return
             if reply.status == 200:
                 response = {"type": "action", "payload": msgspec.Raw(reply.body)}
             else:
                 text = f"{reply.status} {reply.body.decode()}"
                 response = {"type": "error", "payload": text}
-        self.send("post", {"id": post_id, "response": response})
+        self._send("post", {"id": post_id, "response": response})
 
     def _answer_query(self, payload: Any) -> Json:
         name = payload.get("type") if isinstance(payload, dict) else None

@@ -36,6 +36,8 @@ class Session:
             ping=_PING,
             ping_every_s=PING_EVERY_S,
         )
+        #: What the message that was read last acknowledged, if it was such a one.
+        self.acknowledged: wire.Subscription | None = None
 
     def subscribe(self, subscription: dict[str, Any], now: float) -> bytes:
         """Return the frame that subscribes, and wait for its acknowledgement."""
@@ -55,6 +57,7 @@ class Session:
             WireError: it is not what the venue documents.
             SessionOver: the venue says that something is wrong.
         """
+        self.acknowledged = None
         if payload == _GREETING:
             return None
         frame = wire.decode(payload, wire.Frame)
@@ -64,6 +67,7 @@ class Session:
             reply = wire.decode(bytes(frame.data), wire.SubscriptionReply)
             if reply.method == "subscribe":
                 self.watch.answered((reply.subscription.type, _subject(reply.subscription)))
+                self.acknowledged = reply.subscription
             return None
         if frame.channel == "error":
             text = wire.decode(bytes(frame.data), str)

@@ -14,6 +14,7 @@ from typing import Final
 from domain.accounts import (
     Account,
     AccountSummary,
+    FeeRates,
     FundingPayment,
     LeverageSetting,
     MarginMode,
@@ -94,8 +95,11 @@ def side_of(side: str) -> OrderSide:
     return OrderSide.BUY if side == "B" else OrderSide.SELL
 
 
-def instruments(meta: wire.Meta) -> tuple[Instrument, ...]:
-    """Return every market; the position in the universe is the asset id, delisted ones count."""
+def instruments(meta: wire.Meta, fees: FeeRates | None = None) -> tuple[Instrument, ...]:
+    """Return every market; the position in the universe is the asset id, delisted ones count.
+
+    `fees` are the same in all of them.
+    """
     return tuple(
         Instrument(
             venue=VENUE,
@@ -109,6 +113,7 @@ def instruments(meta: wire.Meta) -> tuple[Instrument, ...]:
             min_notional=MIN_NOTIONAL,
             max_leverage=market.maxLeverage,
             state=MarketState.DELISTED if market.isDelisted else MarketState.OPEN,
+            fees=fees,
         )
         for index, market in enumerate(meta.universe)
     )

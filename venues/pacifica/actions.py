@@ -15,11 +15,12 @@ from typing import Any, Final
 from domain.accounts import MarginMode
 from domain.commands import CancelOrder, ModifyOrder, PlaceOrder
 from domain.errors import CorruptState, InvalidInput
-from domain.instruments import Instrument, OrderSide
+from domain.instruments import Instrument
 from domain.ledger import CommandSlot
 from domain.numbers import plain
-from domain.orders import OrderType, TimeInForce, TriggerType
+from domain.orders import OrderType, TimeInForce
 from venues.connector import MessageComposer
+from venues.order_forms import check_amounts, check_kind
 from venues.pacifica.proofs import EXPIRY_WINDOW_MS
 from venues.pacifica.signing import canonical
 from venues.pacifica.translate import VENUE, side_word, to_ms
@@ -48,46 +49,14 @@ def message(kind: str, data: Mapping[str, Any], admitted_until: datetime) -> str
 
 
 def check_place(instrument: Instrument, order: PlaceOrder) -> None:
-    """Check what the venue would refuse for its form.
-
-    The minimum value is checked only where the limit price tells it: a market sell's price is a
-    bound below the market. Whether it applies to reduce-only orders is left to the venue.
-
-    Raises:
-        InvalidInput: naming the field.
-    """
-    instrument.check_open(reduce_only=order.reduce_only)
-    _check_kind(order)
-    instrument.check_quantity("quantity", order.quantity)
-    instrument.check_price("price", order.price)
-    if order.trigger_price is not None:
-        instrument.check_price("trigger_price", order.trigger_price)
-    is_bound_below = order.order_type.is_market and order.side is OrderSide.SELL
-    if not order.reduce_only and not is_bound_below:
-        instrument.check_notional(order.quantity, order.price)
-
-
-def _check_kind(order: PlaceOrder) -> None:
-    kind = order.order_type
-    if order.time_in_force not in (TimeInForce.GTC, TimeInForce.IOC):
+    """Check what the venue would refuse for its form. Raises InvalidInput naming the field."""
+    check_kind(VENUE, order)
+    if order.order_type in _TAKE_PROFITS and not order.reduce_only:
         raise InvalidInput(
-            "time_in_force", f"expected GTC or IOC on {VENUE}, found {order.time_in_force}"
+            "reduce_only",
+            f"expected true for {order.order_type}: {VENUE} ties a take-profit to a position",
         )
-    if order.post_only and (kind is not OrderType.LIMIT or order.time_in_force is TimeInForce.IOC):
-        raise InvalidInput("post_only", "expected a limit order that may rest (LIMIT, GTC)")
-    if kind.is_trigger != (order.trigger_price is not None):
-        expected = "a trigger price" if kind.is_trigger else "no trigger price"
-        raise InvalidInput("trigger_price", f"expected {expected} for {kind}")
-    if order.position_bound and not (order.reduce_only and kind.is_trigger):
-        raise InvalidInput("position_bound", "expected a reduce-only trigger order")
-    if kind in _TAKE_PROFITS and not order.reduce_only:
-        raise InvalidInput(
-            "reduce_only", f"expected true for {kind}: {VENUE} ties a take-profit to a position"
-        )
-    if kind.is_trigger and order.trigger_type is not TriggerType.MARK:
-        raise InvalidInput("trigger_type", f"expected MARK on {VENUE}, found {order.trigger_type}")
-    if kind.is_trigger and not kind.is_market and order.time_in_force is TimeInForce.IOC:
-        raise InvalidInput("time_in_force", f"expected GTC for {kind} on {VENUE}, found IOC")
+    check_amounts(instrument, order)
 
 
 def place_request(

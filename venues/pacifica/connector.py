@@ -34,6 +34,7 @@ from domain.instruments import Instrument, OrderSide
 from domain.ledger import CommandRow
 from domain.market_data import Candle, FundingRate, OrderBook, Ticker, Trade
 from domain.outcomes import Accepted, SendResult, Unknown
+from domain.session_states import BudgetLeft
 from venues.connector import (
     Capabilities,
     MessageComposer,
@@ -102,6 +103,10 @@ class PacificaConnector:
     async def close(self) -> None:
         """Close the session."""
         await self._rest.close()
+
+    def budget_left(self) -> BudgetLeft:
+        """Return what is left of the credits that a minute allows."""
+        return self._rest.budget_left()
 
     def signer_of(self, credential: SecretText) -> str:
         """Return the address a private key signs as. Raises InvalidInput if it is no key."""

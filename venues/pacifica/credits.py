@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from domain.session_states import BudgetLeft
+
 #: What an address without an API config key has a minute, by the newest page of the docs.
 CREDITS_PER_MINUTE: Final = 100.0
 #: The headers count tenths.
@@ -87,6 +89,16 @@ class CreditBudget:
     def per_minute(self) -> float:
         """How many credits a minute has, as far as it is known."""
         return self._capacity
+
+    def left(self, now: float) -> BudgetLeft:
+        """Return what is left of a minute's credits, as far as it is known."""
+        self._refill(now)
+        return BudgetLeft(
+            unit="credits per minute",
+            left=self._left,
+            capacity=self._capacity,
+            per_s=self._capacity / 60.0,
+        )
 
     def take(self, cost: float, purpose: Purpose, now: float) -> bool:
         """Take `cost` if that leaves the reserve; otherwise take nothing and return False."""

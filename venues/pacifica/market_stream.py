@@ -79,7 +79,17 @@ class MarketStream:
     def hear(self, payload: bytes, now: float, at: datetime) -> tuple[MarketEvent, ...]:
         """Read one message. Raises WireError and SessionOver."""
         frame = self._session.read(payload)
-        return self._events(frame, at) if frame is not None else ()
+        return self._events(frame, at) if frame is not None else self._confirmed()
+
+    def _confirmed(self) -> tuple[MarketEvent, ...]:
+        """Say that trades are told from now on: the venue sends nothing until somebody trades."""
+        confirmed = self._session.acknowledged
+        if confirmed is None or confirmed.source != "trades" or confirmed.symbol is None:
+            return ()
+        if confirmed.symbol not in self._channels.names_of(MarketChannelKind.TRADES):
+            return ()
+        symbol = translate.symbol_of(confirmed.symbol)
+        return (TradesSeen(trades=(), is_backlog=True, symbol=symbol),)
 
     def _events(self, frame: wire.Frame, at: datetime) -> tuple[MarketEvent, ...]:
         data = bytes(frame.data)

@@ -13,6 +13,7 @@ from typing import Any, Final, Generic, TypeVar
 from urllib.parse import urlencode
 
 from domain.errors import VenueRefused, VenueUnavailable
+from domain.session_states import BudgetLeft
 from venues.pacifica import wire
 from venues.pacifica.credits import (
     CANCEL_COST,
@@ -65,6 +66,10 @@ class Rest:
         self._transport = transport
         self._budget = budget
         self._monotonic = monotonic
+
+    def budget_left(self) -> BudgetLeft:
+        """Return what is left of our own budget of credits."""
+        return self._budget.left(self._monotonic())
 
     async def start(self) -> None:
         """Open the session."""

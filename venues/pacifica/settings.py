@@ -8,26 +8,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings
 
 from domain.accounts import Network
 from domain.errors import InvalidInput
-from venues.addresses import Origin, SecureOrigin
+from venues.addresses import Origin, SecureOrigin, origin_of, settings_of, socket_url
 from venues.pacifica.credits import CREDITS_PER_MINUTE
 
 
 class PacificaSettings(BaseSettings):
     """Addresses of Pacifica's networks; no secret is among them."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="PACIFICA_",
-        env_file=".env",
-        env_file_encoding="utf-8",
-        env_ignore_empty=True,
-        extra="ignore",
-        frozen=True,
-        validate_default=True,
-    )
+    model_config = settings_of("PACIFICA_")
 
     mainnet_url: SecureOrigin = Field(
         default="https://api.pacifica.fi", description="Pacifica's mainnet API."
@@ -88,17 +80,13 @@ class PacificaSettings(BaseSettings):
         Raises:
             InvalidInput: paper is asked for and PACIFICA_PAPER_URL is not set.
         """
-        if network is Network.MAINNET:
-            return self.mainnet_url
-        if network is Network.TESTNET:
-            return self.testnet_url
-        if self.paper_url is None:
-            raise InvalidInput(
-                "network",
-                "expected PACIFICA_PAPER_URL for paper accounts, found nothing; "
-                "start the simulator or set it",
-            )
-        return self.paper_url
+        return origin_of(
+            network,
+            mainnet=self.mainnet_url,
+            testnet=self.testnet_url,
+            paper=self.paper_url,
+            paper_variable="PACIFICA_PAPER_URL",
+        )
 
     def socket_url(self, network: Network) -> str:
         """Return the WebSocket address of a network. Raises InvalidInput as `base_url`."""
@@ -107,8 +95,3 @@ class PacificaSettings(BaseSettings):
         if network is Network.TESTNET:
             return socket_url(self.testnet_socket_url)
         return socket_url(self.base_url(network))
-
-
-def socket_url(origin: str) -> str:
-    """Return the WebSocket address at an origin spelled with http or https."""
-    return "ws" + origin.removeprefix("http") + "/ws"

@@ -10,10 +10,8 @@ sub-accounts, transfers and withdrawals, API config keys, lists of allowed addre
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Final
 
@@ -27,23 +25,21 @@ from venues.pacifica.simulator_exchange import ConnectionDropped, Reply, SignedR
 from venues.pacifica.simulator_feeds import EventCounter, Feeds
 from venues.pacifica.simulator_queries import BadQuery, NothingThere, Queries
 from venues.pacifica.simulator_signature import fresh_key
-from venues.pacifica.simulator_socket import SocketClient
+from venues.pacifica.simulator_socket import Conversation
 from venues.pacifica.simulator_views import status_word
-from venues.simulation.exchange import Exchange, ExchangeStopped
-from venues.simulation.faults import FaultKind, FaultPlan
+from venues.simulation.exchange import Exchange
+from venues.simulation.faults import FaultPlan
 from venues.simulation.instruments import Instrument
-from venues.simulation.journal import JournalFailed
-from venues.simulation.operations import pass_time
 from venues.simulation.ownership import open_account
 from venues.simulation.records import Order
+from venues.simulation.routes import cut, garbled, query_fault, venue_application
+from venues.simulation.socket import ClientSocket
 
 CREDITS_VARIABLE: Final = "SIM_PACIFICA_CREDITS"
 #: What a middle fee tier has a minute; an address without a key has 100.
 _CREDITS: Final = 6_000
 _PREFIX: Final = "/api/v1"
-_TICK_S: Final = 0.1
-_BODY_MAX: Final = 1 << 20
-_log = logging.getLogger(__name__)
+_REFUSALS: Final = {429: "Rate limit exceeded", 500: "Internal server error"}
 
 
 def _market(symbol: str, price: str, *, tick: int, lot: int, leverage: int) -> Instrument:
@@ -78,17 +74,13 @@ class PacificaSimulator:
         counter = EventCounter(exchange)
         self._feeds = Feeds(exchange, faults, counter)
         self._queries = Queries(exchange, counter)
-        self.application = web.Application(
-            client_max_size=_BODY_MAX, middlewares=[self._maintenance]
-        )
+        self.application = venue_application(exchange, faults, self._feeds)
         router = self.application.router
         for path in (*OPERATIONS, "/orders/batch"):
             router.add_post(_PREFIX + path, self._serve_request)
         for path in self._queries.paths:
             router.add_get(_PREFIX + path, self._serve_query)
         router.add_get("/ws", self._serve_socket)
-        self.application.cleanup_ctx.append(self._clockwork)
-        self.application.on_shutdown.append(self._on_shutdown)
 
     # For the server that runs this.
 
@@ -125,23 +117,13 @@ class PacificaSimulator:
 
     # Routes.
 
-    @web.middleware
-    async def _maintenance(
-        self,
-        request: web.Request,
-        handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
-    ) -> web.StreamResponse:
-        if self._faults.take(FaultKind.MAINTENANCE):
-            return web.Response(status=503, text="Service Unavailable")
-        return await handler(request)
-
     async def _serve_request(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
         remote = request.remote or ""
         try:
             reply = await self._requests.submit(request.path.removeprefix(_PREFIX), body, remote)
         except ConnectionDropped:
-            return _cut(request)
+            return cut(request)
         return self._response(reply, remote)
 
     async def _serve_query(self, request: web.Request) -> web.StreamResponse:
@@ -150,8 +132,14 @@ class PacificaSimulator:
             # The content network in front refuses a GET with a body.
             return web.Response(status=403, text="Forbidden")
         if not self._credits.take(remote, cost_of(path)):
-            return self._response(answers.error(429, "Rate limit exceeded"), remote)
-        fault = await self._query_fault(request, path)
+            return self._response(answers.error(429, _REFUSALS[429]), remote)
+        names = ("info", path)
+        fault = await query_fault(
+            request,
+            self._faults,
+            names,
+            lambda status: self._response(answers.error(status, _REFUSALS[status]), remote),
+        )
         if fault is not None:
             return fault
         try:
@@ -160,39 +148,18 @@ class PacificaSimulator:
             return self._response(answers.error(400, str(error)), remote)
         except NothingThere as error:
             return self._response(answers.error(404, str(error)), remote)
-        body = answers.envelope(answer.data, **answer.more)
-        if self._faults.take(FaultKind.GARBLE, ("info", path), is_query=True):
-            body = body[: len(body) // 2]
+        body = garbled(answers.envelope(answer.data, **answer.more), self._faults, names)
         return self._response(Reply(status=200, body=body), remote)
 
-    async def _query_fault(self, request: web.Request, path: str) -> web.StreamResponse | None:
-        """Apply faults that name this path (or `info`); dropped before or after is the same."""
-        faults, names = self._faults, ("info", path)
-        for kind in (FaultKind.DELAY, FaultKind.DELAY_ANSWER):
-            delay = faults.take(kind, names, is_query=True)
-            if delay is not None:
-                await asyncio.sleep(delay.delay_ms / 1_000)
-        remote = request.remote or ""
-        if faults.take(FaultKind.RATE_LIMIT, names, is_query=True):
-            return self._response(answers.error(429, "Rate limit exceeded"), remote)
-        for kind in (FaultKind.ERROR_BEFORE_APPLY, FaultKind.ERROR_AFTER_APPLY):
-            if faults.take(kind, names, is_query=True):
-                return self._response(answers.error(500, "Internal server error"), remote)
-        for kind in (FaultKind.DROP_BEFORE_APPLY, FaultKind.DROP_AFTER_APPLY):
-            if faults.take(kind, names, is_query=True):
-                return _cut(request)
-        return None
-
     async def _serve_socket(self, request: web.Request) -> web.StreamResponse:
-        client = SocketClient(
-            request,
+        conversation = Conversation(
+            ClientSocket(request, self._faults),
             exchange=self._exchange,
-            faults=self._faults,
             feeds=self._feeds,
             requests=self._requests,
             credits=self._credits,
         )
-        return await client.serve()
+        return await conversation.serve()
 
     def _response(self, reply: Reply, remote: str) -> web.Response:
         return web.Response(
@@ -201,29 +168,6 @@ class PacificaSimulator:
             content_type=reply.content_type,
             headers=self._credits.headers(remote),
         )
-
-    # Time.
-
-    async def _clockwork(self, application: web.Application) -> AsyncIterator[None]:
-        del application
-        task = asyncio.create_task(self._tick(), name="simulator clock")
-        yield
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-    async def _tick(self) -> None:
-        while self._exchange.failure is None:
-            try:
-                pass_time(self._exchange)
-            except (ExchangeStopped, JournalFailed) as error:
-                _log.error("the simulated exchange stands still: %s", error)
-                return
-            self._feeds.pass_time()
-            await asyncio.sleep(_TICK_S)
-
-    async def _on_shutdown(self, application: web.Application) -> None:
-        del application
-        self._feeds.kill_all()
 
 
 def simulator(
@@ -237,11 +181,3 @@ def simulator(
     if not told.isdigit() or not 1 <= int(told) <= 1_000_000:
         raise ValueError(f"{CREDITS_VARIABLE}: expected 1 to 1000000; found {told!r}")
     return PacificaSimulator(exchange, faults, credits=int(told))
-
-
-def _cut(request: web.Request) -> web.Response:
-    """Cut the connection; what is returned is never written."""
-    transport = request.transport
-    if transport is not None:
-        transport.abort()
-    return web.Response(status=500)

@@ -11,10 +11,10 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
 
@@ -32,6 +32,7 @@ from venues.simulation.events import (
 )
 from venues.simulation.exchange import Exchange
 from venues.simulation.faults import FaultKind, FaultPlan
+from venues.simulation.socket import ClientSocket
 
 Json = dict[str, Any]
 
@@ -81,19 +82,8 @@ class Subscription:
         return self.source, self.subject, self.interval
 
 
-class Client(Protocol):
-    """A connected socket as the feeds see it."""
-
-    subscriptions: dict[tuple[str, str, str | None], Subscription]
-    last_heard_s: float
-
-    def send_encoded(self, frame: bytes, names: Collection[str] = ()) -> None:
-        """Queue a frame; `names` (channel, action) are what faults are filtered by."""
-        ...
-
-    def kill(self) -> None:
-        """Cut the connection."""
-        ...
+Client = ClientSocket[tuple[str, str, str | None], Subscription]
+"""A connected socket as the feeds see it."""
 
 
 class EventCounter:

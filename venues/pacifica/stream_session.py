@@ -37,6 +37,8 @@ class Session:
             ping=_PING,
             ping_every_s=PING_EVERY_S,
         )
+        #: What the message that was read last acknowledged, if it was such a one.
+        self.acknowledged: wire.Subscription | None = None
 
     def subscribe(self, parameters: dict[str, Any], now: float) -> bytes:
         """Return the frame that subscribes, and wait for its acknowledgement."""
@@ -56,6 +58,7 @@ class Session:
             WireError: it is not what the venue documents.
             SessionOver: the venue says that something is wrong.
         """
+        self.acknowledged = None
         frame = wire.decode(payload, wire.Frame)
         if frame.code is not None and frame.code >= _ERROR:
             raise SessionOver(
@@ -67,6 +70,7 @@ class Session:
             # The acknowledgement of a book may leave its aggregation out; the name has none.
             named = wire.decode(bytes(frame.data), wire.Subscription)
             self.watch.answered(_subject(named))
+            self.acknowledged = named
             return None
         return frame
 

@@ -59,6 +59,7 @@ SIMULATORS: Final[dict[str, str]] = {
     "hyperliquid": "venues.hyperliquid.simulator",
     "lighter": "venues.lighter.simulator",
     "pacifica": "venues.pacifica.simulator",
+    "vest": "venues.vest.simulator",
 }
 
 

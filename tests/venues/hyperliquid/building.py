@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from domain.accounts import Account, AccountState, Network, SecretText, TradingAccess
+from domain.accounts import Account, Network, SecretText, TradingAccess
 from domain.commands import CommandKind, PlaceOrder
-from domain.instruments import OrderSide
-from domain.ledger import CommandKey, CommandRow
-from domain.orders import OrderType
+from domain.ledger import CommandRow
+from tests.venues import making
+from tests.venues.making import a_placement, a_row, an_account
 from tests.venues.raw_server import RawServer, response, serving
 from venues.hyperliquid.connector import HyperliquidConnector
 from venues.transport import Reply
@@ -40,17 +38,7 @@ META: dict[str, Any] = {
 
 
 def account(*, address: str = ADDRESS, network: Network = Network.PAPER) -> Account:
-    return Account(
-        account_id="acc",
-        owner="local",
-        venue="hyperliquid",
-        label="main",
-        network=network,
-        address=address,
-        signer=SIGNER,
-        state=AccountState.ACTIVE,
-        created_at=NOW,
-    )
+    return an_account("hyperliquid", address=address, signer=SIGNER, now=NOW, network=network)
 
 
 def access(*, key: str = KEY, of: Account | None = None) -> TradingAccess:
@@ -58,14 +46,7 @@ def access(*, key: str = KEY, of: Account | None = None) -> TradingAccess:
 
 
 def place(**changes: Any) -> PlaceOrder:
-    order = PlaceOrder(
-        symbol="BTC-PERP",
-        side=OrderSide.BUY,
-        order_type=OrderType.LIMIT,
-        quantity=Decimal("0.00123"),
-        price=Decimal("83000"),
-    )
-    return replace(order, **changes)
+    return a_placement("0.00123", "83000", **changes)
 
 
 def order_message(*, tif: str = "Gtc", size: str = "0.00123", reduce_only: bool = False) -> str:
@@ -82,21 +63,15 @@ def order_message(*, tif: str = "Gtc", size: str = "0.00123", reduce_only: bool 
 
 
 def row(kind: CommandKind = CommandKind.PLACE, **changes: Any) -> CommandRow:
-    made = CommandRow(
-        key=CommandKey(order_id=ORDER_ID, command=kind, revision=0),
-        account_id="acc",
-        venue="hyperliquid",
-        network=Network.PAPER,
-        symbol="BTC-PERP",
-        signer=SIGNER,
-        lane="",
-        target_revision=0,
+    made = a_row(
+        account(),
+        kind,
+        order_id=ORDER_ID,
         client_order_id=CLOID,
+        now=NOW,
+        window_s=10,
         nonce=1790000000001,
-        admitted_until=NOW + timedelta(seconds=10),
         message=order_message() if kind is CommandKind.PLACE else '{"type":"noop"}',
-        inserted_at=NOW,
-        send_by=NOW + timedelta(seconds=1),
     )
     return replace(made, **changes)
 
@@ -157,7 +132,4 @@ async def venue_and_connector(
 
 def samples() -> Path | None:
     """Return the folder of recorded payloads, where this machine has one."""
-    named = os.environ.get("PERP_DEX_SAMPLES")
-    root = Path(named) if named else Path(__file__).parents[4] / "shared" / "venues" / "samples"
-    found = root / "hyperliquid"
-    return found if found.is_dir() else None
+    return making.samples("hyperliquid")

@@ -44,4 +44,5 @@ RIG = VenueRig(
     error_table=error_table(),
     spell_error=spell_error,
     expire=expire,
+    confirms_trades=True,
 )

@@ -11,8 +11,9 @@ from domain.commands import CancelOrder, CommandKind
 from domain.instruments import OrderSide
 from domain.orders import OrderType, Verdict
 from domain.outcomes import Accepted, Rejected
+from tests.venues.desk import report_of
 from tests.venues.hyperliquid.building import place
-from tests.venues.hyperliquid.desk import RESTING, Desk, desk, outcome_report
+from tests.venues.hyperliquid.desk import RESTING, Desk, desk
 from venues.batches import BatchMember
 from venues.hyperliquid.actions import Grouping
 from venues.simulation.ownership import open_account
@@ -36,7 +37,7 @@ async def test_market_order_fills_and_a_close_is_cut_to_the_position(desk: Desk)
     bound = await desk.connector.price_bound("BTC-PERP", OrderSide.BUY, 100)
     order = place(order_type=OrderType.MARKET, quantity=Decimal("0.01"), price=bound)
     row, outcome = await desk.send(order)
-    report = outcome_report(outcome)
+    report = report_of(outcome)
     assert (report.verdict, report.filled_quantity) == (Verdict.FILLED, Decimal("0.01"))
     fills = await desk.connector.fills(desk.account, since=since)
     assert {fill.client_order_id for fill in fills} <= {row.client_order_id, None}
@@ -52,7 +53,7 @@ async def test_market_order_fills_and_a_close_is_cut_to_the_position(desk: Desk)
         reduce_only=True,
     )
     close_row, closed = await desk.send(close)
-    report = outcome_report(closed)
+    report = report_of(closed)
     assert (report.verdict, report.filled_quantity) == (Verdict.CANCELED, Decimal("0.01"))
     # A look-up concludes nothing from missing fills before all of them can be seen.
     found = await desk.find(close_row)
@@ -99,7 +100,7 @@ async def test_a_position_bound_exit_waits_and_goes_with_its_position(desk: Desk
         position_bound=True,
     )
     row, outcome = await desk.send(stop)
-    assert outcome_report(outcome).verdict is Verdict.ACCEPTED
+    assert report_of(outcome).verdict is Verdict.ACCEPTED
     assert '"grouping":"positionTpsl"' in row.message
     seen = await desk.find(row)
     assert (seen.verdict, seen.trigger_price) == (Verdict.ACCEPTED, Decimal(55_000))
@@ -130,7 +131,7 @@ async def test_bracket_is_one_action(desk: Desk) -> None:
         for n, slot in enumerate(slots)
     ]
     result = await desk.connector.send_batch(row, desk.access, members)
-    parent, child = (outcome_report(outcome) for outcome in result.outcomes)
+    parent, child = (report_of(outcome) for outcome in result.outcomes)
     assert (parent.verdict, parent.order_id) == (Verdict.ACCEPTED, "order-0")
     assert (child.verdict, child.venue_order_id) == (Verdict.ACCEPTED, None)
     listed = await desk.connector.open_orders(desk.account)

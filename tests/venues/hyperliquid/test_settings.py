@@ -7,7 +7,8 @@ from pydantic import ValidationError
 
 from domain.accounts import Network
 from domain.errors import InvalidInput
-from venues.hyperliquid.settings import HyperliquidSettings, socket_url
+from venues.addresses import socket_url
+from venues.hyperliquid.settings import HyperliquidSettings
 
 
 @pytest.fixture(autouse=True)

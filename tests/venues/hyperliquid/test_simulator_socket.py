@@ -318,7 +318,7 @@ class TestPost:
 async def test_a_client_that_does_not_read_is_cut_off(
     client: SimulatorClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import venues.hyperliquid.simulator_socket as module
+    import venues.simulation.socket as module
 
     monkeypatch.setattr(module, "_QUEUE_MAX", 5)
     socket = await client.socket({"type": "trades", "coin": "BTC"})

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from domain.accounts import Account, AccountState, Network, SecretText, TradingAccess
+from domain.accounts import Account, Network, SecretText, TradingAccess
 from domain.commands import CommandKind, PlaceOrder
-from domain.instruments import OrderSide
-from domain.ledger import CommandKey, CommandRow, CommandSlot
-from domain.orders import OrderType
+from domain.ledger import CommandRow, CommandSlot
+from tests.venues import making
+from tests.venues.making import a_placement, a_row, an_account
 from venues.transport import Reply
 
 VECTORS: dict[str, Any] = json.loads((Path(__file__).parent / "vectors.json").read_text())
@@ -30,17 +28,7 @@ SLOT = CommandSlot(client_order_id=ORDER_ID, nonce=None, admitted_until=NOW + ti
 
 
 def account(*, address: str = OWNER, network: Network = Network.PAPER) -> Account:
-    return Account(
-        account_id="acc",
-        owner="local",
-        venue="pacifica",
-        label="main",
-        network=network,
-        address=address,
-        signer=AGENT,
-        state=AccountState.ACTIVE,
-        created_at=NOW,
-    )
+    return an_account("pacifica", address=address, signer=AGENT, now=NOW, network=network)
 
 
 def access(*, key: str = AGENT_KEY, of: Account | None = None) -> TradingAccess:
@@ -48,32 +36,18 @@ def access(*, key: str = AGENT_KEY, of: Account | None = None) -> TradingAccess:
 
 
 def place(**changes: Any) -> PlaceOrder:
-    order = PlaceOrder(
-        symbol="BTC-PERP",
-        side=OrderSide.BUY,
-        order_type=OrderType.LIMIT,
-        quantity=Decimal("0.0002"),
-        price=Decimal("62958"),
-    )
-    return replace(order, **changes)
+    return a_placement("0.0002", "62958", **changes)
 
 
 def row(message: str, kind: CommandKind = CommandKind.PLACE, **changes: Any) -> CommandRow:
-    made = CommandRow(
-        key=CommandKey(order_id=ORDER_ID, command=kind, revision=0),
-        account_id="acc",
-        venue="pacifica",
-        network=Network.PAPER,
-        symbol="BTC-PERP",
-        signer=AGENT,
-        lane="",
-        target_revision=0,
+    made = a_row(
+        account(),
+        kind,
+        order_id=ORDER_ID,
         client_order_id=ORDER_ID,
-        nonce=None,
-        admitted_until=SLOT.admitted_until,
+        now=NOW,
+        window_s=5,
         message=message,
-        inserted_at=NOW,
-        send_by=NOW + timedelta(seconds=1),
     )
     return replace(made, **changes)
 
@@ -93,10 +67,7 @@ def refusal(text: str, code: int | None, **more: Any) -> dict[str, Any]:
 
 def samples() -> Path | None:
     """Return the folder of recorded payloads, where this machine has one."""
-    named = os.environ.get("PERP_DEX_SAMPLES")
-    root = Path(named) if named else Path(__file__).parents[4] / "shared" / "venues" / "samples"
-    found = root / "pacifica"
-    return found if found.is_dir() else None
+    return making.samples("pacifica")
 
 
 def sample(name: str) -> Any:

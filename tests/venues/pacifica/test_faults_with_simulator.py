@@ -15,7 +15,8 @@ from domain.errors import VenueUnavailable
 from domain.orders import Verdict
 from domain.outcomes import Accepted, NotSent, Rejected, Unknown
 from domain.resolution import PlacementEvidence, decide_placement
-from tests.venues.pacifica.desk import RESTING, TAKING, Desk, desk, report_of
+from tests.venues.desk import report_of
+from tests.venues.pacifica.desk import RESTING, TAKING, Desk, desk
 from venues.pacifica.proofs import PROOFS
 from venues.simulation.faults import FaultKind
 from venues.simulation.records import Reason

@@ -16,8 +16,9 @@ from domain.fills import LiquiditySide
 from domain.instruments import OrderSide
 from domain.orders import OrderType, Verdict
 from domain.outcomes import Accepted, NotSent, Rejected, Unknown
+from tests.venues.desk import report_of
 from tests.venues.pacifica.building import AGENT, AGENT_KEY
-from tests.venues.pacifica.desk import MARKET, RESTING, TAKING, Desk, desk, report_of
+from tests.venues.pacifica.desk import MARKET, RESTING, TAKING, Desk, desk
 from venues.simulation import operations
 from venues.simulation.exchange import Exchange
 

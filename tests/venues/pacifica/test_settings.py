@@ -13,9 +13,10 @@ from domain.errors import InvalidInput, VenueUnavailable
 from tests.venues.pacifica.building import account, envelope
 from tests.venues.pacifica.test_translate import MARKET
 from tests.venues.raw_server import answering, serving
+from venues.addresses import socket_url
 from venues.pacifica.connector import PacificaConnector
 from venues.pacifica.feed_reading import FeedReading
-from venues.pacifica.settings import PacificaSettings, socket_url
+from venues.pacifica.settings import PacificaSettings
 
 
 @pytest.fixture(autouse=True)

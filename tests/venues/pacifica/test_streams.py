@@ -251,11 +251,28 @@ def test_market_channels_are_asked_for_and_live() -> None:
     assert {"source": "prices"} in sent
     for parameters in sent:
         step = core.received(frame("subscribe", parameters), 1.0, NOW)
-    (state,) = step.events
+    *_, state = step.events
     assert isinstance(state, FeedState) and state.live
     fewer = core.want(CHANNELS[1:], 2.0)
     assert json.loads(fewer.send[0])["method"] == "unsubscribe"
     assert json.loads(core.want(CHANNELS, 2.0).send[0])["method"] == "subscribe"
+
+
+def test_trades_are_told_to_be_followed_before_anybody_trades() -> None:
+    trades = MarketChannel(kind=MarketChannelKind.TRADES, symbol="BTC-PERP")
+    core = MarketTalk(MarketStream([BTC]))
+    core.want([trades], 0.0)
+    acknowledged = frame("subscribe", {"source": "trades", "symbol": "BTC"})
+    for now in (0.0, 100.0):
+        core.connected(now, NOW)
+        quiet, state = core.received(acknowledged, now, NOW).events
+        assert quiet == TradesSeen(trades=(), is_backlog=True, symbol="BTC-PERP")
+        assert isinstance(state, FeedState) and state.live
+        core.disconnected("gone", NOW)
+    core.connected(200.0, NOW)
+    core.want([], 200.0)
+    late = core.received(acknowledged, 200.0, NOW).events
+    assert not [event for event in late if isinstance(event, TradesSeen)], "nobody wants it now"
 
 
 def test_market_frames() -> None:

@@ -1,0 +1,3 @@
+import fake_process
+
+fake_process.run("watchdog")
