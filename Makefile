@@ -43,6 +43,7 @@ lint: $(STAMP)  ## style, types, arrows between rooms, documents printed from da
 	@$(BIN)/python -m process.settings_docs --check
 	@$(BIN)/python -m streaming.asyncapi --check
 	@$(BIN)/python -m venues.notes --check
+	@$(BIN)/python -m tests.conformance.matrix --check
 
 fmt: $(STAMP)  ## put imports and layout in order
 	@$(BIN)/ruff check --fix .
@@ -72,9 +73,11 @@ system-packages:
 bench: $(STAMP)  ## latency and throughput, each beside a floor of the same run
 	@$(BIN)/python -m benchmarks
 	@$(BIN)/python -m benchmarks.streaming
+	@$(BIN)/python -m benchmarks.venues
 
-crash: $(STAMP)  ## kill every process at every checkpoint and compare with the exchange's ledger
-	@$(BIN)/python -m tests.crash
+VENUE ?= all
+crash: $(STAMP)  ## kill every process at every checkpoint, on every venue (VENUE=…: one), judged by its ledger
+	@$(BIN)/python -m tests.crash --venue $(VENUE)
 
 races: $(STAMP)  ## close positions while everything else happens to them, 500 seeded rounds
 	@$(BIN)/python -m tests.races --rounds 500

@@ -102,7 +102,7 @@ async def run(settings: WorkerSettings, parts: Parts | None = None) -> None:
         stack.push_async_callback(lanes.release)
         workers = [
             *_venue_workers(settings, client, venues, reserve, connectors, parts, lanes),
-            core_worker(settings, client, storage=storage, meter=parts.meter),
+            core_worker(settings, client, storage=storage, parts=parts),
         ]
         reconciles = reconcile_sweep(settings, client, storage, venues)
         # Before anything can be sent: what was not watched is compared with its venue first.
@@ -111,15 +111,9 @@ async def run(settings: WorkerSettings, parts: Parts | None = None) -> None:
         await claim_lanes(lanes, storage, reserve.access, connectors)
         for worker in workers:
             await stack.enter_async_context(worker)
+        substitute = stand_in(reserve, connectors, parts, switches)
         again_and_again = (
-            *chores(
-                settings,
-                client,
-                storage,
-                connectors,
-                reserve.access,
-                stand_in(reserve, connectors, parts, switches),
-            ),
+            *chores(settings, client, storage, connectors, reserve.access, substitute),
             again("reconcile", SWEEP_EVERY_S, reconciles.run),
             *_news(connectors, storage, bus),
             again("lanes", RENEW_EVERY_S, lanes.renew),

@@ -24,7 +24,7 @@ from domain.errors import CorruptState, VenueRefused, VenueUnavailable
 from domain.fills import Fill, total
 from domain.ledger import CommandDraft, CommandKey, CommandRow, Inserted, NonceRule
 from domain.orders import Concern, Order, OrderReport, Verdict
-from domain.outcomes import Accepted, Outcome, Rejected, SendResult, is_definite
+from domain.outcomes import Accepted, Outcome, Rejected, SendResult, Unknown, is_definite
 from domain.resolution import (
     CancelEvidence,
     PlacementEvidence,
@@ -90,11 +90,18 @@ class ResolutionActivities:
             if outcome is None:
                 await asyncio.sleep(LOOK_EVERY_S)
         if outcome is None:
-            order = await self._carrier.stored(row.key.order_id)
+            order = await self._known_as_unknown(row, search.seen)
             return CommandResult(order=order, definite=False, answer=search.seen)
         result = await self._commit(row, outcome)
         await self._unblock(row)
         return result
+
+    async def _known_as_unknown(self, row: CommandRow, seen: str) -> Order:
+        """Return the order, UNKNOWN also where whoever sent its placement wrote nothing of it."""
+        if row.key.command is not CommandKind.PLACE or row.outcome is not None:
+            return await self._carrier.stored(row.key.order_id)
+        found = Unknown(reason=f"its sender left no outcome; {seen}")
+        return await self._carrier.decide(row.key, SendResult(outcome=found))
 
     async def _block_unless_fenced(self, row: CommandRow, connector: Connector) -> None:
         """Forbid new exposure beside a placement that may be out and can never be proven absent."""

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from temporalio import activity
 
+from activities.access import Checkpoints
 from activities.split_contracts import SplitTask
 from domain.brackets import news_of
 from domain.routing_store import SplitStore
@@ -24,11 +25,14 @@ class SplitActivities:
 
     splits: SplitStore
     now: Callable[[], datetime]
+    checkpoints: Checkpoints
 
     @activity.defn(name="keep_split")
     async def keep(self, task: SplitTask) -> SplitState:
         """Write how far a split order is; return what is kept."""
-        return await self.splits.keep(task.state)
+        kept = await self.splits.keep(task.state)
+        self.checkpoints.reached(f"split.{task.state.status.lower()}_kept")
+        return kept
 
     @activity.defn(name="look_at_split")
     async def look(self, task: SplitTask) -> SplitSight:

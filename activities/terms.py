@@ -26,7 +26,7 @@ from venues.connector import Connector, RoomTeller, TellsBudget
 
 FEES_KEPT_S: Final = 600.0
 LEVERAGE_KEPT_S: Final = 60.0
-ROOM_KEPT_S: Final = 5.0
+ROOM_KEPT_S: Final = 30.0
 KEPT_MAX: Final = 10_000
 
 _log = logging.getLogger(__name__)

@@ -133,10 +133,18 @@ async def places_of(
     await asyncio.gather(
         *(_find_terms(context, body, account, venues[account.venue]) for account in accounts)
     )
+    # Last, so that they are no older than it takes to choose.
+    await asyncio.gather(
+        *(_find_book(context, body, name, network, found) for name, found in venues.items())
+    )
     places = []
     for account in accounts:
         place = _place(context, account, venues[account.venue], situations, halts)
-        place = replace(place, misfit=_misfit(body, place.instrument))
+        place = replace(
+            place,
+            misfit=_misfit(body, place.instrument),
+            named=body.group is not None or body.venue == account.venue,
+        )
         if judge and not body.reduce_only:
             violations = await violations_of(context, account, body)
             place = replace(place, violation=in_words(violations) if violations else None)
@@ -147,13 +155,20 @@ async def places_of(
 async def _find_out(
     context: Context, body: PlaceOrderBody, venue: str, network: Network, found: _Venue
 ) -> None:
-    """Find the market, who serves the venue, and its book."""
+    """Find the market, and who serves the venue."""
     found.instrument = await context.parts.markets.instrument(venue, network, body.symbol)
     try:
         found.served = await context.parts.served_venues.read(venue)
     except PerpDexError:
         found.served = None
-    if found.instrument is None or body.kind.is_trigger:
+
+
+async def _find_book(
+    context: Context, body: PlaceOrderBody, venue: str, network: Network, found: _Venue
+) -> None:
+    """Ask for a venue's book, where an account could take the order by it."""
+    is_open = any(isinstance(terms, AccountTerms) for terms in found.terms.values())
+    if body.kind.is_trigger or not is_open:
         return
     try:
         found.book = await context.parts.books.request_book(venue, network, body.symbol, BOOK_DEPTH)

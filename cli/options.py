@@ -12,6 +12,17 @@ Account = Annotated[
 ]
 Group = Annotated[str | None, typer.Option("--group", help="Name of a group of accounts.")]
 Venue = Annotated[str | None, typer.Option("--venue", "--dex", help="Name of the exchange.")]
+RoutedAccount = Annotated[
+    str | None,
+    typer.Option("--account", help="Label or id; auto: the best one; else the default account."),
+]
+RoutedGroup = Annotated[
+    str | None, typer.Option("--group", help="The best account of this group of yours.")
+]
+RoutedVenue = Annotated[
+    str | None,
+    typer.Option("--venue", "--dex", help="Name of the exchange; auto: where it costs least."),
+]
 NetworkName = Annotated[str | None, typer.Option("--network", help="mainnet, testnet or paper.")]
 Timeout = Annotated[
     float, typer.Option("--timeout", min=0.0, max=604_800.0, help="Seconds to wait at most.")

@@ -70,6 +70,7 @@ def print_order(order: Order, *, as_json: bool) -> None:
             ("status", order.status),
             ("outcome", order.outcome),
             ("origin", order.origin),
+            *((("routed", order.routed),) if order.routed else ()),
             ("filled", _filled(order)),
             ("reason", order.reason),
             ("venue order id", order.venue_order_id),

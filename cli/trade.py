@@ -8,13 +8,28 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli import brackets
+from cli import brackets, splits
 from cli.brackets import Native, OnFailure, StopLoss, TakeProfit
 from cli.connection import ask
 from cli.exit_codes import ExitCode
-from cli.options import Account, Group, Json, Key, OrderId, Symbol, Timeout, Venue
+from cli.options import (
+    Account,
+    Group,
+    Json,
+    Key,
+    NetworkName,
+    OrderId,
+    RoutedAccount,
+    RoutedGroup,
+    RoutedVenue,
+    Symbol,
+    Timeout,
+    Venue,
+)
 from cli.order_output import print_dry_run, print_history, print_order, print_orders
 from cli.output import say
+from cli.routing_output import print_routing
+from cli.splits import SplitIt, place_split_and_report
 from cli.typed_order import Typed
 from cli.usage import one_of, optional_positive
 from cli.waiting import place_and_report, wait_and_report
@@ -24,6 +39,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Place, change and look at orders.")
 brackets.register(app)
+splits.register(app)
 
 _ORDERS_MAX = 10_000
 
@@ -65,8 +81,11 @@ def _command_for(side: str) -> Callable[..., int]:
         stop_loss: StopLoss = None,
         on_protection_failure: OnFailure = None,
         native: Native = False,
-        account: Account = None,
-        venue: Venue = None,
+        account: RoutedAccount = None,
+        venue: RoutedVenue = None,
+        group: RoutedGroup = None,
+        network: NetworkName = None,
+        split: SplitIt = False,
         wait_fill: WaitFill = False,
         timeout: Timeout = 60.0,
         key: Key = None,
@@ -91,13 +110,18 @@ def _command_for(side: str) -> Callable[..., int]:
             native=native,
             account=account,
             venue=venue,
+            group=group,
+            network=network,
             key=key,
         )
         wanted = typed.request(side)
         if not dry_run:
-            return place_and_report(wanted, wait_fill=wait_fill, timeout_s=timeout, as_json=as_json)
-        dry = ask(lambda client: client.dry_run(wanted))
+            report = place_split_and_report if split else place_and_report
+            return report(wanted, wait_fill=wait_fill, timeout_s=timeout, as_json=as_json)
+        dry = ask(lambda client: client.dry_run(wanted, split=split))
         print_dry_run(dry, as_json=as_json)
+        if dry.routing is not None and not as_json:
+            print_routing(dry.routing)
         return ExitCode.DONE if dry.would_be_taken_as_given else ExitCode.USAGE
 
     return place

@@ -36,6 +36,8 @@ class Typed:
     native: bool
     account: str | None
     venue: str | None
+    group: str | None
+    network: str | None
     key: str | None
 
     def request(self, side: str) -> OrderRequest:
@@ -59,6 +61,8 @@ class Typed:
             max_slippage_bps=slippage_bps(self.max_slippage),
             account=self.account,
             venue=self.venue,
+            group=self.group,
+            network=self.network,
             take_profit=exit_of("--take-profit", self.take_profit),
             stop_loss=exit_of("--stop-loss", self.stop_loss),
             on_protection_failure=policy_of(

@@ -34,6 +34,7 @@ class Why(StrEnum):
     NO_MARKET = "no_market"
     MARKET_CLOSED = "market_closed"
     NOT_SERVED = "not_served"
+    EXPERIMENTAL = "experimental"
     CIRCUIT_OPEN = "circuit_open"
     NOT_OFFERED = "not_offered"
     HALTED = "halted"
@@ -97,7 +98,7 @@ class Place:
     `connected`: a worker serves the venue on this network. `circuit_open`: it sends nothing there
     that raises exposure. `halt`, `blocked` and `violation` (of a risk limit) are our own reasons
     against it, `misfit` is why its market takes the exits not, all in words. `open_orders` counts
-    ours.
+    ours. `named`: whoever asks named the venue, or a group with this account in it.
     """
 
     account_id: str
@@ -116,6 +117,7 @@ class Place:
     violation: str | None = None
     misfit: str | None = None
     open_orders: int = 0
+    named: bool = False
 
     def without(self, why: Why, reason: str) -> Exclusion:
         """Return that this place is left out."""
@@ -156,7 +158,7 @@ def opposite_held(ask: OrderAsk, place: Place) -> Decimal:
 
 def barred(ask: OrderAsk, place: Place, now: datetime) -> Exclusion | None:
     """Return why a place can take nothing of the order whatever its quantity, or None."""
-    for check in (_market, _offer, _ours, _book, _terms):
+    for check in (_market, _offer, _ours, _terms, _book):
         found = check(ask, place, now)
         if found is not None:
             return place.without(*found)
@@ -200,6 +202,8 @@ def _offer(ask: OrderAsk, place: Place, _now: datetime) -> _Found:
         return Why.NOT_OFFERED, f"{place.venue} has no reduce-only orders"
     if ask.native_exits and not sheet.joint_exits:
         return Why.NOT_OFFERED, f"{place.venue} takes no exits in the entry's request"
+    if sheet.experimental and not place.named and not ask.reduce_only:
+        return Why.EXPERIMENTAL, f"{place.venue} is experimental here; name it to trade there"
     if place.circuit_open and not ask.reduce_only:
         return Why.CIRCUIT_OPEN, f"{place.venue} gives no verdicts now; its circuit is open"
     return None

@@ -16,7 +16,7 @@ from typing import Final
 from domain.account_terms import AccountTerms
 from domain.errors import InvalidInput
 from domain.execution_cost import Taken, burden, opposite_levels, take
-from domain.instruments import Instrument
+from domain.instruments import Instrument, OrderSide
 from domain.market_data import OrderBook
 from domain.numbers import plain
 from domain.orders import TimeInForce
@@ -138,7 +138,7 @@ def sifted(
 def yardstick_of(ask: OrderAsk, places: Sequence[Place]) -> Yardstick:
     """Return by what the places (one at least, none barred) are compared."""
     limits = [limit_of(ask, place) for place in places]
-    is_buy = ask.side.value == "BUY"
+    is_buy = ask.side is OrderSide.BUY
     fees = [terms_of(place).fees for place in places]
     return Yardstick(
         price=max(limits) if is_buy else min(limits),
@@ -207,7 +207,7 @@ def unit_margin(ask: OrderAsk, place: Place) -> tuple[Decimal, Decimal]:
 
 def _worth(ask: OrderAsk, place: Place) -> Decimal:
     limit = limit_of(ask, place)
-    if place.book is None or ask.rests_whole:
+    if ask.side is OrderSide.BUY or place.book is None or ask.rests_whole:
         return limit
     levels = opposite_levels(place.book, ask.side)
     return max(limit, levels[0].price) if levels else limit

@@ -88,7 +88,9 @@ from perp_dex_client.reconciliation import (
     ReconciliationsApi,
 )
 from perp_dex_client.risk import LimitUse, Risk, RiskHalt, RiskScope
+from perp_dex_client.routing import Exclusion, Figures, Routing, Share
 from perp_dex_client.sessions import AccountSession
+from perp_dex_client.splits import Split, SplitLeg, SplitsApi
 from perp_dex_client.venues import (
     Venue,
     VenueCapabilities,
@@ -134,8 +136,10 @@ __all__ = [
     "DryRun",
     "Endpoints",
     "Event",
+    "Exclusion",
     "Exit",
     "Exposure",
+    "Figures",
     "Fill",
     "Finding",
     "FundingRate",
@@ -188,7 +192,12 @@ __all__ = [
     "Risk",
     "RiskHalt",
     "RiskScope",
+    "Routing",
     "ServiceBusy",
+    "Share",
+    "Split",
+    "SplitLeg",
+    "SplitsApi",
     "StateConflict",
     "Ticker",
     "TickerNow",

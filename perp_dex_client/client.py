@@ -40,6 +40,8 @@ from perp_dex_client.orders import OrderRequest
 from perp_dex_client.positions import PositionsApi
 from perp_dex_client.reconciliation import ReconciliationsApi
 from perp_dex_client.risk import RiskApi
+from perp_dex_client.routing import Routing
+from perp_dex_client.splits import SplitsApi
 from perp_dex_client.trading_setup import TradingSetupApi
 from perp_dex_client.transport import Transport
 from perp_dex_client.venues import VenuesApi
@@ -68,6 +70,8 @@ class PerpDexClient:
         self.positions = PositionsApi(self._transport)
         #: Entries with a target and a stop.
         self.brackets = BracketsApi(self._transport)
+        #: Orders split over several accounts.
+        self.splits = SplitsApi(self._transport)
         #: Credentials and leverage.
         self.setup = TradingSetupApi(self._transport)
         #: Closing positions.
@@ -129,12 +133,12 @@ class PerpDexClient:
         )
         return _as(answer.document, Batch)
 
-    async def dry_run(self, wanted: OrderRequest) -> DryRun:
-        """Return what the order would be at the market; nothing is sent."""
+    async def dry_run(self, wanted: OrderRequest, *, split: bool = False) -> DryRun:
+        """Return what the order, or split order, would be at the market; nothing is sent."""
         answer = await self._transport.call(
             "POST",
             "/api/v1/orders",
-            body={**wanted.body(), "dry_run": True},
+            body={**wanted.body(), "dry_run": True} | ({"split": True} if split else {}),
             repeatable=True,
         )
         return _as(answer.document, DryRun)
@@ -289,6 +293,14 @@ class PerpDexClient:
     async def history(self, order_id: str) -> History:
         """Return an order with its timeline, fills and the address of its workflow."""
         return await self._get(f"/api/v1/orders/{_part(order_id)}/history", History)
+
+    async def routing(self, order_id: str) -> Routing:
+        """Return why an order, or a split order, went where it went.
+
+        Raises:
+            UnknownObject: its account was named, or there is no such order.
+        """
+        return await self._get(f"/api/v1/orders/{_part(order_id)}/routing", Routing)
 
     async def accounts(self) -> tuple[Account, ...]:
         """Return all accounts, oldest first."""

@@ -119,7 +119,7 @@ _BY_STATUS: Mapping[int, type[ApiProblem]] = {
 
 
 #: Refusals of an order, or of a change to it, by ourselves: nothing of it is open.
-_REFUSALS = frozenset({"denied", "not_sent", "risk_limit"})
+_REFUSALS = frozenset({"denied", "no_route", "not_sent", "risk_limit", "split_refused"})
 
 
 def problem_of(document: Mapping[str, Any], status: int) -> ApiProblem:

@@ -11,12 +11,16 @@ from decimal import Decimal
 import msgspec
 
 from domain.orders import OrderStatus
+from perp_dex_client.routing import Routing
 
 _TERMINAL = frozenset(status.value for status in OrderStatus if status.is_terminal)
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """An order as the API knows it; `account` is its account's label.
+
+    `routed` says why it went to its account, where that was chosen; the answer to placing it has
+    all figures in `routing`.
 
     `outcome` answers "was it placed?": pending, not_sent, accepted, rejected or unknown. `source`
     says who was asked: the database, or the running workflow.
@@ -54,6 +58,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     source: str = "database"
     origin: str = "USER"
     parent_id: str | None = None
+    routed: str | None = None
+    routing: Routing | None = None
 
     @property
     def is_terminal(self) -> bool:
@@ -97,6 +103,7 @@ class DryRun(msgspec.Struct, frozen=True, kw_only=True):
     notional: Decimal | None = None
     initial_margin_at_max_leverage: Decimal | None = None
     fee_estimate: Decimal | None = None
+    routing: Routing | None = None
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,6 +14,9 @@ from perp_dex_client.brackets import Exit
 class OrderRequest:
     """What to place. Quantities are in base units; nothing is rounded.
 
+    `venue` or `account` "auto", or a `group`, has the account chosen, among those of `network`; the
+    answer says why.
+
     With `take_profit` or `stop_loss` what fills is protected by reduce-only exits: a bracket, which
     has the order's id; with `native` they leave in the order's own request. `key` names the intent:
     the same key never makes a second order, whatever is repeated. None of the optional fields has
@@ -33,6 +36,8 @@ class OrderRequest:
     max_slippage_bps: int | None = None
     account: str | None = None
     venue: str | None = None
+    group: str | None = None
+    network: str | None = None
     place_within_s: int | None = None
     take_profit: Exit | None = None
     stop_loss: Exit | None = None
@@ -56,6 +61,8 @@ class OrderRequest:
             "max_slippage_bps": self.max_slippage_bps,
             "account": self.account,
             "venue": self.venue,
+            "group": self.group,
+            "network": self.network,
             "place_within_s": self.place_within_s,
             "take_profit": None if self.take_profit is None else self.take_profit.body(),
             "stop_loss": None if self.stop_loss is None else self.stop_loss.body(),

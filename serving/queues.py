@@ -27,7 +27,6 @@ from activities.reconciliation_contracts import ReconcileParts
 from activities.reconciling import ReconcileActivities
 from activities.splitting import SplitActivities
 from activities.terms import TermsReading
-from serving.metrics import ActivityMeter
 from serving.settings import Parts, WorkerSettings, now
 from storage.feed_credentials import SqlFeedCredentials
 from storage.opening import Storage
@@ -220,18 +219,19 @@ def core_worker(
     client: Client,
     *,
     storage: Storage,
-    meter: ActivityMeter | None = None,
+    parts: Parts | None = None,
 ) -> Worker:
     """Return the worker of the queue of whatever spans venues, not yet running; it has no keys."""
     kill_switches = KillSwitchActivities(storage.kill_switches)
-    splitting = SplitActivities(splits=storage.splits, now=now)
+    parts = parts or Parts()
+    splitting = SplitActivities(splits=storage.splits, now=now, checkpoints=parts.checkpoints)
     return Worker(
         client,
         task_queue=core_queue(),
         workflows=[KillSwitchWorkflow, SplitWorkflow],
         activities=[kill_switches.keep, splitting.keep, splitting.look],
         workflow_runner=UnsandboxedWorkflowRunner(),
-        interceptors=() if meter is None else (meter,),
+        interceptors=(parts.meter,),
         max_concurrent_workflow_task_polls=2,
         max_concurrent_activities=settings.worker_concurrency,
         sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,

@@ -68,6 +68,8 @@ def details(life: Lifecycle, step: Step) -> str:
         f"{r.effective.value}"
         for r in order.revisions
     ]
+    if order.routed:
+        lines.append(f"- routed to {escaped(order.routed)}")
     if life.last_answer:
         lines.append(f"- last answer: {escaped(life.last_answer)}")
     lines.append(f"- now: {_doing(life, step)}")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -203,6 +205,39 @@ def test_another_venue_trades_beside_it(stack: Stack) -> None:
     assert stack.json("position", "list", "--dex", "pacifica")["positions"] == []
 
 
+def test_an_order_finds_its_account_and_is_split_over_two(stack: Stack) -> None:
+    """After the second venue joined: the choice stays, and each share is on its exchange once."""
+    buy = ("trade", "buy", "BTC-PERP")
+    shown = stack.json(*buy, "0.02", "--venue", "auto", "--price", "30000", "--dry-run")
+    venues = {each["venue"] for each in shown["routing"]["candidates"]}
+    assert venues == {"hyperliquid", "pacifica"}, shown["routing"]["exclusions"]
+    first = stack.json(*buy, "0.02", "--venue", "auto", "--price", "30000", "--key", "routed")
+    assert first["routed"].startswith(f"{first['venue']}/{first['account']}; 0.02 waits")
+    again = stack.json(*buy, "0.02", "--venue", "auto", "--price", "30000", "--key", "routed")
+    assert (again["order_id"], again["venue"]) == (first["order_id"], first["venue"])
+    assert stack.json("trade", "route", first["order_id"]) == first["routing"]
+    stack.json("trade", "cancel", first["order_id"], "--wait")
+
+    # So much that the best level of one book is dearer than a level of the other.
+    mark = Decimal(stack.json("market", "ticker", "BTC-PERP")["mark_price"])
+    bound = ("--price", str(int(mark * Decimal("1.01"))), "--tif", "IOC")
+    split = stack.json(*buy, "20", *bound, "--split", "--wait-fill", "--key", "split")
+    assert (split["status"], split["filled_quantity"]) == ("FILLED", "20")
+    assert {leg["venue"] for leg in split["legs"]} == venues
+    assert sum(Decimal(leg["quantity"]) for leg in split["legs"]) == 20
+    for leg in split["legs"]:
+        ledger = stack.json("sim", "ledger", leg["venue"])
+        name = leg["order"]["client_order_id"]
+        assert [one for one in ledger["orders"] if one["client_order_id"] == name]
+    assert stack.json(*buy, "20", *bound, "--split", "--key", "split") == {
+        **split,
+        "routing": stack.json("trade", "route", split["split_id"]),
+    }
+    for leg in split["legs"]:
+        closed = stack.run("position", "close", f"{leg['account']}:BTC-PERP")
+        assert closed.returncode == ExitCode.DONE, closed.stderr
+
+
 def test_an_experimental_venue_trades_and_says_what_it_is(stack: Stack) -> None:
     added = stack.json("account", "add", "--dex", "vest", "--paper", "--label", "third")
     assert (added["venue"], added["state"]) == ("vest", "ACTIVE")
@@ -259,9 +294,8 @@ def test_a_wait_survives_the_death_of_the_api(stack: Stack) -> None:
 
 
 def test_what_is_followed_survives_the_death_of_the_streaming_process(stack: Stack) -> None:
-    [mine] = [
-        one for one in stack.json("account", "list")["accounts"] if one["venue"] == "hyperliquid"
-    ]
+    # Orders that name no account go to the default one.
+    [mine] = [one for one in stack.json("account", "list")["accounts"] if one["is_default"]]
     account = ("--account", mine["account_id"])
     following = stack.start("monitor", "orders", "--json", "--for", "120", *account)
     heard: list[dict[str, Any]] = []
@@ -301,7 +335,7 @@ def test_what_is_followed_survives_the_death_of_the_streaming_process(stack: Sta
         ("worker", 'perp_dex_activities_total{activity="place_order",outcome="done"}'),
         (
             "streaming",
-            'perp_dex_feed_live{network="paper",source="accounts",venue="hyperliquid"} 1.0',
+            'perp_dex_feed_live{network="paper",source="accounts",venue="hyperliquid"}',
         ),
     ],
 )
@@ -310,8 +344,11 @@ def test_each_process_tells_prometheus(stack: Stack, process: str, sample: str) 
 
     port = stack.json("status")["ports"][f"{process}_metrics"]
     deadline = time.monotonic() + 30
-    while sample not in (text := httpx2.get(f"http://127.0.0.1:{port}/metrics").text):
-        assert time.monotonic() < deadline, text
+    url = f"http://127.0.0.1:{port}/metrics"
+    # How often, or how many: whatever the tests before did, at least once.
+    above_zero = re.compile(re.escape(sample) + r" [1-9]")
+    while above_zero.search(text := httpx2.get(url).text) is None:
+        assert time.monotonic() < deadline, f"{sample} is not above zero"
         time.sleep(0.2)
     assert "perp_dex_event_loop_delay_seconds_count" in text
     for account in stack.json("account", "list")["accounts"]:

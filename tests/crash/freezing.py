@@ -7,31 +7,41 @@ from collections.abc import Coroutine, Iterator
 from decimal import Decimal
 from typing import Any
 
+from tests.crash.ground import Party, taken
 from tests.crash.matrix import Cell, CellResult
 from tests.crash.rig import Rig, eventually
-from tests.crash.trader import Trader
 
 POINTS = ("place.ledger_committed", "place.answer_read", "place.outcome_committed")
 FROZEN_FOR_S = 6.0
+#: Far from the prices that the matrix uses at the same venue.
+FIRST_PRICE = 600
 
 
-def run_freezing(rig: Rig, trader: Trader) -> Iterator[Coroutine[Any, Any, CellResult]]:
+def run_freezing(rig: Rig, party: Party) -> Iterator[Coroutine[Any, Any, CellResult]]:
     """Yield one run per point, without and with a second worker that takes over."""
     number = 0
     for taken_over in (False, True):
         for point in POINTS:
             number += 1
-            yield _run(rig, trader, point, taken_over=taken_over, price=25_000 + number)
+            yield _run(
+                rig,
+                party,
+                point,
+                taken_over=taken_over,
+                price=party.ground.price(FIRST_PRICE + number),
+            )
 
 
-async def _run(rig: Rig, trader: Trader, point: str, *, taken_over: bool, price: int) -> CellResult:
+async def _run(rig: Rig, party: Party, point: str, *, taken_over: bool, price: str) -> CellResult:
     how = "taken over, then resumed" if taken_over else "resumed"
-    cell = Cell(command="place", gap=f"frozen at {point.split('.')[1]}", kill=how)
+    cell = Cell(
+        command="place", gap=f"frozen at {point.split('.')[1]}", kill=how, venue=party.venue
+    )
     loop = asyncio.get_running_loop()
     began = loop.time()
     wrong: str | None = None
     try:
-        await _freeze(rig, trader, point, taken_over=taken_over, price=price)
+        await _freeze(rig, party, point, taken_over=taken_over, price=price)
     except AssertionError as error:
         wrong = str(error)
     finally:
@@ -42,10 +52,10 @@ async def _run(rig: Rig, trader: Trader, point: str, *, taken_over: bool, price:
     return CellResult(cell=cell, wrong=wrong, seconds=loop.time() - began)
 
 
-async def _freeze(rig: Rig, trader: Trader, point: str, *, taken_over: bool, price: int) -> None:
+async def _freeze(rig: Rig, party: Party, point: str, *, taken_over: bool, price: str) -> None:
     rig.points.arm(point)
-    order = {"symbol": "BTC-PERP", "side": "BUY", "quantity": "0.01", "price": str(price)}
-    command = asyncio.create_task(trader.place(f"freeze-{price}", within_s=90, **order))
+    key, order = f"freeze-{party.venue}-{price}", party.ground.resting(price)
+    command = asyncio.create_task(party.trader.place(key, within_s=90, **order))
     try:
 
         async def hit() -> bool:
@@ -64,8 +74,7 @@ async def _freeze(rig: Rig, trader: Trader, point: str, *, taken_over: bool, pri
         command.cancel()
     assert placed["status"] == "ACCEPTED", f"expected ACCEPTED, found {placed}"
     await asyncio.sleep(1.0)
-    orders = [o for o in (await rig.ledger())["orders"] if Decimal(o["price"]) == price]
-    taken = [o for o in orders if "reject" not in o["status"].lower()]
-    assert len(taken) == 1, f"expected one order at {price}, the exchange has {orders}"
-    ended = await trader.cancel(placed["order_id"], f"freeze-end-{price}", within_s=60)
+    orders = await taken(rig, party, price=Decimal(price))
+    assert len(orders) == 1, f"expected one order at {price}, the exchange has {orders}"
+    ended = await party.trader.cancel(placed["order_id"], f"{key}-end", within_s=60)
     assert ended["status"] == "CANCELED", f"expected CANCELED at last, found {ended}"

@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from tests.crash.rig import Rig, eventually
-from tests.crash.trader import Trader
+from domain.commands import CommandKind
+from domain.identifiers import order_id_for
+from tests.crash.ground import Party, count
+from tests.crash.rig import HOUSE, Rig, eventually
+from tests.crash.undecidable import judge_undecidable
 
 COMMANDS = ("place", "cancel", "modify-cancel", "modify-place")
 KILL_SETS: dict[str, tuple[str, ...]] = {
@@ -31,7 +34,7 @@ GAPS = (
 )
 HOLD_BEFORE_MS = 6000
 HOLD_ANSWER_MS = 4000
-QUANTITY = "0.01"
+OWNER = "local"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,9 +44,10 @@ class Cell:
     command: str
     gap: str
     kill: str
+    venue: str = HOUSE
 
     def __str__(self) -> str:
-        return f"{self.command:14} | {self.gap:38} | {self.kill}"
+        return f"{self.venue:12} | {self.command:14} | {self.gap:38} | {self.kill}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,10 +59,10 @@ class CellResult:
     seconds: float
 
 
-def cells() -> list[Cell]:
-    """Return all cells."""
+def cells(venue: str = HOUSE) -> list[Cell]:
+    """Return all cells of a venue."""
     return [
-        Cell(command=command, gap=gap, kill=kill)
+        Cell(command=command, gap=gap, kill=kill, venue=venue)
         for command in COMMANDS
         for gap in GAPS
         for kill in KILL_SETS
@@ -66,12 +70,15 @@ def cells() -> list[Cell]:
 
 
 class Matrix:
-    """Runs cells on one rig, one after the other, each with a price of its own."""
+    """Runs cells on one rig at one venue, one after the other, each with prices of its own."""
 
-    def __init__(self, rig: Rig, trader: Trader) -> None:
+    def __init__(self, rig: Rig, party: Party, *, first: int = 0) -> None:
+        """Take the rig and a trader; prices begin with the one of cell number `first`."""
         self._rig = rig
-        self._trader = trader
-        self._runs = 0
+        self._party = party
+        self._trader = party.trader
+        self._ground = party.ground
+        self._runs = first
 
     async def run(self, cell: Cell) -> CellResult:
         """Run one cell."""
@@ -84,21 +91,21 @@ class Matrix:
             wrong = str(error) or repr(error)
         finally:
             self._rig.points.disarm()
-            await self._rig.control("DELETE", "/faults")
-            await self._rig.start("temporal", "worker", "api", "streaming")
+            await self._control("DELETE", "/faults")
+            await self._rig.start(*self._rig.order_of_start)
         return CellResult(cell=cell, wrong=wrong, seconds=loop.time() - began)
 
     async def _run(self, cell: Cell) -> None:
         self._runs += 1
-        key = f"cell-{self._runs}-{cell.command}"
-        price = str(20_000 + 2 * self._runs)
-        order_id = ""
+        key = f"{self._trader.account_id}-{self._runs}-{cell.command}"
+        price, moved = self._ground.price(2 * self._runs), self._ground.price(2 * self._runs - 1)
+        order_id = order_id_for(OWNER, key)
         if cell.command != "place":
-            placed = await self._trader.place(key, **_limit(price))
+            placed = await self._trader.place(key, **self._ground.resting(price))
             assert placed["status"] == "ACCEPTED", f"placing first: {placed}"
             order_id = placed["order_id"]
         hit = await self._arm(cell)
-        command = asyncio.create_task(self._command(cell, key, price, order_id))
+        command = asyncio.create_task(self._command(cell, key, price, moved, order_id))
         try:
             await eventually(hit, within_s=20, what=f"{cell.command} to reach {cell.gap!r}")
             self._rig.kill(*KILL_SETS[cell.kill])
@@ -106,17 +113,30 @@ class Matrix:
             if "api" not in KILL_SETS[cell.kill] and cell.gap == GAPS[5]:
                 self._rig.points.go(_point(cell))
             await self._rig.start("temporal", "worker", "api")
+            if self._is_lost_for_good(cell):
+                # Of the one order of a placement, or the new one of a modify, nothing ever came.
+                here = price if cell.command == "place" else moved
+                await judge_undecidable(self._rig, self._party, order_id, here)
+                return
             order = await command
         finally:
             command.cancel()
-        await self._judge(cell, order, price)
+        await self._judge(cell, order, price, moved)
 
-    async def _command(self, cell: Cell, key: str, price: str, order_id: str) -> dict[str, Any]:
+    def _is_lost_for_good(self, cell: Cell) -> bool:
+        """Tell whether nobody can ever prove what became of the placement: it was never sent."""
+        places = cell.command in ("place", "modify-place")
+        return places and cell.gap == GAPS[0] and not self._ground.proves_absence
+
+    async def _command(
+        self, cell: Cell, key: str, price: str, moved: str, order_id: str
+    ) -> dict[str, Any]:
+        within_s = self._ground.decided_within_s
         if cell.command == "place":
-            return await self._trader.place(key, **_limit(price))
+            return await self._trader.place(key, within_s=within_s, **self._ground.resting(price))
         if cell.command == "cancel":
-            return await self._trader.cancel(order_id, f"{key}-cancel")
-        return await self._trader.modify(order_id, f"{key}-modify", price=_moved(price))
+            return await self._trader.cancel(order_id, f"{key}-cancel", within_s=within_s)
+        return await self._trader.modify(order_id, f"{key}-modify", within_s=within_s, price=moved)
 
     async def _arm(self, cell: Cell) -> Any:
         """Arm what makes the command stand still in the gap; return how to see that it does."""
@@ -124,19 +144,24 @@ class Matrix:
             self._rig.points.arm(_point(cell))
             return lambda: _later(self._rig.points.is_hit(_point(cell)))
         before = cell.gap == GAPS[1]
+        cancels = cell.command in ("cancel", "modify-cancel")
+        kind = CommandKind.CANCEL if cancels else CommandKind.PLACE
         fault = {
             "kind": "delay" if before else "delay-answer",
             "delay_ms": HOLD_BEFORE_MS if before else HOLD_ANSWER_MS,
             "count": 1,
-            "action": "cancel" if cell.command in ("cancel", "modify-cancel") else "order",
+            "action": self._ground.rig.actions[kind],
         }
-        await self._rig.control("POST", "/faults", fault)
+        await self._control("POST", "/faults", fault)
         return self._fault_is_used
 
     async def _fault_is_used(self) -> bool:
-        return not (await self._rig.control("GET", "/faults"))["faults"]
+        return not (await self._control("GET", "/faults"))["faults"]
 
-    async def _judge(self, cell: Cell, order: dict[str, Any], price: str) -> None:
+    async def _control(self, method: str, path: str, body: object = None) -> dict[str, Any]:
+        return await self._rig.control(method, path, body, venue=self._party.venue)
+
+    async def _judge(self, cell: Cell, order: dict[str, Any], price: str, moved: str) -> None:
         """Compare with the exchange, then end the order and compare again."""
         if cell.command == "place":
             assert order["status"] == "ACCEPTED", f"expected ACCEPTED, found {order}"
@@ -146,37 +171,20 @@ class Matrix:
             await self._count(price, live=0, ever=1)
         else:
             assert order["status"] == "ACCEPTED", f"expected ACCEPTED, found {order}"
-            assert Decimal(order["price"]) == Decimal(_moved(price)), f"not moved: {order}"
+            assert Decimal(order["price"]) == Decimal(moved), f"not moved: {order}"
             await self._count(price, live=0, ever=1)
-            await self._count(_moved(price), live=1, ever=1)
+            await self._count(moved, live=1, ever=1)
         # A request that was on its way when the sender died may still arrive.
         if cell.gap == GAPS[1]:
             await asyncio.sleep(HOLD_BEFORE_MS / 1000)
         if cell.command != "cancel":
-            ended = await self._trader.cancel(order["order_id"], f"end-{self._runs}")
+            ended = await self._trader.cancel(order["order_id"], f"end-{order['order_id']}")
             assert ended["status"] == "CANCELED", f"expected CANCELED at last, found {ended}"
         await self._count(price, live=0, ever=1)
 
     async def _count(self, price: str, *, live: int, ever: int) -> None:
-        """Check how many orders of this account, side, price and quantity the exchange knows."""
-        orders = [
-            order
-            for order in (await self._rig.ledger())["orders"]
-            if Decimal(order["price"]) == Decimal(price)
-            and Decimal(order["quantity"]) == Decimal(QUANTITY)
-        ]
-        taken = [order for order in orders if "reject" not in order["status"].lower()]
-        resting = [order for order in taken if order["status"] == "open"]
-        assert len(taken) == ever, f"expected {ever} orders at {price}, the exchange has {orders}"
-        assert len(resting) == live, f"expected {live} live at {price}, the exchange has {orders}"
-
-
-def _limit(price: str) -> dict[str, Any]:
-    return {"symbol": "BTC-PERP", "side": "BUY", "quantity": QUANTITY, "price": price}
-
-
-def _moved(price: str) -> str:
-    return str(int(price) + 1)
+        """Check how many orders at this price the exchange knows."""
+        await count(self._rig, self._party, price, live=live, ever=ever)
 
 
 def _point(cell: Cell) -> str:
@@ -198,9 +206,11 @@ async def _later(value: bool) -> bool:
 
 def show(results: Sequence[CellResult]) -> str:
     """Return the results as a table."""
-    lines = [f"{'command':14} | {'between':38} | {'killed':19} | {'s':>5} | result"]
+    head = f"{'venue':12} | {'command':14} | {'between':38} | {'killed':19} | {'s':>5} | result"
+    lines = [head]
     lines += [
-        f"{r.cell.command:14} | {r.cell.gap:38} | {r.cell.kill:19} | {r.seconds:5.1f} | "
+        f"{r.cell.venue:12} | {r.cell.command:14} | {r.cell.gap:38} | {r.cell.kill:19} | "
+        f"{r.seconds:5.1f} | "
         f"{'once, as the exchange says' if r.wrong is None else 'WRONG: ' + r.wrong}"
         for r in results
     ]

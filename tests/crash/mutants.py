@@ -13,8 +13,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from activities import resolution as searching
 from activities.resolution import ResolutionActivities
-from domain import order_fold
+from domain import order_fold, resolution
 from domain.accounts import TradingAccess
 from domain.ledger import (
     CommandDraft,
@@ -24,14 +25,19 @@ from domain.ledger import (
     Inserted,
     JointDraft,
     JointReservation,
+    NonceRule,
     Reservation,
 )
 from domain.orders import Concern, Order, OrderReport, Revision
 from domain.outcomes import Accepted, Outcome, SendResult
 from domain.ports import IntentLedger
-from venues.connector import Connector
+from venues.connector import Connector, ProofTable
+from workflows import policies
 
 MUTANTS = ("always-inserted", "fence-ignored", "added-reports")
+
+ASKS_FOR_HELP_AFTER = timedelta(seconds=5)
+"""Where nothing can be proven, so that nobody has to wait for the product's half a minute."""
 
 
 class AlwaysInserted:
@@ -56,8 +62,8 @@ class AlwaysInserted:
         now = datetime.now(UTC)
         slot = CommandSlot(
             client_order_id=row.client_order_id,
-            nonce=time.time_ns() // 1_000_000,
-            admitted_until=now + timedelta(seconds=draft.admission_window_s or 10),
+            nonce=_fresh(draft.nonce_rule, row.nonce),
+            admitted_until=_admitted_until(now, draft.admission_window_s),
         )
         forged = replace(
             row,
@@ -84,8 +90,8 @@ class AlwaysInserted:
         slots = [
             CommandSlot(
                 client_order_id=row.client_order_id,
-                nonce=time.time_ns() // 1_000_000,
-                admitted_until=now + timedelta(seconds=draft.entry.admission_window_s or 10),
+                nonce=_fresh(draft.entry.nonce_rule, row.nonce),
+                admitted_until=_admitted_until(now, draft.entry.admission_window_s),
             )
             for row in reservation.rows
         ]
@@ -116,6 +122,17 @@ class AlwaysInserted:
         return await self._ledger.undecided(before=before)
 
 
+def _fresh(rule: NonceRule, used: int | None) -> int | None:
+    """Return a nonce that the venue takes although it has taken the row's own."""
+    if rule is NonceRule.NONE or used is None:
+        return used
+    return used + 1 if rule is NonceRule.SEQUENCE else time.time_ns() // 1_000_000
+
+
+def _admitted_until(now: datetime, window_s: float | None) -> datetime | None:
+    return None if window_s is None else now + timedelta(seconds=window_s)
+
+
 class FenceIgnored(ResolutionActivities):
     """Resolution that takes silence for absence: it pretends that the nonce was burned."""
 
@@ -123,6 +140,24 @@ class FenceIgnored(ResolutionActivities):
         self, connector: Connector, access: TradingAccess, row: CommandRow
     ) -> Outcome | None:
         return Accepted()
+
+
+def forget_fences() -> None:
+    """Let no venue have a fence, whatever its proof table says: what is lost stays unknown."""
+    never: Any = lambda *_, **__: False  # noqa: E731 - stands for functions of any form
+    resolution.fence_closed = never
+    searching.fence_closed = never
+    ProofTable.proves_absence = property(never)  # type: ignore[method-assign,assignment]
+    policies.ATTENTION_AFTER = ASKS_FOR_HELP_AFTER
+
+
+class WithoutFence(ResolutionActivities):
+    """Resolution at a venue whose nonces close nothing."""
+
+    async def burn(
+        self, connector: Connector, access: TradingAccess, row: CommandRow
+    ) -> Outcome | None:
+        return None
 
 
 def add_reports() -> None:

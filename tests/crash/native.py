@@ -217,8 +217,7 @@ class NativeBrackets:
         return [
             order
             for order in orders
-            if Decimal(order["quantity"]) == self._quantity
-            and "reject" not in order["status"].lower()
+            if Decimal(order["quantity"]) == self._quantity and order["was_taken"]
         ]
 
     async def _exits(self) -> int:

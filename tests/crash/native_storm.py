@@ -104,9 +104,7 @@ def _judge(
     taken = [
         row
         for row in truth["orders"]
-        if row["side"] == "buy"
-        and Decimal(row["quantity"]) == intent.quantity
-        and "reject" not in row["status"].lower()
+        if row["side"] == "buy" and Decimal(row["quantity"]) == intent.quantity and row["was_taken"]
     ]
     wrong = [f"{said}: entered more than once: {taken}"] if len(taken) > 1 else []
     own = [orders[leg["order_id"]] for leg in bracket["exits"] if leg["order_id"] in orders]

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -16,7 +16,7 @@ from typing import Any, Self, TypeVar
 import httpx2
 
 from stack.paths import StackPaths
-from stack.ports import PortChoice, StackPorts, choose_ports
+from stack.ports import SIMULATOR_PORTS, PortChoice, StackPorts, choose_ports
 from stack.settings import StackSettings
 from stack.spec import ProcessSpec
 from stack.state import Durability
@@ -25,27 +25,38 @@ from tests.crash.checkpoints import POINTS_VARIABLE, FileCheckpoints
 
 READY_WITHIN_S = 40.0
 ORDER_OF_START = ("temporal", "valkey", "sim-hyperliquid", "worker", "api", "streaming")
+HOUSE = "hyperliquid"
+"""The venue of rigs that need but one."""
 MUTANT_VARIABLE = "CRASH_MUTANT"
+WITHOUT_FENCE = "without-fence"
+"""A mutant that is none: a worker that knows of no fence has to be as careful as this."""
 
 T = TypeVar("T")
 
 
 class Rig:
-    """A whole stack in one home directory, without a supervisor: the test is the supervisor."""
+    """A whole stack in one home directory, without a supervisor: the test is the supervisor.
+
+    It serves `venues`, each with its simulated exchange; with `watchdog` there is one, too.
+    """
 
     def __init__(
         self,
         home: Path,
         *,
+        venues: Sequence[str] = (HOUSE,),
+        watchdog: bool = False,
         mutant: str = "",
         durability: str = "process",
-        order: tuple[str, ...] = ORDER_OF_START,
     ) -> None:
         self.home = home
-        self._order = order
+        self.mutant = mutant
+        self.venues = tuple(venues)
+        self._trading = ("worker", "watchdog") if watchdog else ("worker",)
         self.paths = StackPaths(home)
         self.paths.create()
-        settings = StackSettings.load(home)
+        served = ",".join(self.venues)
+        settings = StackSettings.load(home).model_copy(update={"simulated_venues": served})
         self.ports: StackPorts = choose_ports(settings, PortChoice.AUTO, {})
         table = stack_table(settings, self.ports, self.paths, Durability(durability))
         self._specs = {spec.name: spec for spec in table.processes}
@@ -53,7 +64,12 @@ class Rig:
         points = home / "points"
         points.mkdir(exist_ok=True)
         self.points = FileCheckpoints(points)
-        self._extra = {POINTS_VARIABLE: str(points), MUTANT_VARIABLE: mutant}
+        self._extra = {
+            POINTS_VARIABLE: str(points),
+            MUTANT_VARIABLE: mutant,
+            "WORKER_VENUES": served,
+            "API_VENUES": served,
+        }
         self._children: dict[str, subprocess.Popen[bytes]] = {}
 
     def _second_worker(self, spec: ProcessSpec) -> ProcessSpec:
@@ -67,9 +83,22 @@ class Rig:
         return f"http://127.0.0.1:{self.ports.api}"
 
     @property
+    def order_of_start(self) -> tuple[str, ...]:
+        """Every process, each after those that it needs."""
+        simulators = (f"sim-{venue}" for venue in self.venues)
+        return ("temporal", "valkey", *simulators, *self._trading, "api", "streaming")
+
+    @property
     def control_url(self) -> str:
-        """Where the simulator's control port is."""
-        return f"http://127.0.0.1:{self.ports.sim_control}"
+        """Where the control port of the house's simulator is."""
+        return self._simulator_url(HOUSE, 1)
+
+    def venue_url(self, venue: str) -> str:
+        """Where a venue's simulated exchange is."""
+        return self._simulator_url(venue, 0)
+
+    def _simulator_url(self, venue: str, which: int) -> str:
+        return f"http://127.0.0.1:{self.ports.as_dict()[SIMULATOR_PORTS[venue][which]]}"
 
     @property
     def temporal_address(self) -> str:
@@ -83,11 +112,11 @@ class Rig:
 
     async def __aenter__(self) -> Self:
         await asyncio.to_thread(self._migrate)
-        await self.start(*self._order)
+        await self.start(*self.order_of_start)
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        for name in (*reversed(self._order), *self._children):
+        for name in (*reversed(self.order_of_start), *self._children):
             self.resume(name)
             self.kill(name)
 
@@ -154,6 +183,12 @@ class Rig:
         except (OSError, TimeoutError):
             return False
 
+    async def become(self, mutant: str) -> None:
+        """Go on with a worker that is such a mutant; none is the product's own."""
+        self.mutant = self._extra[MUTANT_VARIABLE] = mutant
+        self.kill("worker")
+        await self.start("worker")
+
     def is_alive(self, name: str) -> bool:
         """Tell whether a process runs."""
         child = self._children.get(name)
@@ -193,10 +228,11 @@ class Rig:
         return await self.control("GET", "/ledger")
 
     async def control(
-        self, method: str, path: str, body: object = None, *, url: str = ""
+        self, method: str, path: str, body: object = None, *, venue: str = HOUSE
     ) -> dict[str, Any]:
-        """Ask the simulator's control port, or the one at `url`."""
-        async with httpx2.AsyncClient(base_url=url or self.control_url, timeout=10) as client:
+        """Ask the control port of a venue's simulator."""
+        url = self._simulator_url(venue, 1)
+        async with httpx2.AsyncClient(base_url=url, timeout=10) as client:
             response = await client.request(method, path, json=body)
             response.raise_for_status()
             result: dict[str, Any] = response.json()

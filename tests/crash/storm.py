@@ -200,7 +200,7 @@ def judge(intent: Intent, order: Any, fills: Any, truth: dict[str, Any]) -> list
     mine = [
         row
         for row in truth["orders"]
-        if Decimal(row["quantity"]) == intent.quantity and "reject" not in row["status"].lower()
+        if Decimal(row["quantity"]) == intent.quantity and row["was_taken"]
     ]
     ids = {r.client_order_id for r in order.revisions}
     wrong = [f"{said}: the exchange has a stranger {r}" for r in mine if _cloid(r) not in ids]

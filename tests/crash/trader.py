@@ -9,6 +9,8 @@ from typing import Any
 
 import httpx2
 
+from tests.conformance.rig import rig_of
+
 RETRY_EVERY_S = 0.2
 CALL_TIMEOUT_S = 15.0
 
@@ -24,13 +26,14 @@ class Trader:
     async def open_account(
         self, control: dict[str, Any], label: str, *, venue: str = "hyperliquid"
     ) -> str:
-        """Register a paper account that the venue's simulator made; return its id."""
+        """Register a paper account that a venue's simulator made; return its id."""
+        rig = rig_of(venue)
         body = {
             "venue": venue,
             "label": label,
             "network": "paper",
-            "address": control["address"],
-            "credential": {"private_key": control["private_key"]},
+            "address": rig.address(control),
+            "credential": {"private_key": rig.credential(control)},
         }
         response = await self._insist("POST", "/api/v1/accounts", json=body)
         assert response.status_code == 201, response.text
@@ -39,7 +42,8 @@ class Trader:
 
     async def place(self, key: str, *, within_s: float = 60.0, **order: Any) -> dict[str, Any]:
         """Place an order and return it once its outcome is known (or the time is over)."""
-        body = {"account": self.account_id, "place_within_s": 60, **order}
+        asked = {"account": self.account_id, "place_within_s": 60, **order}
+        body = {name: value for name, value in asked.items() if value is not None}
         response = await self._insist(
             "POST", "/api/v1/orders", json=body, headers={"Idempotency-Key": key}, within_s=within_s
         )
@@ -86,6 +90,17 @@ class Trader:
             within_s=within_s,
         )
 
+    async def resolve(self, order_id: str, verdict: str, reason: str) -> dict[str, Any]:
+        """Give an operator's word on an order; return the order once it has ended."""
+        response = await self._insist(
+            "POST",
+            f"/api/v1/orders/{order_id}/resolve",
+            json={"verdict": verdict, "reason": reason},
+            headers={"Idempotency-Key": f"{order_id}-{verdict}"},
+        )
+        assert response.status_code in (200, 202), (response.status_code, response.text)
+        return await self.until(order_id, _has_ended, within_s=60)
+
     async def get(self, order_id: str) -> dict[str, Any]:
         """Return an order as the API shows it."""
         response = await self._insist("GET", f"/api/v1/orders/{order_id}")
@@ -112,6 +127,48 @@ class Trader:
             response = await self._insist("DELETE", path, headers=headers, within_s=within_s)
             assert response.status_code in (200, 202, 409), (response.status_code, response.text)
             assert time.monotonic() < deadline, f"no end within {within_s} s: {bracket_id}"
+
+    async def split(self, key: str, **order: Any) -> dict[str, Any]:
+        """Place a split order and return it once every child's outcome is known."""
+        body = {"split": True, "place_within_s": 60, **order}
+        headers = {"Idempotency-Key": key}
+        deadline = time.monotonic() + 60
+        while True:
+            response = await self._insist("POST", "/api/v1/orders", json=body, headers=headers)
+            assert response.status_code in (201, 202), (response.status_code, response.text)
+            if response.status_code == 201:
+                return dict(response.json())
+            assert time.monotonic() < deadline, response.text
+
+    async def dry_run(self, **order: Any) -> dict[str, Any]:
+        """Return what an order would be now."""
+        body = {"dry_run": True, **order}
+        response = await self._insist("POST", "/api/v1/orders", json=body)
+        assert response.status_code == 200, (response.status_code, response.text)
+        return dict(response.json())
+
+    async def group(self, name: str, accounts: list[str]) -> None:
+        """Make a group of accounts."""
+        path = f"/api/v1/account-groups/{name}"
+        response = await self._insist("PUT", path, json={"accounts": accounts})
+        assert response.status_code == 200, (response.status_code, response.text)
+
+    async def routing(self, order_id: str) -> dict[str, Any]:
+        """Return why an order went where it went."""
+        response = await self._insist("GET", f"/api/v1/orders/{order_id}/routing")
+        assert response.status_code == 200, (response.status_code, response.text)
+        return dict(response.json())
+
+    async def end_split(self, split_id: str, key: str) -> dict[str, Any]:
+        """Cancel a split order and return it once it has ended."""
+        path, deadline = f"/api/v1/splits/{split_id}", time.monotonic() + 60
+        while True:
+            shown = dict((await self._insist("GET", path)).json())
+            if shown["is_terminal"]:
+                return shown
+            assert time.monotonic() < deadline, f"no end within 60 s: {shown}"
+            response = await self._insist("DELETE", path, headers={"Idempotency-Key": key})
+            assert response.status_code in (200, 202, 409), (response.status_code, response.text)
 
     async def until(self, order_id: str, good: Any, *, within_s: float) -> dict[str, Any]:
         """Return the order once `good` holds of it."""

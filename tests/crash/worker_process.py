@@ -10,9 +10,17 @@ from domain.ports import IntentLedger
 from process.logging import configure_logging
 from serving.settings import Parts, WorkerSettings
 from tests.crash.checkpoints import FileCheckpoints
-from tests.crash.mutants import AlwaysInserted, FenceIgnored, add_reports
-from tests.crash.rig import MUTANT_VARIABLE
+from tests.crash.mutants import (
+    AlwaysInserted,
+    FenceIgnored,
+    WithoutFence,
+    add_reports,
+    forget_fences,
+)
+from tests.crash.rig import MUTANT_VARIABLE, WITHOUT_FENCE
 from worker import run_to_exit
+
+RESOLUTIONS = {"fence-ignored": FenceIgnored, WITHOUT_FENCE: WithoutFence}
 
 
 def _as_it_is(ledger: IntentLedger) -> IntentLedger:
@@ -23,12 +31,14 @@ def main() -> int:
     mutant = os.environ.get(MUTANT_VARIABLE, "")
     if mutant == "added-reports":
         add_reports()
+    if mutant == WITHOUT_FENCE:
+        forget_fences()
     settings = WorkerSettings.load_or_exit()
     configure_logging(service="worker", log_format=settings.log_format, level=settings.log_level)
     parts = Parts(
         checkpoints=FileCheckpoints.from_environment(),
         ledger=AlwaysInserted if mutant == "always-inserted" else _as_it_is,
-        resolution=FenceIgnored if mutant == "fence-ignored" else ResolutionActivities,
+        resolution=RESOLUTIONS.get(mutant, ResolutionActivities),
     )
     return run_to_exit(settings, parts)
 

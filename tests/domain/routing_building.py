@@ -39,6 +39,7 @@ SHEET = replace(
     reduce_only=True,
     joint_exits=True,
     closes_below_minimum=True,
+    experimental=False,
 )
 TERMS = AccountTerms(
     account_id="a1",

@@ -122,6 +122,15 @@ def test_what_only_reduces_passes_halts_blocks_limits_and_open_circuits() -> Non
     assert best(a_market_ask(reduce_only=True), short) == "a1"
 
 
+def test_margin_is_measured_at_the_worst_price_that_may_come() -> None:
+    figures = choose(an_ask(1, 50), [a_place(fees=("0", "0"))], NOW).best
+    assert figures is not None
+    assert figures.margin_needed == 5, "a buy never pays more than its limit"
+    figures = choose(an_ask(1, 50, side=OrderSide.SELL), [a_place(fees=("0", "0"))], NOW).best
+    assert figures is not None
+    assert figures.margin_needed == Decimal("9.9"), "a sell trades at the best bid"
+
+
 def test_margin_counts_only_what_grows_the_position() -> None:
     short = a_place(terms={"position": Decimal("-0.5"), "available": Decimal(1)}, fees=("0", "0"))
     assert best(an_ask("0.5"), short) == "a1"
@@ -144,6 +153,7 @@ _LEFT_OUT: list[tuple[Why, dict[str, Any], dict[str, Any]]] = [
     (Why.NOT_OFFERED, {"sheet": {"post_only": False}}, {"post_only": True}),
     (Why.NOT_OFFERED, {"sheet": {"reduce_only": False}}, {"reduce_only": True}),
     (Why.NOT_OFFERED, {"sheet": {"joint_exits": False}}, {"native_exits": True}),
+    (Why.EXPERIMENTAL, {"sheet": {"experimental": True}}, {}),
     (Why.CIRCUIT_OPEN, {"circuit_open": True}, {}),
     (Why.HALTED, {"halt": "trading is halted"}, {}),
     (Why.BLOCKED, {"blocked": "an outcome is unknown"}, {}),
@@ -187,6 +197,13 @@ def test_terms_that_nobody_told_leave_a_place_out() -> None:
 def test_a_market_order_needs_somebody_to_trade_with() -> None:
     found = choose(a_market_ask(), [a_place(book=a_book(asks=[]))], NOW)
     assert [each.why for each in found.exclusions] == [Why.NO_LIQUIDITY]
+
+
+def test_an_experimental_venue_is_chosen_only_where_it_is_named() -> None:
+    sheet = {"experimental": True}
+    assert best(an_ask(), a_place(sheet=sheet, named=True)) == "a1"
+    short = a_place(sheet=sheet, terms={"position": Decimal(-1)})
+    assert best(a_market_ask(reduce_only=True), short) == "a1", "what is there can be reduced"
 
 
 def test_a_stop_needs_no_book() -> None:

@@ -18,7 +18,6 @@ from tests.crash.trader import Trader
 from tests.halts.drill import live
 
 VENUE = "pacifica"
-ORDER = ("temporal", "valkey", f"sim-{VENUE}", "worker", "watchdog", "api", "streaming")
 AFTER_S = 10
 GOES_OFF_WITHIN_S = 40.0
 ARMED_WITHIN_S = 40.0
@@ -44,9 +43,8 @@ class WatchedStack:
 
     async def truth(self) -> list[dict[str, Any]]:
         """Return the exchange's live orders of the account."""
-        url = f"http://127.0.0.1:{self.rig.ports.as_dict()[f'sim_{VENUE}_control']}"
         path = f"/ledger?account={self.address}"
-        return live(await self.rig.control("GET", path, url=url))
+        return live(await self.rig.control("GET", path, venue=VENUE))
 
     async def shown(self) -> dict[str, Any]:
         """Return the switch as the API shows it."""
@@ -109,11 +107,10 @@ class WatchedStack:
 @asynccontextmanager
 async def watched_stack(home: Path) -> AsyncIterator[WatchedStack]:
     """Start everything, the watchdog and Pacifica's exchange too, and arm the switch."""
-    rig = Rig(home, order=ORDER)
+    rig = Rig(home, venues=(VENUE,), watchdog=True)
     async with rig:
-        url = f"http://127.0.0.1:{rig.ports.as_dict()[f'sim_{VENUE}_control']}"
         trader = Trader(rig.api_url, rig.home / "api-token")
-        opened = await rig.control("POST", "/accounts", {}, url=url)
+        opened = await rig.control("POST", "/accounts", {}, venue=VENUE)
         await trader.open_account(opened, "watched", venue=VENUE)
         stack = WatchedStack(rig=rig, trader=trader, address=opened["address"])
         await stack.protect()

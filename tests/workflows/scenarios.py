@@ -313,6 +313,10 @@ async def account_halt_gone_on_as_new(stage: Stage) -> Kept:
     return Kept(await halt_scenarios.account_halt_gone_on_as_new(stage))
 
 
+async def split_first_of_several_runs(stage: Stage) -> Kept:
+    return Kept(*await split_scenarios.many_runs(stage))
+
+
 async def leverage_set(stage: Stage) -> Kept:
     account = await stage.floor.storage.accounts.get(ACCOUNT_ID)
     assert account is not None
@@ -363,6 +367,7 @@ SCENARIOS: dict[str, Scenario] = {
         kill_switch,
         account_halted,
         account_halt_gone_on_as_new,
+        split_first_of_several_runs,
     )
 }
 

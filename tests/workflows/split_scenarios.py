@@ -48,8 +48,16 @@ async def split_after_a_termination(stage: Stage) -> str:
 
 async def split_goes_on_as_new(stage: Stage) -> str:
     """The newest of several runs, each long by the recorder's measure."""
+    workflow_id, _ = await many_runs(stage)
+    return workflow_id
+
+
+async def many_runs(stage: Stage) -> tuple[str, str]:
+    """Live through several runs; return the workflow's id and that of its first run."""
     async with open_splitting(stage, stage.floor.monkeypatch) as desk:
         plan = await desk.start(a_split())
+        handle = stage.client.get_workflow_handle(ids.split_workflow_id(plan.split_id))
+        first_run = (await handle.describe()).run_id
         await desk.until_resting()
         for _ in range(6):
             await desk.fill(FIRST, "0.004")
@@ -57,7 +65,7 @@ async def split_goes_on_as_new(stage: Stage) -> str:
         await desk.fill(FIRST)
         await desk.fill(SECOND)
         await desk.until_ended(plan, SplitStatus.FILLED)
-    return ids.split_workflow_id(plan.split_id)
+    return ids.split_workflow_id(plan.split_id), first_run
 
 
 async def terms_read(stage: Stage) -> str:
@@ -91,4 +99,4 @@ ALL = (
     split_goes_on_as_new,
     terms_read,
 )
-GO_ON_AS_NEW = frozenset({"split_goes_on_as_new"})
+GO_ON_AS_NEW = frozenset({"split_goes_on_as_new", "split_first_of_several_runs"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -235,4 +236,41 @@ async def test_an_operator_reads_what_it_is(desk: Splitting) -> None:
     await handle.cancel()
     end = await desk.until_ended(plan, SplitStatus.CANCELED)
     assert (await handle.result()) == f"CANCELED: {end.reason}"
+    assert not desk.live()
+
+
+async def test_children_that_run_already_are_not_begun_twice(desk: Splitting) -> None:
+    """The parent is lost while its children are started and nobody has run one yet."""
+    await desk.stage.stop_worker()
+    plan = await desk.start(a_split())
+
+    async def begun() -> bool:
+        return all(leg.confirmed for leg in (await desk.now(plan)).legs)
+
+    await until(begun, what="both children started")
+    await desk.terminate(plan)
+    assert await desk.sweep.run() == (plan.split_id,)
+    await until(begun, what="both children begun once more")
+    await desk.stage.start_worker()
+
+    await desk.until_resting()
+    assert (await desk.workflows.cancel(plan.split_id, "c1", wait_s=20)).decided
+    assert len(desk.at_venue()) == 2
+
+
+async def test_a_child_that_lost_its_workflow_is_asked_again(
+    desk: Splitting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workflows.policies.SPLIT_LOOK_FOR_END", timedelta(milliseconds=200))
+    plan = await desk.start(a_split())
+    await desk.until_resting()
+    [lost, _] = await desk.children(plan)
+    await desk.stage.handle(lost).terminate("lost")
+
+    assert not (await desk.workflows.cancel(plan.split_id, "c1", wait_s=1)).decided
+    assert len(desk.live()) == 1, "its venue order lives, and nobody drives it"
+    assert (await desk.now(plan)).status is SplitStatus.WORKING
+    await desk.stage.workflows.adopt(lost)
+
+    await desk.until_ended(plan, SplitStatus.CANCELED)
     assert not desk.live()

@@ -114,7 +114,7 @@ async def test_what_changes_seldom_is_asked_for_seldom(stage: Stage) -> None:
     assert counting.asked == ["account_summary", "fee_rates", "leverage_of", "account_room"]
     counting.silent = set()
     counting.asked.clear()
-    assert (await run(reading.read, TASK)).room.open_orders_max == 1000
+    assert (await run(reading.read, TASK)).room.open_orders_max == 1000, "silence is not kept"
     assert counting.asked == ["account_summary", "account_room"]
     counting.asked.clear()
     clock[0] = FEES_KEPT_S + 1

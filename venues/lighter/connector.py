@@ -27,7 +27,7 @@ from domain.accounts import (
     TradingAccess,
 )
 from domain.commands import BurnNonce, CancelOrder, Command, CommandKind, ModifyOrder, PlaceOrder
-from domain.errors import CorruptState, InvalidInput, VenueRefused
+from domain.errors import CorruptState, InvalidInput, VenueRefused, VenueUnavailable
 from domain.feed_credentials import FeedCredentialSource
 from domain.fills import Fill
 from domain.identifiers import client_order_bytes
@@ -192,9 +192,10 @@ class LighterConnector:
                 raise CorruptState(f"expected a nonce and an end of admission for {VENUE}")
             made = self._signer.sign(credential, text, key_index=key_index, nonce=slot.nonce)
             if made.expires_ms > to_ms(slot.admitted_until):
-                raise CorruptState(
+                # Signed too long after the row's time; nothing was sent, and the row goes back.
+                raise VenueUnavailable(
                     f"expected a signature that ends by {slot.admitted_until}, found one until "
-                    f"{made.expires_ms}"
+                    f"{made.expires_ms}; try again"
                 )
             return made.to_text()
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any, Final, TypeVar
 
 from domain.accounts import Account, AccountSummary, FeeRates, FundingPayment, LeverageSetting
@@ -37,6 +38,7 @@ _BOOK_ORDERS_MAX: Final = 250
 _TRADES_MAX: Final = 100
 _CANDLES_MAX: Final = 500
 _LISTED_MIN: Final = 1_000
+_RATES_GOOD_FOR: Final = timedelta(minutes=1)
 
 R = TypeVar("R")
 T = TypeVar("T", bound=Any)
@@ -53,6 +55,8 @@ class Queries:
         self._tokens = tokens
         self._clock = clock
         self._names = names
+        self._rates: dict[int, Decimal] = {}
+        self._rates_read_at: datetime | None = None
 
     # Markets.
 
@@ -65,11 +69,24 @@ class Queries:
         """Return prices of every market that is open."""
         found = await self._rest.get("/orderBookDetails", wire.Markets, filter="perp")
         received, names = self._clock(), self._names()
+        rates = await self._present_rates()
         return tuple(
-            translate.ticker_row(row, received_time=received)
+            translate.ticker_row(row, rates.get(row.market_id), received_time=received)
             for row in found.order_book_details
             if row.status == "active" and names.symbol(row.market_id) is not None
         )
+
+    async def _present_rates(self) -> dict[int, Decimal]:
+        """Return by market what funding is now, as it was up to a minute ago; none if not told."""
+        now = self._clock()
+        if self._rates_read_at is None or now - self._rates_read_at >= _RATES_GOOD_FOR:
+            try:
+                found = await self._rest.get("/funding-rates", wire.PresentRates)
+            except (VenueRefused, VenueUnavailable):
+                return {}
+            self._rates = translate.present_rates(found.funding_rates)
+            self._rates_read_at = now
+        return self._rates
 
     async def order_book(self, market: Instrument, depth: int) -> OrderBook:
         """Return the book, summed up from at most 250 orders a side."""

@@ -139,15 +139,22 @@ def _fraction(given: int | str) -> Decimal:
         raise wire.WireError(f"expected a margin fraction, found {given!r}") from None
 
 
-def ticker_row(row: wire.MarketRow, *, received_time: datetime) -> Ticker:
-    """Return a market's prices as the listing of markets tells them: without rate and middle."""
+def present_rates(rows: Iterable[wire.PresentRateRow]) -> dict[int, Decimal]:
+    """Return by market what funding is for an hour; told as floats for eight."""
+    return {row.market_id: round(row.rate / 8, 12) for row in rows if row.exchange == VENUE}
+
+
+def ticker_row(
+    row: wire.MarketRow, rate: Decimal | None = None, *, received_time: datetime
+) -> Ticker:
+    """Return a market's prices as the listing of markets tells them: without the middle."""
     return Ticker(
         venue=VENUE,
         symbol=row.symbol + _SUFFIX,
         mark_price=row.mark_price or None,
         index_price=row.index_price or None,
         mid_price=None,
-        funding_rate=None,
+        funding_rate=rate,
         funding_interval_s=FUNDING_INTERVAL_S,
         open_interest=row.open_interest,
         volume_24h=row.daily_quote_token_volume,

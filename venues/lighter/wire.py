@@ -263,6 +263,21 @@ class Fundings(Wire, frozen=True):
     fundings: list[FundingRow]
 
 
+class PresentRateRow(Wire, frozen=True):
+    """What funding is now, as a fraction for eight hours; other exchanges' are told as well."""
+
+    market_id: int
+    exchange: str
+    rate: Decimal
+
+
+class PresentRates(Wire, frozen=True):
+    """`/funding-rates`."""
+
+    code: int
+    funding_rates: list[PresentRateRow]
+
+
 class PositionFundingRow(Wire, frozen=True):
     """One payment of ours; `change` is what it did to the balance."""
 

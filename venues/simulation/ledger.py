@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from venues.simulation import margin
-from venues.simulation.records import Fill, Order, Position
+from venues.simulation.records import Fill, Order, OrderStatus, Position
 from venues.simulation.tables import Tables
 
 Json = dict[str, Any]
@@ -70,6 +70,7 @@ def _order(order: Order, status: str) -> Json:
         "status": status,
         "reason": order.reason.value if order.reason else None,
         "is_live": order.status.is_live,
+        "was_taken": order.status is not OrderStatus.REJECTED,
         "created_ms": order.created_ms,
         "updated_ms": order.updated_ms,
     }

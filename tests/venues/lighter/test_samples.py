@@ -109,6 +109,17 @@ def test_a_missing_list_is_an_error_and_no_default() -> None:
             wire.decode(payload, wire.Trades)
 
 
+def test_present_rates_are_told_for_eight_hours_and_for_other_exchanges_too() -> None:
+    given = body("ccxt_funding_rates") or (
+        b'{"code":200,"funding_rates":[{"market_id":0,"exchange":"lighter","symbol":"ETH",'
+        b'"rate":9.599999999999999e-05}]}'
+    )
+    read = wire.decode(given, wire.PresentRates)
+    assert translate.present_rates(read.funding_rates) == {0: Decimal("0.000012")}
+    others = [wire.PresentRateRow(market_id=0, exchange="binance", rate=Decimal("0.1"))]
+    assert translate.present_rates(others) == {}
+
+
 def test_all_markets_of_a_recording_have_names_of_ours() -> None:
     payload = body("recorded_mainnet_orderbooks")
     if payload is None:

@@ -1,0 +1,49 @@
+"""Our own rate budgets: opened wide, since they are not what is measured, and told as limits.
+
+A venue's settings name its budget as a number `…_per_minute` or `…_per_second`; its default is what
+the venue publishes.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import pytest
+from pydantic_settings import BaseSettings
+
+_WIDE: Final = 1_000_000_000
+_SPANS: Final = ("_per_minute", "_per_second")
+
+
+def _budgets(venue: str) -> dict[str, tuple[str, Any]]:
+    """Return the budgets of a venue's settings: each variable with its name and its field."""
+    module = importlib.import_module(f"venues.{venue}.settings")
+    found: dict[str, tuple[str, Any]] = {}
+    for kind in vars(module).values():
+        if not isinstance(kind, type) or not issubclass(kind, BaseSettings):
+            continue
+        prefix = str(kind.model_config.get("env_prefix", ""))
+        for name, field in kind.model_fields.items():
+            if name.endswith(_SPANS):
+                found[f"{prefix}{name}".upper()] = (name, field)
+    return found
+
+
+def published(venue: str) -> str:
+    """Return the venue's limits in words, as its settings have them."""
+    return ", ".join(
+        f"{field.default:g} {name.replace('_', ' ')}" for name, field in _budgets(venue).values()
+    )
+
+
+@contextmanager
+def wide(venue: str) -> Iterator[pytest.MonkeyPatch]:
+    """Open a venue's budgets as wide as its settings take, and yield what else may be patched."""
+    with pytest.MonkeyPatch.context() as patch:
+        for variable, (_, field) in _budgets(venue).items():
+            bounds = [one.le for one in field.metadata if getattr(one, "le", None) is not None]
+            patch.setenv(variable, str(min([_WIDE, *bounds])))
+        yield patch
