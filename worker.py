@@ -89,7 +89,7 @@ async def run(settings: WorkerSettings, parts: Parts | None = None) -> None:
         venues = frozenset(name.strip() for name in settings.worker_venues.split(","))
         fields, switches = FieldWatch(venues), DeadManMeter()
         fields.install()
-        connectors = Connectors(venues, TradingSecrets(reserve.access), access=reserve.access)
+        connectors = Connectors(venues, TradingSecrets(reserve.access))
         stack.push_async_callback(connectors.close)
         client = await connect(
             settings.temporal_address,

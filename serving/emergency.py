@@ -79,7 +79,7 @@ def _halt(
     home: Path, storage: Storage | None, opened: OpenedKit, stack: AsyncExitStack
 ) -> EmergencyHalt:
     served = frozenset(each.account.venue for each in opened.opened)
-    connectors = Connectors(served, TradingSecrets(opened), access=opened)
+    connectors = Connectors(served, TradingSecrets(opened))
     stack.push_async_callback(connectors.close)
     parts = CommandParts(
         ledger=AwayDatabase() if storage is None else storage.ledger,

@@ -34,7 +34,6 @@ from domain.market_data import Candle, FundingRate, OrderBook, Ticker, Trade
 from domain.market_past import MarketQuery as MarketQuery
 from domain.orders import Verdict
 from domain.outcomes import SendResult
-from domain.ports import TradingAccessSource
 from domain.session_states import BudgetLeft
 from venues.capabilities import Capabilities as Capabilities
 from venues.capabilities import Fence as Fence
@@ -247,18 +246,6 @@ class Connector(Protocol):
         self, access: TradingAccess, at: datetime | None, nonce: int
     ) -> SendResult:
         """Arm (or with None disarm) the venue's cancel of all orders at a time."""
-        ...
-
-
-@runtime_checkable
-class OwnersQueries(Protocol):
-    """What a connector can besides, where its venue answers only who has the account's key.
-
-    Queries of an account whose credential is gone raise `VenueRefused`, and never say "nothing".
-    """
-
-    def use_access(self, source: TradingAccessSource) -> None:
-        """Take credentials from `source`, each time that an account is asked about."""
         ...
 
 

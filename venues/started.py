@@ -15,11 +15,10 @@ from domain.accounts import Account, Network
 from domain.errors import CorruptState, InvalidInput, PerpDexError
 from domain.feed_credentials import FeedCredentialSource
 from domain.outcomes import Outcome
-from domain.ports import TradingAccessSource
 from domain.session_states import MeasuredClock
 from venues import registry
 from venues.circuits import Circuits
-from venues.connector import Connector, CredentialedQueries, OwnersQueries
+from venues.connector import Connector, CredentialedQueries
 from venues.rights import RightsBoard
 
 CLOCK_OFFSET_BOUND = timedelta(milliseconds=500)
@@ -66,13 +65,11 @@ class Connectors:
     """Started connectors, one per venue and network, of the venues that this process serves.
 
     `credentials` opens what questions about an account need, at venues that tell nobody else.
-    `access` is the same for connectors that ask for it whole.
     """
 
     venues: frozenset[str]
     credentials: FeedCredentialSource | None = None
     circuits: Circuits = field(default_factory=Circuits)
-    access: TradingAccessSource | None = None
     rights: RightsBoard = field(default_factory=RightsBoard)
     _started: dict[tuple[str, Network], Connector] = field(default_factory=dict)
     _offsets: dict[tuple[str, Network], ClockOffset] = field(default_factory=dict)
@@ -107,15 +104,11 @@ class Connectors:
         """Let a connector open the credentials that its venue wants of whoever asks."""
         if isinstance(connector, CredentialedQueries) and self.credentials is not None:
             connector.use_credentials(self.credentials)
-            return
-        if not connector.capabilities.queries_need_credential:
-            return
-        if self.access is None or not isinstance(connector, OwnersQueries):
+        elif connector.capabilities.queries_need_credential:
             raise CorruptState(
                 f"expected access to credentials for {connector.venue}, and a connector that takes "
                 "it, found none"
             )
-        connector.use_access(self.access)
 
     def clock_refusal(self, venue: str, network: Network) -> str | None:
         """Return why our clock forbids new exposure, or None."""

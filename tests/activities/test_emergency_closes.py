@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,9 +17,20 @@ from domain.commands import CommandKind
 from domain.errors import Unavailable
 from domain.external_orders import external_order
 from domain.instruments import OrderSide
+from domain.ledger import CommandRow, NonceRule
 from domain.orders import Order, OrderStatus, Origin, TimeInForce
+from domain.outcomes import NotSent, SendResult
 from tests.activities.away import Away, Killed, away, locked, short_waits
-from tests.activities.floor import ABOVE, ACCOUNT_ID, MARKET, Floor, an_order, now, place_task
+from tests.activities.floor import (
+    ABOVE,
+    ACCOUNT_ID,
+    MARKET,
+    Altered,
+    Floor,
+    an_order,
+    now,
+    place_task,
+)
 from venues.simulation import trading
 from venues.simulation.records import Side
 from venues.simulation.records import TimeInForce as VenueTimeInForce
@@ -194,3 +206,28 @@ def by_hand(floor: Floor) -> None:
     )
     with exchange.action("order"):
         trading.place(exchange.tables, exchange.switches, floor.opened["address"], request)
+
+
+async def test_an_order_that_its_nonce_names_is_journaled_by_it(
+    floor: Floor, tmp_path: Path
+) -> None:
+    real = await floor.connector()
+    sent: list[CommandRow] = []
+
+    async def send(row: CommandRow, _access: object) -> SendResult:
+        sent.append(row)
+        return SendResult(outcome=NotSent(reason="test", proof="test"))
+
+    async def compose(_command: object) -> Any:
+        return lambda slot: f'{{"nonce":{slot.client_order_id}}}'
+
+    capabilities = replace(real.capabilities, nonce_rule=NonceRule.NAMES_ORDER)
+    connector = Altered(real, capabilities=capabilities, send=send, compose=compose)
+    away = Away(floor, tmp_path, connectors=connector)
+    order = await closing(away, floor)
+    with locked(tmp_path):
+        result = await place(away, order)
+    (row,) = sent
+    assert row.client_order_id == str(row.nonce)
+    assert row.message == f'{{"nonce":{row.nonce}}}'
+    assert result.order.client_order_id == row.client_order_id

@@ -36,6 +36,25 @@ async def test_a_venue_is_shown_whole(api: Api, desk: Terminal) -> None:
     assert found["proofs"]["fill_key"] == ["venue_order_id", "trade_id", "event_time"]
 
 
+async def test_how_far_a_venue_is_to_be_trusted_is_said_wherever_it_is_met(
+    api: Api, desk: Terminal
+) -> None:
+    assert "supported, not verified live" in (await desk("venue", "list")).out
+    served = api.venues.said["hyperliquid"]
+    sheet = replace(
+        served.sheet, experimental=True, caution="it may be gone tomorrow", lists_fills=False
+    )
+    api.venues.said["hyperliquid"] = replace(served, sheet=sheet)
+    assert "experimental, not verified live" in (await desk("venue", "list")).out
+    shown = (await desk("venue", "info", "hyperliquid")).out
+    for said in ("experimental, not verified live", "it may be gone", "derived from orders"):
+        assert said in shown, said
+    found = json.loads((await desk("venue", "info", "hyperliquid", "--json")).out)
+    assert (found["experimental"], found["live_verified"]) == (True, False)
+    assert found["caution"] == "it may be gone tomorrow"
+    assert found["capabilities"]["lists_fills"] is False
+
+
 async def test_what_nobody_serves_is_said_to_be_so(api: Api, desk: Terminal) -> None:
     served = api.venues.said["hyperliquid"]
     api.venues.said["hyperliquid"] = replace(served, opening_refused=("paper",))

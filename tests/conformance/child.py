@@ -30,7 +30,7 @@ async def work(venue: str, url: str, home: Path, count: int, price: str, quantit
     os.environ[rig.paper_variable] = url
     storage = await open_storage("", home)
     access = storage.access(key)
-    connectors = Connectors(frozenset({venue}), TradingSecrets(access), access=access)
+    connectors = Connectors(frozenset({venue}), TradingSecrets(access))
     stage = Stage(
         rig=rig,
         running=cast(RunningSimulator, None),

@@ -8,16 +8,21 @@ it must not know the suite.
 from __future__ import annotations
 
 import importlib
+import importlib.util
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
-import venues
 from domain.commands import CommandKind
 from venues import registry
 from venues.error_table import ErrorRow
 from venues.simulation.server import RunningSimulator
+
+if "SEVENTH_VENUE" in os.environ:
+    # A venue that only a test knows: see tests/seventh.
+    importlib.import_module("tests.seventh.joining").join_simulators()
 
 #: What `open_account` of a venue's simulator returned: an account's addresses and keys.
 Opened = Mapping[str, str]
@@ -71,7 +76,9 @@ class VenueRig:
     @property
     def notes(self) -> Path:
         """The venue's NOTES.md."""
-        return Path(venues.__file__).parent / self.venue / "NOTES.md"
+        found = importlib.util.find_spec(f"venues.{self.venue}")
+        assert found is not None and found.origin is not None
+        return Path(found.origin).parent / "NOTES.md"
 
 
 def rig_of(venue: str) -> VenueRig:

@@ -489,7 +489,7 @@ async def open_stage(
     storage = await open_storage("", home)
     key = PrivateKey.generate()
     access = storage.access(key)
-    connectors = Connectors(frozenset({rig.venue}), TradingSecrets(access), access=access)
+    connectors = Connectors(frozenset({rig.venue}), TradingSecrets(access))
     try:
         stage = Stage(
             rig=rig,

@@ -23,7 +23,7 @@ from tests.crash.mutants import MUTANTS
 from tests.crash.native import NativeBrackets, native_cells
 from tests.crash.native_storm import NativeStorm
 from tests.crash.rig import HOUSE, WITHOUT_FENCE, Rig
-from tests.crash.splits import Splits, split_cells
+from tests.crash.splits import VENUES, Splits, split_cells
 from tests.crash.storm import Storm
 from tests.crash.trader import Trader
 from venues import registry
@@ -75,9 +75,6 @@ async def run_matrix(
             for cell in native_cells()[::every]:
                 note([await native.run(cell)])
             note([await native.run_all_dead()])
-        if "split" in commands and venue == HOUSE:
-            splits = Splits(rig)
-            note([await splits.run(cell) for cell in split_cells()[::every]])
         for extra in _extras(rig, party):
             note([await extra])
     return results
@@ -87,6 +84,17 @@ def _extras(rig: Rig, party: Party) -> Iterator[Coroutine[Any, Any, CellResult]]
     yield from run_fills_first(rig, party)
     yield from run_late_requests(rig, party)
     yield from run_freezing(rig, party)
+
+
+async def run_splits(home: Path, *, every: int, mutant: str) -> list[CellResult]:
+    """Run the cells of orders that name no account, and of split ones."""
+    results: list[CellResult] = []
+    async with Rig(home, venues=VENUES, mutant=mutant) as rig:
+        splits = Splits(rig)
+        for cell in split_cells()[::every]:
+            results.append(await splits.run(cell))
+            say(f"{cell}: {results[-1].wrong or 'good'} ({results[-1].seconds:.1f} s)")
+    return results
 
 
 async def run_all_at_once(home: Path, *, every: int, mutant: str) -> list[CellResult]:
@@ -162,6 +170,10 @@ def _tables(options: argparse.Namespace, home: Path) -> Iterator[list[CellResult
                     mutant=options.mutant,
                     commands=options.commands,
                 )
+            )
+        if "split" in options.commands and set(VENUES) <= set(options.venues):
+            yield asyncio.run(
+                run_splits(home / "splits", every=options.every, mutant=options.mutant)
             )
     if options.what in ("all", "together") and options.venue == EVERY_VENUE:
         yield asyncio.run(

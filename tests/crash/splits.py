@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from tests.crash.matrix import Cell, CellResult
-from tests.crash.rig import ORDER_OF_START, Rig, eventually
+from tests.crash.rig import Rig, eventually
 from tests.crash.trader import Trader
 
 POINTS = {
@@ -24,6 +24,8 @@ POINTS = {
 API_POINTS = ("split.choice_kept", "split.started")
 CHOICE_KEPT = "choice kept | workflow started"
 MARKET = "BTC-PERP"
+#: The exchanges that an order is split over; the rig has to serve both.
+VENUES = ("hyperliquid", "pacifica")
 MARK, MOVED = "65000", "60000"
 
 
@@ -64,7 +66,7 @@ class Splits:
             wrong = str(error) or repr(error)
         finally:
             self._rig.points.disarm()
-            await self._rig.start(*ORDER_OF_START)
+            await self._rig.start(*self._rig.order_of_start)
             await self._price(MARK)
         return CellResult(cell=cell, wrong=wrong, seconds=loop.time() - began)
 
@@ -152,11 +154,7 @@ class Splits:
 
     async def _open(self) -> None:
         """Open an account at each exchange, and ask for more than either can take alone."""
-        # The worker learns of an exchange's markets when it starts.
-        await self._rig.start("sim-pacifica")
-        self._rig.kill("worker")
-        await self._rig.start("worker")
-        for venue in ("hyperliquid", "pacifica"):
+        for venue in VENUES:
             opened = await self._control(venue, "POST", "/accounts", {"balance": "100"})
             self._addresses[venue] = str(opened["address"])
             await self._trader.open_account(opened, f"split-{venue}", venue=venue)
@@ -200,9 +198,7 @@ class Splits:
     async def _control(
         self, venue: str, method: str, path: str, body: object = None
     ) -> dict[str, Any]:
-        ports = self._rig.ports
-        port = ports.sim_control if venue == "hyperliquid" else ports.sim_pacifica_control
-        return await self._rig.control(method, path, body, url=f"http://127.0.0.1:{port}")
+        return await self._rig.control(method, path, body, venue=venue)
 
     async def _is_hit(self, point: str) -> bool:
         return self._rig.points.is_hit(point)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.crash.rig import Rig
-from tests.crash.splits import Splits, split_cells
+from tests.crash.splits import VENUES, Splits, split_cells
 from tests.crash.test_slice import SEED
 
 
@@ -19,7 +19,7 @@ from tests.crash.test_slice import SEED
 async def test_a_slice_of_the_cells_of_split_orders(tmp_path: Path) -> None:
     first, *others = split_cells()
     chosen = [first, random.Random(SEED).choice(others)]
-    async with Rig(tmp_path / "home") as rig:
+    async with Rig(tmp_path / "home", venues=VENUES) as rig:
         splits = Splits(rig)
         results = [await splits.run(cell) for cell in chosen]
     wrong = [f"{result.cell}: {result.wrong}" for result in results if result.wrong]

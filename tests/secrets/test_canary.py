@@ -265,7 +265,7 @@ def test_no_process_was_started_with_them(planted: Planted) -> None:
                 content = Path(f"/proc/{pid}/{what}").read_bytes()
             except PermissionError:
                 # Ours forbid even their own user to look.
-                assert name in ("worker", "api", "streaming")
+                assert name in ("worker", "watchdog", "api", "streaming")
                 continue
             read += 1
             assert found_in(planted.all, iter([(f"{name} {what}", content)])) == []

@@ -130,6 +130,30 @@ async def test_a_client_order_id_in_use_is_a_collision_and_another_is_picked(
     assert await orders.get(an_order("c").order_id) is None
 
 
+async def test_where_the_nonce_names_the_order_it_is_its_client_order_id(
+    ledger: SqlIntentLedger, orders: SqlOrderStore, clock: Clock
+) -> None:
+    rule = NonceRule.NAMES_ORDER
+    first, second = an_order("one"), an_order("two")
+    rows = [
+        (await reserve(ledger, a_placement(order, nonce_rule=rule))).row
+        for order in (first, second)
+    ]
+    assert [row.client_order_id for row in rows] == [str(row.nonce) for row in rows]
+    assert rows[1].nonce == (rows[0].nonce or 0) + 1
+    cancel = (await reserve(ledger, a_cancel(first, nonce_rule=rule))).row
+    assert cancel.client_order_id == rows[0].client_order_id
+    assert cancel.nonce == (rows[1].nonce or 0) + 1, "a request of its own has its own"
+    # Another key of the account counts for itself: a nonce that is an order's name is passed over.
+    other = an_order("three")
+    changed = (await reserve(ledger, a_placement(other, nonce_rule=rule, signer="0xother"))).row
+    taken = {row.client_order_id for row in rows}
+    assert changed.client_order_id == str(changed.nonce)
+    assert changed.client_order_id not in taken
+    kept = await orders.get(other.order_id)
+    assert kept is not None and kept.client_order_id == changed.client_order_id
+
+
 async def test_accounts_do_not_share_client_order_ids(
     ledger: SqlIntentLedger, accounts: SqlAccountStore
 ) -> None:

@@ -22,8 +22,9 @@ from streaming.market_board import MarketBoard
 from streaming.market_feeds import STREAM, MarketFeeds, Place
 from streaming.market_past import PastReader
 from tests.streaming.building import T0
+from tests.streaming.test_ingest import until
 from tests.streaming.test_prices import ticker
-from venues.connector import FeedState, TradesSeen
+from venues.connector import FeedState, MarketChannel, MarketChannelKind, TradesSeen
 
 PLACE = Place("v", Network.PAPER)
 TRADES = PastQuestion(
@@ -229,6 +230,68 @@ async def test_what_a_venue_does_not_tell_is_refused_unasked(made: Made) -> None
     assert made.venue.asked == []
     with pytest.raises(InvalidInput, match="limit"):
         await made.reader.past(replace(TRADES, limit=0))
+
+
+class Feeds:
+    """Has trades begin as soon as they are wished for, if they are to."""
+
+    def __init__(self, made: Made) -> None:
+        self.made = made
+        self.begins = True
+        self.wished: list[str] = []
+        self.error: Exception | None = None
+
+    async def join(self, place: Place, channel: MarketChannel) -> None:
+        if self.error is not None:
+            raise self.error
+        assert (place, channel.kind) == (PLACE, MarketChannelKind.TRADES)
+        self.wished.append(channel.symbol)
+        if self.begins:
+            self.made.hear(1, 2)
+
+    def release(self, place: Place, channel: MarketChannel) -> None:
+        self.wished.remove(channel.symbol)
+
+
+async def test_where_only_the_stream_tells_trades_it_is_followed_for_a_while(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feeds = Feeds(made)
+    made.reader._feeds = feeds
+    made.venue.capabilities = Capabilities(frozenset())
+    feeds.error = InvalidInput("symbol", "no such market")
+    with pytest.raises(InvalidInput, match="no such market"):
+        await made.reader.past(TRADES)
+    feeds.error, feeds.begins = None, False
+    monkeypatch.setattr(module, "BEGINS_WITHIN_S", 0.05)
+    with pytest.raises(VenueUnavailable, match="begin telling trades"):
+        await made.reader.past(TRADES)
+    assert feeds.wished == ["BTC-PERP"], "it is followed on: it may begin late"
+    monkeypatch.setattr(module, "BEGINS_WITHIN_S", 5.0)
+    waiting = [
+        asyncio.create_task(made.reader.past(replace(TRADES, limit=each))) for each in (1, 2)
+    ]
+    await until(lambda: bool(made.reader._beginning))
+    await asyncio.sleep(0)
+    made.hear(1, 2)
+    assert [len(answer.trades) for answer in await asyncio.gather(*waiting)] == [1, 2]
+    monkeypatch.setattr(module, "LINGER_S", 0.05)
+    found = await made.reader.past(TRADES)
+    assert ([each.trade_id for each in found.trades], found.source) == (["2", "1"], STREAM)
+    assert feeds.wished == ["BTC-PERP"], "once, however often it is asked"
+    await until(lambda: feeds.wished == [])
+    made.hear(live=False)
+    made.passed_s = 40
+    old = await made.reader.past(TRADES)
+    assert old.is_stale(T0 + timedelta(seconds=40)) and old.as_of == T0 + timedelta(seconds=2)
+    with pytest.raises(InvalidInput, match="v tells nothing"):
+        await made.reader.past(FUNDING)
+    monkeypatch.setattr(module, "LINGERING_MAX", 0)
+    await until(lambda: feeds.wished == [])
+    made.passed_s = 80
+    with pytest.raises(Unavailable, match="fewer than 0"):
+        await made.reader.past(replace(TRADES, symbol="ETH-PERP"))
+    await made.reader.close()
 
 
 async def test_no_more_is_asked_than_the_budget_can_spare(made: Made) -> None:

@@ -38,7 +38,7 @@ async def work(access: TradingAccess) -> None:
     from venues.started import Connectors
 
     source, venue = OneAccess(access), access.account.venue
-    connectors = Connectors(frozenset({venue}), TradingSecrets(source), access=source)
+    connectors = Connectors(frozenset({venue}), TradingSecrets(source))
     connector = await connectors.connector(venue, Network.PAPER)
     check = await connector.check_signer(access)
     assert check.refusal is None, check

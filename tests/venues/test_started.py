@@ -24,7 +24,7 @@ class Asking:
         self.venue = "picky"
         self.given: list[Any] = []
 
-    def use_access(self, source: Any) -> None:
+    def use_credentials(self, source: Any) -> None:
         self.given.append(source)
 
     async def start(self) -> None:
@@ -43,7 +43,7 @@ async def test_access_is_given_before_the_start(monkeypatch: pytest.MonkeyPatch)
     asking: Any = Asking()
     access: Any = SimpleNamespace()
     serve(monkeypatch, asking)
-    connectors = Connectors(frozenset({"picky"}), access=access)
+    connectors = Connectors(frozenset({"picky"}), access)
     assert await connectors.connector("picky", Network.PAPER) is asking
     assert asking.given == [access]
 
@@ -56,12 +56,11 @@ async def test_without_access_nothing_is_started(monkeypatch: pytest.MonkeyPatch
     assert connectors.started() == ()
 
 
-async def test_others_are_given_none(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_others_are_started_without(monkeypatch: pytest.MonkeyPatch) -> None:
     asking = Asking()
     asking.capabilities = replace(NEEDS, queries_need_credential=False)
     asking.given.append("not from us")
-    access: Any = SimpleNamespace()
     serve(monkeypatch, asking)
-    connectors = Connectors(frozenset({"picky"}), access=access)
+    connectors = Connectors(frozenset({"picky"}))
     await connectors.connector("picky", Network.PAPER)
     assert asking.given == ["not from us"]

@@ -12,6 +12,7 @@ from decimal import Decimal
 
 import msgspec
 
+from venues.payloads import Ms
 from venues.payloads import Wire as Wire
 from venues.payloads import WireError as WireError
 from venues.payloads import decode as decode
@@ -130,7 +131,7 @@ class Book(Wire, frozen=True):
     """`l2Book`: bids, asks."""
 
     coin: str
-    time: int
+    time: Ms
     levels: tuple[list[Level], list[Level]]
 
 
@@ -138,7 +139,7 @@ class TopOfBook(Wire, frozen=True):
     """`bbo` of the socket."""
 
     coin: str
-    time: int
+    time: Ms
     bbo: tuple[Level | None, Level | None]
 
 
@@ -149,15 +150,15 @@ class PublicTrade(Wire, frozen=True):
     side: str
     px: Decimal
     sz: Decimal
-    time: int
+    time: Ms
     tid: int
 
 
 class Kline(Wire, frozen=True):
     """A candle."""
 
-    t: int
-    T: int
+    t: Ms
+    T: Ms
     s: str
     i: str
     o: Decimal
@@ -172,7 +173,7 @@ class FundingEntry(Wire, frozen=True):
 
     coin: str
     fundingRate: Decimal  # noqa: N815
-    time: int
+    time: Ms
 
 
 class CoinContext(Wire, frozen=True):
@@ -197,7 +198,7 @@ class OrderRow(Wire, frozen=True):
     sz: Decimal
     oid: int
     origSz: Decimal | None = None  # noqa: N815
-    timestamp: int | None = None
+    timestamp: Ms | None = None
     cloid: str | None = None
     reduceOnly: bool = False  # noqa: N815
     isTrigger: bool = False  # noqa: N815
@@ -212,7 +213,7 @@ class OrderEntry(Wire, frozen=True):
 
     order: OrderRow
     status: str
-    statusTimestamp: int  # noqa: N815
+    statusTimestamp: Ms  # noqa: N815
 
 
 class OrderStatusReply(Wire, frozen=True):
@@ -229,7 +230,7 @@ class FillRow(Wire, frozen=True):
     px: Decimal
     sz: Decimal
     side: str
-    time: int
+    time: Ms
     oid: int
     tid: int
     crossed: bool
@@ -280,7 +281,7 @@ class ClearinghouseState(Wire, frozen=True):
     crossMaintenanceMarginUsed: Decimal  # noqa: N815
     withdrawable: Decimal
     assetPositions: list[AssetPosition]  # noqa: N815
-    time: int
+    time: Ms
 
 
 class ActiveAsset(Wire, frozen=True):
@@ -309,14 +310,14 @@ class FundingDelta(Wire, frozen=True):
 class FundingRow(Wire, frozen=True):
     """One row of `userFunding`."""
 
-    time: int
+    time: Ms
     delta: FundingDelta
 
 
 class FundingFrameRow(FundingDelta, frozen=True):
     """One payment in `userFundings`: the fields of a delta, with its time."""
 
-    time: int
+    time: Ms
 
 
 class UserFundings(Wire, frozen=True):
@@ -354,7 +355,7 @@ class ExtraAgent(Wire, frozen=True):
 
     name: str
     address: str
-    validUntil: int | None = None  # noqa: N815
+    validUntil: Ms | None = None  # noqa: N815
 
 
 class UserRateLimit(Wire, frozen=True):

@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from venues.payloads import Ms
 from venues.payloads import Wire as Wire
 from venues.payloads import WireError as WireError
 from venues.payloads import decode as decode
@@ -68,7 +69,7 @@ class PriceRow(Wire, frozen=True):
     """One market's prices and rates, in `/info/prices` and the channel `prices`."""
 
     symbol: str
-    timestamp: int
+    timestamp: Ms
     funding: Decimal
     mark: Decimal
     mid: Decimal
@@ -90,7 +91,7 @@ class Book(Wire, frozen=True):
 
     s: str
     l: tuple[list[Level], list[Level]]  # noqa: E741 - the venue's spelling
-    t: int
+    t: Ms
     li: int | None = None
 
 
@@ -102,7 +103,7 @@ class TopOfBook(Wire, frozen=True):
     B: Decimal
     a: Decimal
     A: Decimal
-    t: int
+    t: Ms
     li: int | None = None
 
 
@@ -112,7 +113,7 @@ class PublicTradeRow(Wire, frozen=True):
     price: Decimal
     amount: Decimal
     side: str
-    created_at: int
+    created_at: Ms
     cause: str = "normal"
     history_id: int | None = None
 
@@ -125,7 +126,7 @@ class PublicTrade(Wire, frozen=True):
     a: Decimal
     p: Decimal
     d: str
-    t: int
+    t: Ms
     tc: str = "normal"
     li: int | None = None
 
@@ -133,8 +134,8 @@ class PublicTrade(Wire, frozen=True):
 class Kline(Wire, frozen=True):
     """A candle; `t` its first millisecond, `T` that of the next."""
 
-    t: int
-    T: int
+    t: Ms
+    T: Ms
     s: str
     i: str
     o: Decimal
@@ -149,7 +150,7 @@ class FundingRateRow(Wire, frozen=True):
     """One past rate."""
 
     funding_rate: Decimal
-    created_at: int
+    created_at: Ms
 
 
 # --- Orders and fills ---------------------------------------------------------------------------
@@ -163,7 +164,7 @@ class OrderRow(Wire, frozen=True):
     side: str
     filled_amount: Decimal
     order_type: str
-    created_at: int
+    created_at: Ms
     client_order_id: str | None = None
     price: Decimal | None = None
     initial_price: Decimal | None = None
@@ -176,7 +177,7 @@ class OrderRow(Wire, frozen=True):
     order_status: str = "open"
     event_type: str | None = None
     reason: str | None = None
-    updated_at: int | None = None
+    updated_at: Ms | None = None
     history_id: int | None = None
 
 
@@ -195,8 +196,8 @@ class OrderUpdate(Wire, frozen=True):
     os: str
     ot: str
     r: bool
-    ct: int
-    ut: int
+    ct: Ms
+    ut: Ms
     I: str | None = None  # noqa: E741
     sp: Decimal | None = None
     li: int | None = None
@@ -214,7 +215,7 @@ class FillRow(Wire, frozen=True):
     pnl: Decimal
     event_type: str
     side: str
-    created_at: int
+    created_at: Ms
     client_order_id: str | None = None
     cause: str = "normal"
 
@@ -232,7 +233,7 @@ class FillFrame(Wire, frozen=True):
     ts: str
     f: Decimal
     n: Decimal
-    t: int
+    t: Ms
     I: str | None = None  # noqa: E741
     tc: str = "normal"
     li: int | None = None
@@ -248,7 +249,7 @@ class AccountRow(Wire, frozen=True):
     available_to_spend: Decimal
     total_margin_used: Decimal
     cross_mmr: Decimal
-    updated_at: int
+    updated_at: Ms
     maker_fee: Decimal | None = None
     taker_fee: Decimal | None = None
 
@@ -262,7 +263,7 @@ class PositionRow(Wire, frozen=True):
     entry_price: Decimal
     margin: Decimal
     isolated: bool
-    updated_at: int
+    updated_at: Ms
     liquidation_price: Decimal | None = None
 
 
@@ -273,7 +274,7 @@ class AccountFrame(Wire, frozen=True):
     available: Decimal = msgspec.field(name="as")
     mu: Decimal
     cm: Decimal
-    t: int
+    t: Ms
 
 
 class PositionFrame(Wire, frozen=True):
@@ -285,7 +286,7 @@ class PositionFrame(Wire, frozen=True):
     p: Decimal
     m: Decimal
     i: bool
-    t: int
+    t: Ms
     f: Decimal = Decimal(0)
     l: Decimal | None = None  # noqa: E741
 
@@ -321,7 +322,7 @@ class FundingRow(Wire, frozen=True):
     amount: Decimal
     payout: Decimal
     rate: Decimal
-    created_at: int
+    created_at: Ms
 
 
 # --- WebSocket ----------------------------------------------------------------------------------

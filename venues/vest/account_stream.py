@@ -138,5 +138,5 @@ def _is_whole(args: bytes) -> bool:
     """Tell whether an event says all of an order; what is no object is left to `wire`."""
     try:
         return msgspec.json.decode(args, type=_Whole).symbol is not None
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False

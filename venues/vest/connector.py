@@ -90,7 +90,7 @@ class VestConnector:
             budget or RateBudget(per_minute=REQUESTS_PER_MINUTE),
             monotonic=monotonic,
         )
-        self._readers = Readers()
+        self._readers = Readers(monotonic)
         self._queries = Queries(self._rest, self._readers, clock)
         self._markets = Markets(VENUE, self._queries.instruments, monotonic=monotonic)
         self._dispatch = Dispatch(network, self._rest, self._queries, self._signer, clock)

@@ -43,6 +43,8 @@ CAPABILITIES: Final = Capabilities(
     feed_credential=True,
     queries_need_credential=True,
     market_silence_max_s=((MarketChannelKind.TICKER, 30.0),),
+    # The page lists intervals from 1m to 1M; these are the ones that every such list has.
+    candle_intervals=("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "8h", "12h", "1d"),
     lists_fills=False,
     lists_funding_payments=False,
     experimental=True,

@@ -7,6 +7,7 @@ Source: the official v2 API page.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
@@ -31,6 +32,8 @@ _PAGES_MAX: Final = 100
 #: found by looking it up, not by asking for fills.
 _RESTED_MAX: Final = timedelta(days=7)
 _BOOK_DEPTH_MAX: Final = 100
+#: How long an opened API key is used before it is opened again.
+_KEPT_S: Final = 60.0
 _ONE_SECOND: Final = timedelta(seconds=1)
 _OPEN: Final = ("NEW", "PARTIALLY_FILLED")
 
@@ -39,11 +42,15 @@ V = TypeVar("V")
 
 
 class Readers:
-    """Who asks about an account: opened from what this process may open, once for each signer."""
+    """Who asks about an account: opened from what this process may open, anew each minute.
 
-    def __init__(self) -> None:
+    The key may have been registered again, or the account removed.
+    """
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
         self._source: FeedCredentialSource | None = None
-        self._known: dict[tuple[str, str], Reader] = {}
+        self._known: dict[tuple[str, str], tuple[Reader, float]] = {}
 
     def use(self, source: FeedCredentialSource) -> None:
         """Take secrets from `source`."""
@@ -56,10 +63,12 @@ class Readers:
         Raises:
             VenueRefused: nothing is kept that may ask.
         """
-        name = (account.account_id, account.signer)
-        if name not in self._known:
-            self._known[name] = await self._opened(account)
-        return self._known[name]
+        name, now = (account.account_id, account.signer), self._monotonic()
+        reader, opened_at = self._known.get(name, (None, 0.0))
+        if reader is None or now - opened_at >= _KEPT_S:
+            reader = await self._opened(account)
+            self._known[name] = (reader, now)
+        return reader
 
     def forget(self, account: Account) -> None:
         """Open it anew the next time: the venue does not take it any more."""

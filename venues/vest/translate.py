@@ -25,14 +25,15 @@ from domain.market_data import BookLevel, Candle, FundingRate, OrderBook, Ticker
 from domain.numbers import plain
 from venues.connector import VenueOrder
 from venues.vest import wire
+from venues.vest.proofs import CAPABILITIES
 from venues.vest.statuses import LIQUIDATION, filled_of, reason_of, verdict_of
 
 VENUE: Final = "vest"
 #: Rates are told per hour (`oneHrFundingRate`); they are paid continuously.
 FUNDING_INTERVAL_S: Final = 3600
 FEE_CURRENCY: Final = "USDC"
-#: Candles' lengths, as the page lists them.
-INTERVALS: Final = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d")
+#: Candles' lengths.
+INTERVALS: Final = CAPABILITIES.candle_intervals
 _SUFFIX: Final = "-PERP"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)

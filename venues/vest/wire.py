@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
+from venues.payloads import Ms
 from venues.payloads import Wire as Wire
 from venues.payloads import WireError as WireError
 from venues.payloads import decode as decode
@@ -52,11 +53,11 @@ def failure_in(body: bytes) -> Failure | None:
     """
     try:
         found = msgspec.json.decode(body, type=_Coded)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        detail: Any = msgspec.json.decode(bytes(found.detail)) if bytes(found.detail) else None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     if found.code is not None:
         return Failure(found.code, found.msg or "")
-    detail: Any = msgspec.json.decode(bytes(found.detail)) if bytes(found.detail) else None
     if detail is None:
         return None
     if isinstance(detail, dict) and isinstance(detail.get("code"), int):
@@ -132,26 +133,26 @@ class TradeRow(Wire, frozen=True, rename="camel"):
     id: int | str
     price: Decimal
     qty: Decimal
-    time: int
+    time: Ms
 
 
 class FundingRateRow(Wire, frozen=True, rename="camel"):
     """One past rate."""
 
     symbol: str
-    time: int
+    time: Ms
     one_hr_funding_rate: Decimal
 
 
 class Kline(Wire, frozen=True, array_like=True):
     """A candle; `trades` is a number by REST and a string by socket."""
 
-    open_time: int
+    open_time: Ms
     open: Decimal
     high: Decimal
     low: Decimal
     close: Decimal
-    close_time: int
+    close_time: Ms
     volume: Decimal
     quote_volume: Decimal = Decimal(0)
     trades: int | str = 0
@@ -173,13 +174,13 @@ class OrderRow(Wire, frozen=True, rename="camel"):
     order_type: str
     size: Decimal
     status: str
-    post_time: int
+    post_time: Ms
     limit_price: Decimal | None = None
     reduce_only: bool = False
     code: int | None = None
     last_filled_size: Decimal | None = None
     last_filled_price: Decimal | None = None
-    last_filled_time: int | None = None
+    last_filled_time: Ms | None = None
     avg_filled_price: Decimal | None = None
     fees: Decimal | None = None
     realized_pnl: Decimal | None = None
@@ -191,7 +192,7 @@ class OrderEnd(Wire, frozen=True, rename="camel"):
     id: str
     status: str
     nonce: int
-    post_time: int
+    post_time: Ms
     code: int | None = None
 
 
@@ -227,7 +228,7 @@ class AccountRow(Wire, frozen=True, rename="camel"):
     total_account_value: Decimal
     withdrawable: Decimal
     total_maint_margin: Decimal
-    time: int
+    time: Ms
     open_order_margin: Decimal = Decimal(0)
     positions: list[PositionRow] = msgspec.field(default_factory=list)
     leverages: list[LeverageRow] = msgspec.field(default_factory=list)
