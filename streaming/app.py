@@ -157,21 +157,12 @@ class StreamingApp:
             self.connectors, self.books, self._price_writer, writes=self._writes_prices
         )
         self.feeds.listen(self.prices.take)
-        self.past = self._past_reader()
+        reading = (self.connectors, self.market_board, self.budget)
+        self.past = PastReader(*reading, self.prices.ticker, feeds=self.feeds)
         self._answers = MarketAnswers(parts.bus, self.books.book, self.prices.price, self.past.past)
         me = new_sender()
         self._nudges = NudgeSubscriber(parts.bus, self._nudged, sender=me)
         self._nudging = NudgePublisher(parts.bus, sender=me)
-
-    def _past_reader(self) -> PastReader:
-        """Return what reads the past of markets."""
-        return PastReader(
-            self.connectors,
-            self.market_board,
-            self.budget,
-            self.prices.ticker,
-            feeds=self.feeds,
-        )
 
     def _channels(self, orders: OrderStore) -> dict[str, Channel]:
         """Return the accounts' channels by name."""
