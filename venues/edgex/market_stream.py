@@ -101,7 +101,7 @@ class MarketStream:
             case "bookTicker":
                 return self._best(rows, at)
             case "trades":
-                return self._trades(rows, at, is_snapshot=is_snapshot)
+                return self._trades(content.channel, rows, at, is_snapshot=is_snapshot)
             case "ticker":
                 return self._ticker(rows, at, is_snapshot=is_snapshot)
             case "kline":
@@ -147,8 +147,9 @@ class MarketStream:
         return tuple(events)
 
     def _trades(
-        self, rows: list[bytes], at: datetime, *, is_snapshot: bool
+        self, channel: str, rows: list[bytes], at: datetime, *, is_snapshot: bool
     ) -> tuple[MarketEvent, ...]:
+        """Return trades; a first message without any says that nobody has traded yet."""
         trades = []
         for row in rows:
             trade = wire.decode(row, wire.PublicTrade)
@@ -160,7 +161,8 @@ class MarketStream:
         while len(self._seen) > _TRADES_REMEMBERED:
             self._seen.popitem(last=False)
         if not trades:
-            return ()
+            quiet = self._symbols.get(channel.partition(".")[2]) if is_snapshot else None
+            return () if quiet is None else (TradesSeen(trades=(), is_backlog=True, symbol=quiet),)
         trades.sort(key=lambda trade: trade.event_time)
         return (TradesSeen(trades=tuple(trades), is_backlog=is_snapshot),)
 
