@@ -23,6 +23,7 @@ SETTINGS_CLASSES: Final = (
     "api.settings:ApiSettings",
     "streaming.settings:StreamingSettings",
     "venues.hyperliquid.settings:HyperliquidSettings",
+    "venues.extended.settings:ExtendedSettings",
     "venues.pacifica.settings:PacificaSettings",
     "venues.edgex.settings:EdgexSettings",
     "venues.vest.settings:VestSettings",

@@ -22,6 +22,7 @@ PROCESS_NAMES = (
     "valkey",
     "sim-hyperliquid",
     "sim-pacifica",
+    "sim-extended",
     "sim-edgex",
     "sim-vest",
     "worker",

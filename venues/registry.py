@@ -10,6 +10,7 @@ from venues.connector import VenueSpec
 
 _VENUES: Final = {
     "edgex": "venues.edgex.spec",
+    "extended": "venues.extended.spec",
     "hyperliquid": "venues.hyperliquid.spec",
     "pacifica": "venues.pacifica.spec",
     "vest": "venues.vest.spec",

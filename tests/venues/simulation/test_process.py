@@ -105,7 +105,7 @@ async def test_it_serves_until_it_is_asked_to_stop(
 @pytest.mark.parametrize("arguments", [[], ["nasdaq"], ["hyperliquid", "now"]])
 def test_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 2
-    venues = "{edgex|hyperliquid|pacifica|vest}"
+    venues = "{edgex|extended|hyperliquid|pacifica|vest}"
     assert f"usage: python -m venues.simulation {venues}" in capsys.readouterr().err
 
 
