@@ -22,6 +22,8 @@ PROCESS_NAMES = (
     "valkey",
     "sim-hyperliquid",
     "sim-pacifica",
+    "sim-extended",
+    "sim-edgex",
     "sim-vest",
     "worker",
     "watchdog",

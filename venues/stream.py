@@ -9,7 +9,8 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
 import picows
@@ -25,9 +26,18 @@ _CONNECT_TIMEOUT_S: Final = 10.0
 _TICK_S: Final = 1.0
 _MESSAGE_SIZE_MAX: Final = 32 * 1024 * 1024
 _CLOSE_TIMEOUT_S: Final = 2.0
+_PING_REPLY_S: Final = 10.0
 #: Events that may wait for a slow consumer; beyond it the connection is given up, and the
 #: catch-up after the reconnect brings what was missed.
 _EVENTS_MAX: Final = 100_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handshake:
+    """Where and how one connection is opened; both may hold what nobody may read."""
+
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 class EventQueue(Generic[E]):
@@ -67,14 +77,16 @@ class EventQueue(Generic[E]):
                 yield event
 
 
-#: Tells before each connection where to connect; raises VenueUnavailable and VenueRefused.
-Address = Callable[[], Awaitable[str]]
+#: Tells before each connection where to connect, and how where each is signed anew; raises
+#: VenueUnavailable and VenueRefused.
+Address = Callable[[], Awaitable[str | Handshake]]
 
 
 class Follower(Generic[E]):
     """Keeps one core connected until cancelled.
 
-    `url` may be asked for anew before each connection, where the venue gives a key in it.
+    `url` may be asked for anew before each connection, where the venue gives a key in it or wants
+    each handshake signed.
     """
 
     def __init__(
@@ -87,7 +99,16 @@ class Follower(Generic[E]):
         clock: Clock = utc_now,
         monotonic: Callable[[], float] = time.monotonic,
         backoff: Backoff | None = None,
+        headers: Mapping[str, str] | None = None,
+        ping_idle_s: float | None = None,
     ) -> None:
+        """Take the address; `headers` go with the handshake, and may hold what nobody may read.
+
+        `ping_idle_s`: after so long without a frame the protocol's own ping is sent, and a venue
+        that does not answer it is gone. For streams on which silence says nothing.
+        """
+        self._headers = {"User-Agent": "perp-dex", **(headers or {})}
+        self._ping_idle_s = ping_idle_s
         self._url = url
         self._core = core
         self._queue = queue
@@ -134,13 +155,17 @@ class Follower(Generic[E]):
         socket = _Socket(self._core, self._queue, self._clock, self._monotonic)
         try:
             async with asyncio.timeout(_CONNECT_TIMEOUT_S):
-                url = self._url if isinstance(self._url, str) else await self._url()
+                handshake = await self._handshake()
                 transport, _ = await picows.ws_connect(
                     lambda: socket,
-                    url,
+                    handshake.url,
                     max_redirects=0,
                     websocket_handshake_timeout=_CONNECT_TIMEOUT_S,
                     max_frame_size=_MESSAGE_SIZE_MAX,
+                    extra_headers={**self._headers, **handshake.headers},
+                    enable_auto_ping=self._ping_idle_s is not None,
+                    auto_ping_idle_timeout=self._ping_idle_s or _PING_REPLY_S,
+                    auto_ping_reply_timeout=_PING_REPLY_S,
                 )
         except (OSError, picows.WSError, VenueUnavailable, VenueRefused) as error:
             return f"no connection: {type(error).__name__}: {error}"[:300]
@@ -160,6 +185,10 @@ class Follower(Generic[E]):
                     await transport.wait_disconnected()
         self._backoff.lasted(self._monotonic() - started)
         return socket.reason or "the venue closed the connection"
+
+    async def _handshake(self) -> Handshake:
+        found = self._url if isinstance(self._url, str) else await self._url()
+        return Handshake(url=found) if isinstance(found, str) else found
 
     async def _tick_until_gone(self, socket: _Socket[E]) -> None:
         while not socket.gone.is_set():

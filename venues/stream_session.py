@@ -45,6 +45,7 @@ class SessionWatch:
         self._ping = ping
         self._ping_every_s = ping_every_s
         self._waiting: dict[Hashable, tuple[float, str]] = {}
+        self._replies: list[bytes] = []
         self._heard_at = 0.0
         self._pinged_at = 0.0
         self._is_connected = False
@@ -62,6 +63,7 @@ class SessionWatch:
     def begin(self, now: float) -> None:
         """Start anew on a fresh connection."""
         self._waiting.clear()
+        self._replies.clear()
         self._heard_at = self._pinged_at = now
         self._is_connected = True
 
@@ -80,6 +82,16 @@ class SessionWatch:
     def answered(self, name: Hashable) -> None:
         """Wait for it no longer; also where it is wanted no longer."""
         self._waiting.pop(name, None)
+
+    def reply(self, frame: bytes) -> None:
+        """Have a frame sent once the present message is read: the answer to a venue's ping."""
+        self._replies.append(frame)
+
+    def replies(self) -> tuple[bytes, ...]:
+        """Return what is to be sent now, once."""
+        found = tuple(self._replies)
+        self._replies.clear()
+        return found
 
     def tick(self, now: float) -> tuple[bytes | None, str | None]:
         """Return a ping if one is due, and a reason to close if the connection seems dead."""
@@ -145,7 +157,8 @@ class LiveStream(Generic[E]):
         except (WireError, OverflowError) as error:
             # A time or a number that nobody can calculate with is no message either.
             return Step(events=before, close=f"unreadable message: {error}"[:300])
-        return Step(events=(*before, *events, *self._went_live(at)))
+        found: tuple[E | FeedState, ...] = (*before, *events, *self._went_live(at))
+        return Step(events=found, send=self._watch.replies())
 
     def tick(self, now: float, at: datetime) -> Step[E | FeedState]:
         """Ping, and notice a dead connection or an answer that never came."""

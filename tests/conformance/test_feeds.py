@@ -160,7 +160,7 @@ async def test_an_orders_life_is_told(stage: Stage) -> None:
         last = await heard.order(row.client_order_id, Verdict.CANCELED)
         (order,) = [o for o in last.orders if o.client_order_id == row.client_order_id]
         assert order.filled_quantity in (part, None)
-        assert not [e for e in heard.all[1:] if isinstance(e, FeedState)]
+        assert [e.live for e in heard.all if isinstance(e, FeedState)] == [True]
 
 
 async def test_money_and_funding_are_told(stage: Stage) -> None:

@@ -35,7 +35,8 @@ async def test_what_it_says_of_exits_with_an_entry_is_what_it_can(
 
 def test_unknown_venue_is_explained() -> None:
     with pytest.raises(
-        InvalidInput, match=r"venue: expected one of hyperliquid, pacifica, vest, found 'nowhere'"
+        InvalidInput,
+        match=r"venue: expected one of edgex, .*, vest, found 'nowhere'",
     ):
         registry.load("nowhere")
 
@@ -45,8 +46,10 @@ def test_unknown_venue_is_explained() -> None:
     [
         "import venues.registry, venues.connector",
         "import venues.registry; venues.registry.names()",
+        "import venues.registry; venues.registry.load('extended')",
         "import venues.registry; venues.registry.load('hyperliquid')",
         "import venues.registry; venues.registry.load('pacifica')",
+        "import venues.registry; venues.registry.load('edgex')",
         "import venues.registry; venues.registry.load('vest')",
     ],
 )

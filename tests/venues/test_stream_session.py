@@ -28,6 +28,8 @@ class Echo:
     def hear(self, payload: bytes, now: float, at: datetime) -> tuple[AccountEvent, ...]:
         if payload == b"over":
             raise SessionOver("the venue says: over")
+        if payload == b"ping":
+            self.watch.reply(b"pong")
         if payload == b"wrong":
             raise WireError("expected sense, found none")
         self.watch.answered(payload.decode())
@@ -110,3 +112,19 @@ def test_a_loss_is_told_once_for_each_reason() -> None:
         core.received(name, 0.0, NOW)
     assert core.disconnected("waiting", NOW) == (state(live=False, reason="waiting"),)
     assert not echo.watch.is_connected
+
+
+def test_a_reply_goes_out_with_the_message_that_it_answers_and_once() -> None:
+    _, core = stream()
+    core.connected(0.0, NOW)
+    assert core.received(b"ping", 1.0, NOW).send == (b"pong",)
+    assert core.received(b"orders", 1.0, NOW).send == ()
+
+
+def test_a_reply_to_a_lost_connection_is_not_said_on_the_next() -> None:
+    echo, core = stream()
+    core.connected(0.0, NOW)
+    echo.watch.reply(b"pong")
+    core.disconnected("lost", NOW)
+    core.connected(1.0, NOW)
+    assert core.received(b"orders", 1.0, NOW).send == ()
