@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from venues.payloads import Wire
+from venues.payloads import Ms, Wire
 from venues.payloads import WireError as WireError
 from venues.payloads import decode as decode
 
@@ -128,7 +128,7 @@ class PublicTrade(Wire, frozen=True):
     i: int
     m: str
     S: str
-    T: int
+    T: Ms
     p: Decimal
     q: Decimal
     tT: str = "TRADE"
@@ -137,7 +137,7 @@ class PublicTrade(Wire, frozen=True):
 class CandleRow(Wire, frozen=True):
     """A candle; `T` is its first millisecond."""
 
-    T: int
+    T: Ms
     o: Decimal
     h: Decimal
     l: Decimal  # noqa: E741 - the venue's spelling
@@ -150,7 +150,7 @@ class FundingRateRow(Wire, frozen=True):
 
     m: str
     f: Decimal
-    T: int
+    T: Ms
 
 
 # --- Accounts -----------------------------------------------------------------------------------
@@ -190,8 +190,8 @@ class OrderRow(Wire, frozen=True):
     type: str
     side: str
     qty: Decimal
-    createdTime: int
-    updatedTime: int | None = None
+    createdTime: Ms
+    updatedTime: Ms | None = None
     statusReason: str | None = None
     price: Decimal | None = None
     averagePrice: Decimal | None = None
@@ -217,7 +217,7 @@ class FillRow(Wire, frozen=True):
     qty: Decimal
     fee: Decimal
     isTaker: bool
-    createdTime: int
+    createdTime: Ms
     tradeType: str = "TRADE"
     externalOrderId: str | None = None
     externalId: str | None = None
@@ -228,7 +228,7 @@ class BalanceRow(Wire, frozen=True):
 
     equity: Decimal
     availableForTrade: Decimal
-    updatedTime: int
+    updatedTime: Ms
     balance: Decimal = Decimal(0)
     initialMargin: Decimal = Decimal(0)
     marginRatio: Decimal = Decimal(0)
@@ -248,8 +248,8 @@ class PositionRow(Wire, frozen=True):
     margin: Decimal | None = None
     unrealisedPnl: Decimal = Decimal(0)
     liquidationPrice: Decimal | None = None
-    updatedAt: int | None = None
-    updatedTime: int | None = None
+    updatedAt: Ms | None = None
+    updatedTime: Ms | None = None
 
 
 class LeverageRow(Wire, frozen=True):
@@ -276,7 +276,7 @@ class FundingRow(Wire, frozen=True):
     size: Decimal
     fundingFee: Decimal
     fundingRate: Decimal
-    paidTime: int
+    paidTime: Ms
 
 
 # --- WebSocket ----------------------------------------------------------------------------------
@@ -312,7 +312,7 @@ class Frame(Wire, frozen=True):
 
     type: str | None = None
     data: msgspec.Raw = _NULL
-    ts: int | None = None
+    ts: Ms | None = None
     seq: int | None = None
     subscription: str | None = None
     id: str | None = None
@@ -335,4 +335,4 @@ class AccountFrame(Wire, frozen=True):
     seq: int
     type: str | None = None
     data: AccountData | None = None
-    ts: int | None = None
+    ts: Ms | None = None
