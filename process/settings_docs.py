@@ -23,8 +23,10 @@ SETTINGS_CLASSES: Final = (
     "api.settings:ApiSettings",
     "streaming.settings:StreamingSettings",
     "venues.hyperliquid.settings:HyperliquidSettings",
+    "venues.extended.settings:ExtendedSettings",
     "venues.lighter.settings:LighterSettings",
     "venues.pacifica.settings:PacificaSettings",
+    "venues.edgex.settings:EdgexSettings",
     "venues.vest.settings:VestSettings",
     "venues.simulation.__main__:SimulatorSettings",
 )

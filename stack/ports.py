@@ -49,6 +49,10 @@ class StackPorts:
     sim_lighter_control: int
     sim_pacifica: int
     sim_pacifica_control: int
+    sim_extended: int
+    sim_extended_control: int
+    sim_edgex: int
+    sim_edgex_control: int
     sim_vest: int
     sim_vest_control: int
 
@@ -68,6 +72,8 @@ SIMULATOR_PORTS: Final = {
     "hyperliquid": ("sim", "sim_control"),
     "lighter": ("sim_lighter", "sim_lighter_control"),
     "pacifica": ("sim_pacifica", "sim_pacifica_control"),
+    "extended": ("sim_extended", "sim_extended_control"),
+    "edgex": ("sim_edgex", "sim_edgex_control"),
     "vest": ("sim_vest", "sim_vest_control"),
 }
 

@@ -30,7 +30,7 @@ def _host_and_port(address: str | None) -> str | None:
 
 
 #: Every venue that has a simulated exchange, in the order in which they are shown.
-SIMULATED: Final = ("hyperliquid", "lighter", "pacifica", "vest")
+SIMULATED: Final = ("hyperliquid", "lighter", "pacifica", "extended", "edgex", "vest")
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -109,6 +109,14 @@ class StackSettings(BaseSettings):
     sim_pacifica_port: Port = Field(default=8712, description="Port of the simulated Pacifica.")
     sim_pacifica_control_port: Port = Field(
         default=8713, description="Port of the simulated Pacifica's controls."
+    )
+    sim_extended_port: Port = Field(default=8716, description="Port of the simulated Extended.")
+    sim_extended_control_port: Port = Field(
+        default=8717, description="Port of the simulated Extended's controls."
+    )
+    sim_edgex_port: Port = Field(default=8718, description="Port of the simulated EdgeX.")
+    sim_edgex_control_port: Port = Field(
+        default=8719, description="Port of the simulated EdgeX's controls."
     )
     sim_vest_port: Port = Field(default=8720, description="Port of the simulated Vest.")
     sim_vest_control_port: Port = Field(

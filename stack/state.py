@@ -23,6 +23,8 @@ PROCESS_NAMES = (
     "sim-hyperliquid",
     "sim-lighter",
     "sim-pacifica",
+    "sim-extended",
+    "sim-edgex",
     "sim-vest",
     "worker",
     "watchdog",

@@ -157,13 +157,8 @@ class StreamingApp:
             self.connectors, self.books, self._price_writer, writes=self._writes_prices
         )
         self.feeds.listen(self.prices.take)
-        self.past = PastReader(
-            self.connectors,
-            self.market_board,
-            self.budget,
-            self.prices.ticker,
-            feeds=self.feeds,
-        )
+        reading = (self.connectors, self.market_board, self.budget)
+        self.past = PastReader(*reading, self.prices.ticker, feeds=self.feeds)
         self._answers = MarketAnswers(parts.bus, self.books.book, self.prices.price, self.past.past)
         me = new_sender()
         self._nudges = NudgeSubscriber(parts.bus, self._nudged, sender=me)

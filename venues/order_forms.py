@@ -27,7 +27,7 @@ def check_amounts(instrument: Instrument, order: PlaceOrder) -> None:
     Raises:
         InvalidInput: naming the field.
     """
-    instrument.check_open()
+    instrument.check_open(reduce_only=order.reduce_only)
     instrument.check_quantity("quantity", order.quantity)
     instrument.check_price("price", order.price)
     if order.trigger_price is not None:

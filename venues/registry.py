@@ -9,6 +9,8 @@ from domain.errors import InvalidInput
 from venues.connector import VenueSpec
 
 _VENUES: Final = {
+    "edgex": "venues.edgex.spec",
+    "extended": "venues.extended.spec",
     "hyperliquid": "venues.hyperliquid.spec",
     "lighter": "venues.lighter.spec",
     "pacifica": "venues.pacifica.spec",

@@ -26,6 +26,7 @@ _CONNECT_TIMEOUT_S: Final = 10.0
 _TICK_S: Final = 1.0
 _MESSAGE_SIZE_MAX: Final = 32 * 1024 * 1024
 _CLOSE_TIMEOUT_S: Final = 2.0
+_PING_REPLY_S: Final = 10.0
 #: Events that may wait for a slow consumer; beyond it the connection is given up, and the
 #: catch-up after the reconnect brings what was missed.
 _EVENTS_MAX: Final = 100_000
@@ -37,11 +38,6 @@ class Handshake:
 
     url: str = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-
-
-#: Makes the handshake of the next connection, for venues where each is signed anew. Raises
-#: VenueUnavailable or VenueRefused where there is nothing to sign with.
-OpenSocket = Callable[[], Awaitable[Handshake]]
 
 
 class EventQueue(Generic[E]):
@@ -81,12 +77,21 @@ class EventQueue(Generic[E]):
                 yield event
 
 
+#: Tells before each connection where to connect, and how where each is signed anew; raises
+#: VenueUnavailable and VenueRefused.
+Address = Callable[[], Awaitable[str | Handshake]]
+
+
 class Follower(Generic[E]):
-    """Keeps one core connected until cancelled; `url` may be what makes each handshake."""
+    """Keeps one core connected until cancelled.
+
+    `url` may be asked for anew before each connection, where the venue gives a key in it or wants
+    each handshake signed.
+    """
 
     def __init__(
         self,
-        url: str | OpenSocket,
+        url: str | Address,
         core: StreamCore[E],
         queue: EventQueue[E],
         connections: ConnectionBudget,
@@ -94,7 +99,16 @@ class Follower(Generic[E]):
         clock: Clock = utc_now,
         monotonic: Callable[[], float] = time.monotonic,
         backoff: Backoff | None = None,
+        headers: Mapping[str, str] | None = None,
+        ping_idle_s: float | None = None,
     ) -> None:
+        """Take the address; `headers` go with the handshake, and may hold what nobody may read.
+
+        `ping_idle_s`: after so long without a frame the protocol's own ping is sent, and a venue
+        that does not answer it is gone. For streams on which silence says nothing.
+        """
+        self._headers = {"User-Agent": "perp-dex", **(headers or {})}
+        self._ping_idle_s = ping_idle_s
         self._url = url
         self._core = core
         self._queue = queue
@@ -145,10 +159,13 @@ class Follower(Generic[E]):
                 transport, _ = await picows.ws_connect(
                     lambda: socket,
                     handshake.url,
-                    extra_headers=handshake.headers,
                     max_redirects=0,
                     websocket_handshake_timeout=_CONNECT_TIMEOUT_S,
                     max_frame_size=_MESSAGE_SIZE_MAX,
+                    extra_headers={**self._headers, **handshake.headers},
+                    enable_auto_ping=self._ping_idle_s is not None,
+                    auto_ping_idle_timeout=self._ping_idle_s or _PING_REPLY_S,
+                    auto_ping_reply_timeout=_PING_REPLY_S,
                 )
         except (OSError, picows.WSError, VenueUnavailable, VenueRefused) as error:
             return f"no connection: {type(error).__name__}: {error}"[:300]
@@ -170,9 +187,8 @@ class Follower(Generic[E]):
         return socket.reason or "the venue closed the connection"
 
     async def _handshake(self) -> Handshake:
-        if isinstance(self._url, str):
-            return Handshake(url=self._url)
-        return await self._url()
+        found = self._url if isinstance(self._url, str) else await self._url()
+        return Handshake(url=found) if isinstance(found, str) else found
 
     async def _tick_until_gone(self, socket: _Socket[E]) -> None:
         while not socket.gone.is_set():

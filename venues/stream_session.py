@@ -154,7 +154,8 @@ class LiveStream(Generic[E]):
             events = self._conversation.hear(payload, now, at)
         except SessionOver as over:
             return Step(events=before, close=str(over)[:300])
-        except WireError as error:
+        except (WireError, OverflowError) as error:
+            # A time or a number that nobody can calculate with is no message either.
             return Step(events=before, close=f"unreadable message: {error}"[:300])
         found: tuple[E | FeedState, ...] = (*before, *events, *self._went_live(at))
         return Step(events=found, send=self._watch.replies())

@@ -19,6 +19,7 @@ import pytest
 from cli.exit_codes import ExitCode
 from domain.identifiers import order_id_for
 from tests.cli.conftest import ROOT, command
+from venues import registry
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -157,7 +158,7 @@ def test_a_lost_answer_makes_one_order_and_repeating_it_none(stack: Stack) -> No
     assert len(stack.venue_orders(again["order_id"])) == 1
 
 
-@pytest.mark.parametrize("venue", ["hyperliquid", "pacifica", "vest"])
+@pytest.mark.parametrize("venue", registry.names())
 def test_a_venue_is_verified_step_by_step(stack: Stack, venue: str) -> None:
     label = f"verify-{venue}"
     stack.json("account", "add", "--dex", venue, "--paper", "--label", label)

@@ -24,7 +24,8 @@ _MESSAGE_MAX = 64 * 1024 * 1024
 class HostileWay:
     """`answers` twists what is answered over HTTP, `frames` the next `frames_left` of sockets.
 
-    `endless` says which paths are answered with bytes that do not end; `served` counts them.
+    `endless` says which paths are answered with bytes that do not end; `served` is the most
+    that one answer came to.
     """
 
     behind: str
@@ -63,10 +64,12 @@ class HostileWay:
     async def _without_end(self, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         await response.prepare(request)
+        written = 0
         with contextlib.suppress(ConnectionError):
             while True:
                 await response.write(b"[" + b" " * 262_143)
-                self.served += 262_144
+                written += 262_144
+                self.served = max(self.served, written)
         return response
 
     async def _bridge(self, request: web.Request) -> web.WebSocketResponse:

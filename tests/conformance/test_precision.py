@@ -33,8 +33,9 @@ async def resting_price(stage: Stage, market: Instrument) -> Decimal:
 
 
 def worth(market: Instrument, price: Decimal, notional: Decimal) -> Decimal:
+    """Return the least quantity that is worth so much, and that the market takes."""
     lots = (notional / price / market.lot_size).to_integral_value(rounding=ROUND_CEILING)
-    return max(lots, Decimal(1)) * market.lot_size
+    return max(lots * market.lot_size, market.min_quantity or market.lot_size)
 
 
 async def in_market(
@@ -142,7 +143,7 @@ async def test_a_close_of_a_whole_position_may_be_below_the_minimum(stage: Stage
     row, _ = await stage.accepted(await stage.taking())
     held = stage.one_at_venue(row).filled
     rest = market.lot_size
-    if rest * prices.mark >= market.min_notional:
+    if not market.is_below_minimum(rest, prices.mark):
         return
     selling = stage.order(held - rest, prices.below, side=OrderSide.SELL, reduce_only=True)
     await stage.send(selling)

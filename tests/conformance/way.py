@@ -23,6 +23,10 @@ _KEPT_HEADERS = (
     "User-Agent",
     "X-Api-Key",
     "xrestservermm",
+    "X-edgeX-Api-Key",
+    "X-edgeX-Passphrase",
+    "X-edgeX-Timestamp",
+    "X-edgeX-Signature",
 )
 
 

@@ -86,6 +86,8 @@ async def test_a_whole_life_detached(paths: StackPaths, capsys: pytest.CaptureFi
     assert events_of(paths)[0] == "migrate upgrade"
     assert sorted(events_of(paths)[1:]) == [
         "api started",
+        "sim-edgex started",
+        "sim-extended started",
         "sim-hyperliquid started",
         "sim-lighter started",
         "sim-pacifica started",
@@ -126,6 +128,8 @@ async def test_a_whole_life_detached(paths: StackPaths, capsys: pytest.CaptureFi
     assert set(stops[:2]) == {"api stopped", "streaming stopped"}
     assert set(stops[2:4]) == {"watchdog stopped", "worker stopped"}
     assert sorted(stops[4:]) == [
+        "sim-edgex stopped",
+        "sim-extended stopped",
         "sim-hyperliquid stopped",
         "sim-lighter stopped",
         "sim-pacifica stopped",
@@ -149,6 +153,8 @@ async def _assert_contract(found: StackStatus, paths: StackPaths) -> None:
         "hyperliquid": content["sim_control_url"],
         "lighter": f"http://127.0.0.1:{ports['sim_lighter_control']}",
         "pacifica": f"http://127.0.0.1:{ports['sim_pacifica_control']}",
+        "extended": f"http://127.0.0.1:{ports['sim_extended_control']}",
+        "edgex": f"http://127.0.0.1:{ports['sim_edgex_control']}",
         "vest": f"http://127.0.0.1:{ports['sim_vest_control']}",
     }
     assert content["durability"] == "power"
@@ -166,6 +172,8 @@ async def _assert_contract(found: StackStatus, paths: StackPaths) -> None:
         "HYPERLIQUID_PAPER_URL": f"http://127.0.0.1:{ports['sim']}",
         "LIGHTER_PAPER_URL": f"http://127.0.0.1:{ports['sim_lighter']}",
         "PACIFICA_PAPER_URL": f"http://127.0.0.1:{ports['sim_pacifica']}",
+        "EXTENDED_PAPER_URL": f"http://127.0.0.1:{ports['sim_extended']}",
+        "EDGEX_PAPER_URL": f"http://127.0.0.1:{ports['sim_edgex']}",
         "VEST_PAPER_URL": f"http://127.0.0.1:{ports['sim_vest']}",
         "SIM_PORT": None,
         "SIM_CONTROL_PORT": None,

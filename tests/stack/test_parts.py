@@ -18,7 +18,7 @@ from stack.errors import StackConfigurationError, StackError
 from stack.logfile import LogReader, append_lines, last_lines, rotate_if_large
 from stack.paths import StackPaths
 from stack.ports import StackPorts, needed_ports
-from stack.settings import StackSettings
+from stack.settings import SIMULATED, StackSettings
 from stack.spec import Probe
 from stack.state import (
     Durability,
@@ -54,8 +54,12 @@ PORTS = StackPorts(
     sim_lighter_control=16,
     sim_pacifica=11,
     sim_pacifica_control=12,
-    sim_vest=13,
-    sim_vest_control=14,
+    sim_extended=13,
+    sim_extended_control=14,
+    sim_edgex=17,
+    sim_edgex_control=18,
+    sim_vest=15,
+    sim_vest_control=16,
 )
 
 
@@ -246,7 +250,9 @@ def test_only_the_venues_that_are_wanted_are_simulated(
     assert "PACIFICA_PAPER_URL" not in own_environment(settings, PORTS, paths)
     assert control_urls(settings, PORTS) == {"hyperliquid": "http://127.0.0.1:7"}
     assert not {"sim_pacifica", "sim_pacifica_control"} & set(needed_ports(settings))
-    with pytest.raises(ValidationError, match="some of hyperliquid, lighter, pacifica, vest"):
+    with pytest.raises(
+        ValidationError, match="some of hyperliquid, lighter, pacifica, extended, edgex, vest"
+    ):
         StackSettings(perp_dex_home=paths.home, simulated_venues="nasdaq")
 
 
@@ -272,6 +278,8 @@ def test_the_whole_table(paths: StackPaths, monkeypatch: pytest.MonkeyPatch) -> 
         "sim-hyperliquid": ("venues.simulation", "hyperliquid"),
         "sim-lighter": ("venues.simulation", "lighter"),
         "sim-pacifica": ("venues.simulation", "pacifica"),
+        "sim-extended": ("venues.simulation", "extended"),
+        "sim-edgex": ("venues.simulation", "edgex"),
         "sim-vest": ("venues.simulation", "vest"),
         "worker": ("worker",),
         "watchdog": ("serving.watchdog",),
@@ -283,18 +291,20 @@ def test_the_whole_table(paths: StackPaths, monkeypatch: pytest.MonkeyPatch) -> 
         assert spec.command == (sys.executable, "-P", "-m", *arguments)
         assert spec.environment["PERP_DEX_HEARTBEAT_FILE"] == str(paths.heartbeat_file(name))
         assert "REDIS_URL_FILE" not in spec.environment
-    assert [by_name[name].start_stage for name in table.order] == [0, 0, 0, 0, 0, 0, 1, 1, 1, 1]
-    assert [by_name[name].drain_stage for name in table.order] == [2, 2, 2, 2, 2, 2, 1, 1, 0, 0]
-    simulated = ("hyperliquid", "lighter", "pacifica", "vest")
-    simulators = [by_name[f"sim-{venue}"].environment for venue in simulated]
+    servers = 2 + len(SIMULATED)
+    assert [by_name[name].start_stage for name in table.order] == [0] * servers + [1, 1, 1, 1]
+    assert [by_name[name].drain_stage for name in table.order] == [2] * servers + [1, 1, 0, 0]
+    simulators = [by_name[f"sim-{venue}"].environment for venue in SIMULATED]
     assert [(one["SIM_PORT"], one["SIM_CONTROL_PORT"]) for one in simulators] == [
         ("6", "7"),
         ("15", "16"),
         ("11", "12"),
         ("13", "14"),
+        ("17", "18"),
+        ("15", "16"),
     ]
     assert [Path(one["SIM_HOME"]).name for one in simulators] == [
-        f"sim-{venue}" for venue in simulated
+        f"sim-{venue}" for venue in SIMULATED
     ]
     assert by_name["worker"].environment["PACIFICA_PAPER_URL"] == "http://127.0.0.1:11"
     assert by_name["temporal"].command[-1].startswith("matching.")

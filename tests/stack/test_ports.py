@@ -23,7 +23,7 @@ def taken() -> Iterator[int]:
 
 def test_automatic_ports_are_free_distinct_and_outside_the_ephemeral_range() -> None:
     chosen = choose_ports(StackSettings.load(), PortChoice.AUTO, {}).as_dict()
-    assert len(set(chosen.values())) == 12
+    assert len(set(chosen.values())) == len(chosen)
     assert all(15_000 <= port < 30_000 and is_free(port) for port in chosen.values())
 
 
@@ -34,7 +34,7 @@ def test_automatic_ports_are_kept_if_they_are_free(taken: int) -> None:
     assert second.api != taken
     assert second.as_dict() | {"api": first["api"]} == first
     same = choose_ports(StackSettings.load(), PortChoice.AUTO, dict.fromkeys(first, first["api"]))
-    assert len(set(same.as_dict().values())) == 12
+    assert len(set(same.as_dict().values())) == len(first)
 
 
 def test_a_port_that_was_set_is_not_chosen_for_you(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,7 +36,7 @@ async def test_what_it_says_of_exits_with_an_entry_is_what_it_can(
 def test_unknown_venue_is_explained() -> None:
     with pytest.raises(
         InvalidInput,
-        match=r"venue: expected one of hyperliquid, lighter, pacifica, vest, found 'nowhere'",
+        match=r"venue: expected one of edgex, .*, vest, found 'nowhere'",
     ):
         registry.load("nowhere")
 
@@ -46,8 +46,10 @@ def test_unknown_venue_is_explained() -> None:
     [
         "import venues.registry, venues.connector",
         "import venues.registry; venues.registry.names()",
+        "import venues.registry; venues.registry.load('extended')",
         "import venues.registry; venues.registry.load('hyperliquid')",
         "import venues.registry; venues.registry.load('pacifica')",
+        "import venues.registry; venues.registry.load('edgex')",
         "import venues.registry; venues.registry.load('vest')",
     ],
 )

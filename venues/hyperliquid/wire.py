@@ -37,8 +37,8 @@ class Resting(Wire, frozen=True):
 class Filled(Wire, frozen=True):
     """An order that met the book; `totalSz` may be less than asked."""
 
-    totalSz: Decimal  # noqa: N815 - the venue's spelling
-    avgPx: Decimal  # noqa: N815
+    totalSz: Decimal
+    avgPx: Decimal
     oid: int
     cloid: str | None = None
 
@@ -93,10 +93,10 @@ class PerpMarket(Wire, frozen=True):
     """One entry of `universe`; its position is the asset id, delisted entries included."""
 
     name: str
-    szDecimals: int  # noqa: N815
-    maxLeverage: int  # noqa: N815
-    isDelisted: bool = False  # noqa: N815
-    marginMode: str | None = None  # noqa: N815
+    szDecimals: int
+    maxLeverage: int
+    isDelisted: bool = False
+    marginMode: str | None = None
 
 
 class Meta(Wire, frozen=True):
@@ -109,11 +109,11 @@ class AssetContext(Wire, frozen=True):
     """`ctx` of one perpetual; null where there is no book."""
 
     funding: Decimal
-    openInterest: Decimal  # noqa: N815
-    dayNtlVlm: Decimal  # noqa: N815
-    oraclePx: Decimal  # noqa: N815
-    markPx: Decimal  # noqa: N815
-    midPx: Decimal | None = None  # noqa: N815
+    openInterest: Decimal
+    dayNtlVlm: Decimal
+    oraclePx: Decimal
+    markPx: Decimal
+    midPx: Decimal | None = None
 
 
 MetaAndContexts = tuple[Meta, list[AssetContext]]
@@ -172,7 +172,7 @@ class FundingEntry(Wire, frozen=True):
     """One row of `fundingHistory`."""
 
     coin: str
-    fundingRate: Decimal  # noqa: N815
+    fundingRate: Decimal
     time: Ms
 
 
@@ -194,16 +194,16 @@ class OrderRow(Wire, frozen=True):
 
     coin: str
     side: str
-    limitPx: Decimal  # noqa: N815
+    limitPx: Decimal
     sz: Decimal
     oid: int
-    origSz: Decimal | None = None  # noqa: N815
+    origSz: Decimal | None = None
     timestamp: Ms | None = None
     cloid: str | None = None
-    reduceOnly: bool = False  # noqa: N815
-    isTrigger: bool = False  # noqa: N815
-    triggerPx: Decimal | None = None  # noqa: N815
-    orderType: str | None = None  # noqa: N815
+    reduceOnly: bool = False
+    isTrigger: bool = False
+    triggerPx: Decimal | None = None
+    orderType: str | None = None
     tif: str | None = None
     children: list[OrderRow] = msgspec.field(default_factory=list)
 
@@ -213,7 +213,7 @@ class OrderEntry(Wire, frozen=True):
 
     order: OrderRow
     status: str
-    statusTimestamp: Ms  # noqa: N815
+    statusTimestamp: Ms
 
 
 class OrderStatusReply(Wire, frozen=True):
@@ -235,8 +235,8 @@ class FillRow(Wire, frozen=True):
     tid: int
     crossed: bool
     fee: Decimal
-    closedPnl: Decimal | None = None  # noqa: N815
-    feeToken: str = "USDC"  # noqa: N815 - older rows lack it
+    closedPnl: Decimal | None = None
+    feeToken: str = "USDC"
     cloid: str | None = None
     liquidation: dict[str, object] | None = None
 
@@ -244,8 +244,8 @@ class FillRow(Wire, frozen=True):
 class MarginSummary(Wire, frozen=True):
     """`marginSummary`."""
 
-    accountValue: Decimal  # noqa: N815
-    totalMarginUsed: Decimal  # noqa: N815
+    accountValue: Decimal
+    totalMarginUsed: Decimal
 
 
 class Leverage(Wire, frozen=True):
@@ -261,11 +261,11 @@ class PositionRow(Wire, frozen=True):
     coin: str
     szi: Decimal
     leverage: Leverage
-    positionValue: Decimal  # noqa: N815
-    unrealizedPnl: Decimal  # noqa: N815
-    marginUsed: Decimal  # noqa: N815
-    entryPx: Decimal | None = None  # noqa: N815
-    liquidationPx: Decimal | None = None  # noqa: N815
+    positionValue: Decimal
+    unrealizedPnl: Decimal
+    marginUsed: Decimal
+    entryPx: Decimal | None = None
+    liquidationPx: Decimal | None = None
 
 
 class AssetPosition(Wire, frozen=True):
@@ -277,10 +277,10 @@ class AssetPosition(Wire, frozen=True):
 class ClearinghouseState(Wire, frozen=True):
     """`clearinghouseState`; `time` is the venue's clock."""
 
-    marginSummary: MarginSummary  # noqa: N815
-    crossMaintenanceMarginUsed: Decimal  # noqa: N815
+    marginSummary: MarginSummary
+    crossMaintenanceMarginUsed: Decimal
     withdrawable: Decimal
-    assetPositions: list[AssetPosition]  # noqa: N815
+    assetPositions: list[AssetPosition]
     time: Ms
 
 
@@ -294,8 +294,8 @@ class ActiveAsset(Wire, frozen=True):
 class UserFees(Wire, frozen=True):
     """`userFees`: present rates of the account."""
 
-    userCrossRate: Decimal  # noqa: N815
-    userAddRate: Decimal  # noqa: N815
+    userCrossRate: Decimal
+    userAddRate: Decimal
 
 
 class FundingDelta(Wire, frozen=True):
@@ -304,7 +304,7 @@ class FundingDelta(Wire, frozen=True):
     coin: str
     usdc: Decimal
     szi: Decimal
-    fundingRate: Decimal  # noqa: N815
+    fundingRate: Decimal
 
 
 class FundingRow(Wire, frozen=True):
@@ -325,14 +325,14 @@ class UserFundings(Wire, frozen=True):
 
     user: str
     fundings: list[FundingFrameRow]
-    isSnapshot: bool = False  # noqa: N815
+    isSnapshot: bool = False
 
 
 class AccountFrame(Wire, frozen=True):
     """A frame of the `clearinghouseState` channel."""
 
     user: str
-    clearinghouseState: ClearinghouseState  # noqa: N815
+    clearinghouseState: ClearinghouseState
     dex: str = ""
 
 
@@ -355,15 +355,15 @@ class ExtraAgent(Wire, frozen=True):
 
     name: str
     address: str
-    validUntil: Ms | None = None  # noqa: N815
+    validUntil: Ms | None = None
 
 
 class UserRateLimit(Wire, frozen=True):
     """`userRateLimit`."""
 
-    cumVlm: Decimal  # noqa: N815
-    nRequestsUsed: int  # noqa: N815
-    nRequestsCap: int  # noqa: N815
+    cumVlm: Decimal
+    nRequestsUsed: int
+    nRequestsCap: int
 
 
 # --- WebSocket ----------------------------------------------------------------------------------
@@ -397,4 +397,4 @@ class UserFills(Wire, frozen=True):
 
     user: str
     fills: list[FillRow]
-    isSnapshot: bool = False  # noqa: N815
+    isSnapshot: bool = False

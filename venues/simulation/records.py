@@ -72,6 +72,7 @@ class Reason(StrEnum):
     PARENT_ENDED = "parent_ended"
     LIQUIDATED = "liquidated"
     SCHEDULED = "scheduled"
+    EXPIRED = "expired"
     DELISTED = "delisted"
     REPLACED = "replaced"
     UNKNOWN_MARKET = "unknown_market"

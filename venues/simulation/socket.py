@@ -7,7 +7,7 @@ Frames leave through a bounded queue; a client that does not read is cut off. Fa
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from typing import Any, Final, Generic, TypeVar
 
 from aiohttp import WSMsgType, web
@@ -31,12 +31,23 @@ class ClientSocket(Generic[K, S]):
         faults: FaultPlan,
         *,
         is_binary: Callable[[], bool] | None = None,
+        protocols: Sequence[str] = (),
+        ping_every_s: float | None = None,
     ) -> None:
-        """Take a request; `is_binary` tells of each frame whether it goes as binary."""
+        """Take a request; `is_binary` tells of each frame whether it goes as binary.
+
+        Of the subprotocols that the client offers the first of `protocols` is echoed. With
+        `ping_every_s` the client has to answer the protocol's pings.
+        """
         self._request = request
         self._faults = faults
         self._is_binary = is_binary or (lambda: False)
-        self._socket = web.WebSocketResponse(autoping=True, max_msg_size=_MESSAGE_MAX)
+        self._socket = web.WebSocketResponse(
+            autoping=True,
+            heartbeat=ping_every_s,
+            max_msg_size=_MESSAGE_MAX,
+            protocols=protocols,
+        )
         self._outgoing: asyncio.Queue[bytes] = asyncio.Queue(_QUEUE_MAX)
         self._under_way: set[asyncio.Task[None]] = set()
         self.subscriptions: dict[K, S] = {}

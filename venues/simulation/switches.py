@@ -20,6 +20,8 @@ class Switches(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     speed_bump_ms: int = 0
     #: Refuse a client order id that a live order of the account already has.
     refuse_duplicate_client_ids: bool = False
+    #: Refuse a signed message of which an order was made before, whatever became of it.
+    refuse_duplicate_messages: bool = False
     #: How many of an account's newest orders can be looked up once they have ended.
     order_retention: int = 2_000
     #: How long a new order cannot be looked up by either id, in milliseconds.

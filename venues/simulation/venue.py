@@ -56,6 +56,8 @@ class BuildsSimulator(Protocol):
 
 #: Venues that have a simulator, and the module that holds it.
 SIMULATORS: Final[dict[str, str]] = {
+    "edgex": "venues.edgex.simulator",
+    "extended": "venues.extended.simulator",
     "hyperliquid": "venues.hyperliquid.simulator",
     "lighter": "venues.lighter.simulator",
     "pacifica": "venues.pacifica.simulator",

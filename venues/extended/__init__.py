@@ -1,0 +1,1 @@
+"""Extended. Deliberately empty: the registry names `spec`, the simulator shares nothing."""
