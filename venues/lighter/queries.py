@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from domain.accounts import Account, AccountSummary, FeeRates, FundingPayment, LeverageSetting
@@ -117,7 +118,8 @@ class Queries:
         )
         received = self._clock()
         trades = [
-            translate.trade(market.symbol, row, received_time=received) for row in found.trades
+            _read(partial(translate.trade, market.symbol, received_time=received), row)
+            for row in found.trades
         ]
         trades.sort(key=lambda trade: trade.event_time, reverse=True)
         return tuple(trades[:limit])
@@ -140,7 +142,7 @@ class Queries:
             end_timestamp=to_ms(end),
             count_back=max(min(count, _CANDLES_MAX), 1),
         )
-        read = (translate.candle(market.symbol, interval, row) for row in found.c)
+        read = (_read(partial(translate.candle, market.symbol, interval), row) for row in found.c)
         candles = [one for one in read if one is not None and start <= one.open_time < end]
         return tuple(sorted(candles, key=lambda one: one.open_time))
 
@@ -156,7 +158,9 @@ class Queries:
             end_timestamp=to_ms(now),
             count_back=_LISTED_MIN,
         )
-        rates = [translate.funding_rate(market.symbol, row) for row in found.fundings]
+        rates = [
+            _read(partial(translate.funding_rate, market.symbol), row) for row in found.fundings
+        ]
         wanted = [rate for rate in rates if rate.event_time >= since]
         return tuple(sorted(wanted, key=lambda rate: rate.event_time))
 
@@ -269,7 +273,10 @@ class Queries:
     async def leverage_of(self, account: Account, market: Instrument) -> LeverageSetting:
         """Return leverage and margin mode of one market."""
         row = await self.account(account)
-        found = translate.leverage_settings(row.positions, self._names(), [market])
+        names = self._names()
+        found = _read(
+            lambda read: translate.leverage_settings(read, names, [market]), row.positions
+        )
         return found[market.symbol]
 
     async def limits(self, account: Account, token: str | None = None) -> wire.Limits:
@@ -286,7 +293,7 @@ class Queries:
 
     async def fee_rates(self, account: Account) -> FeeRates:
         """Return the account's present rates."""
-        return translate.fee_rates(await self.limits(account))
+        return _read(translate.fee_rates, await self.limits(account))
 
     async def funding_payments(
         self, account: Account, since: datetime
@@ -305,14 +312,15 @@ class Queries:
             )
             rows.update((row.funding_id, row) for row in found.position_fundings)
             cursor = found.next_cursor or None
-            is_enough = any(at(row.timestamp) < since for row in found.position_fundings)
+            is_enough = any(_read(at, row.timestamp) < since for row in found.position_fundings)
             if cursor is None or is_enough or not found.position_fundings:
                 break
         else:
             raise VenueUnavailable(f"expected {VENUE}'s funding to end; ask for a later time")
         names = self._names()
         payments = [
-            translate.funding_payment(account.account_id, row, names) for row in rows.values()
+            _read(lambda one: translate.funding_payment(account.account_id, one, names), row)
+            for row in rows.values()
         ]
         wanted = [one for one in payments if one is not None and one.event_time >= since]
         return tuple(sorted(wanted, key=lambda one: one.event_time))
@@ -386,7 +394,8 @@ class Queries:
         raise AssertionError("unreachable")
 
     def _order(self, row: wire.OrderRow) -> VenueOrder | None:
-        return translate.order(row, self._names())
+        names = self._names()
+        return _read(lambda read: translate.order(read, names), row)
 
     def _orders(self, rows: list[wire.OrderRow]) -> tuple[VenueOrder, ...]:
         found = (self._order(row) for row in rows)
@@ -402,7 +411,7 @@ def _is_live(row: wire.OrderRow) -> bool:
 
 
 def _ms(time: int) -> int:
-    return to_ms(at(time))
+    return to_ms(_read(at, time))
 
 
 def _read(reader: Callable[[R], V], payload: R) -> V:

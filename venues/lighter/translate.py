@@ -51,12 +51,19 @@ _US_FROM: Final = 10**14
 
 
 def at(number: int) -> datetime:
-    """Return the time that the venue spells in seconds, milliseconds or microseconds."""
-    if number >= _US_FROM:
-        return _EPOCH + timedelta(microseconds=number)
-    if number >= _MS_FROM:
-        return _EPOCH + timedelta(milliseconds=number)
-    return _EPOCH + timedelta(seconds=number)
+    """Return the time that the venue spells in seconds, milliseconds or microseconds.
+
+    Raises:
+        WireError: there is no such time.
+    """
+    try:
+        if number >= _US_FROM:
+            return _EPOCH + timedelta(microseconds=number)
+        if number >= _MS_FROM:
+            return _EPOCH + timedelta(milliseconds=number)
+        return _EPOCH + timedelta(seconds=number)
+    except OverflowError:
+        raise wire.WireError(f"expected a time, found {str(number)[:32]}") from None
 
 
 def to_ms(time: datetime) -> int:

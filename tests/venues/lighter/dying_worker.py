@@ -32,7 +32,7 @@ async def work(url: str, home: Path, price: str, quantity: str) -> None:
     os.environ[rig.paper_variable] = url
     storage = await open_storage("", home)
     access = storage.access(key)
-    connectors = Connectors(frozenset({"lighter"}), TradingSecrets(access), access=access)
+    connectors = Connectors(frozenset({"lighter"}), TradingSecrets(access))
     stage = Stage(
         rig=rig,
         running=cast(RunningSimulator, None),

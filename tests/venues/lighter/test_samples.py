@@ -135,3 +135,9 @@ def test_all_markets_of_a_recording_have_names_of_ours() -> None:
 )
 def test_times_are_told_apart_by_their_size(number: int, year: int) -> None:
     assert at(number).year == year
+
+
+@pytest.mark.parametrize("number", [10**30, -(10**30), 10**18, 2**63])
+def test_what_is_no_such_time_is_an_error_of_the_wire(number: int) -> None:
+    with pytest.raises(wire.WireError, match="expected a time"):
+        at(number)
