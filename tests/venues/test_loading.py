@@ -13,6 +13,7 @@ import os
 import re
 import sys
 from decimal import Decimal
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -50,13 +51,19 @@ def root(module: str) -> str:
     return module.split(".")[0]
 
 
-def own_modules(venue: str) -> set[str]:
-    """Return what a venue's client imports and no shared room does; its simulator is elsewhere."""
+@cache
+def needed_anyway() -> frozenset[str]:
+    """Return the packages that whatever runs any venue imports."""
     shared = [path for room in SHARED for path in (ROOT / room).rglob("*.py")]
     shared += [*HERE.glob("*.py"), ROOT / "worker.py"]
-    needed_anyway = {root(name) for name in imported(shared)}
+    return frozenset(root(name) for name in imported(shared))
+
+
+@cache
+def own_modules(venue: str) -> frozenset[str]:
+    """Return what a venue's client imports and no shared room does; its simulator is elsewhere."""
     client = [one for one in (HERE / venue).glob("*.py") if not one.name.startswith("simulator")]
-    return {name for name in imported(client) if root(name) not in needed_anyway}
+    return frozenset(name for name in imported(client) if root(name) not in needed_anyway())
 
 
 def brought_along(venue: str) -> set[str]:
