@@ -18,6 +18,7 @@ from prometheus_client.registry import Collector
 from temporalio.client import Client
 from temporalio.worker import Worker
 
+from activities.lanes import LaneKeeper
 from bus.connection import Bus
 from bus.nudges import NudgePublisher
 from bus.served_venues import ServedVenuesOnBus
@@ -38,6 +39,7 @@ from serving.chores import again, chores
 from serving.dead_man import DeadManMeter, stand_in
 from serving.emergency import emergency_main
 from serving.key_upkeep import KeyUpkeep
+from serving.lanes import RENEW_EVERY_S, claim_lanes, lane_keeper
 from serving.metrics import SessionMeter, VenueMeter
 from serving.queues import core_worker, reconcile_sweep, venue_worker
 from serving.reserve import Reserve
@@ -96,27 +98,25 @@ async def run(settings: WorkerSettings, parts: Parts | None = None) -> None:
             refused=lambda reason: log.error("payload refused", reason=reason),
             lazy=False,
         )
+        lanes = lane_keeper(storage, reserve.access, connectors, parts)
+        stack.push_async_callback(lanes.release)
         workers = [
-            *_venue_workers(settings, client, venues, reserve, connectors, parts),
+            *_venue_workers(settings, client, venues, reserve, connectors, parts, lanes),
             core_worker(settings, client, storage=storage, parts=parts),
         ]
         reconciles = reconcile_sweep(settings, client, storage, venues)
         # Before anything can be sent: what was not watched is compared with its venue first.
         await reconciles.say_seen()
         await _warm(settings, connectors, venues)
+        await claim_lanes(lanes, storage, reserve.access, connectors)
         for worker in workers:
             await stack.enter_async_context(worker)
+        substitute = stand_in(reserve, connectors, parts, switches)
         again_and_again = (
-            *chores(
-                settings,
-                client,
-                storage,
-                connectors,
-                reserve.access,
-                stand_in(reserve, connectors, parts, switches),
-            ),
+            *chores(settings, client, storage, connectors, reserve.access, substitute),
             again("reconcile", SWEEP_EVERY_S, reconciles.run),
             *_news(connectors, storage, bus),
+            again("lanes", RENEW_EVERY_S, lanes.renew),
             *reserve.chores(),
             *upkeep.chores(client),
             fields.run(),
@@ -132,6 +132,7 @@ def _venue_workers(
     reserve: Reserve,
     connectors: Connectors,
     parts: Parts,
+    lanes: LaneKeeper,
 ) -> Iterable[Worker]:
     """Return the workers of the venues' task queues, not yet running."""
     return [
@@ -144,6 +145,7 @@ def _venue_workers(
             connectors=connectors,
             parts=parts,
             emergency=reserve.emergency,
+            lanes=lanes,
         )
         for venue in venues
     ]

@@ -6,10 +6,11 @@ Protocols only; `worker.py` injects what implements them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from activities.lanes import Lanes, NoLanes
 from domain.accounts import Network
 from domain.outcomes import Outcome
 from domain.ports import IntentLedger, OrderStore, SymbolBlocks, TradingAccessSource
@@ -74,6 +75,7 @@ class NoCheckpoints:
 class CommandParts:
     """What the activities of orders work with; `now` is our clock, aware UTC.
 
+    `lanes` gives commands their lanes, at venues that count nonces for each key.
     `blocks` is None where there is no database to keep them in, and so no placement either.
     """
 
@@ -83,4 +85,5 @@ class CommandParts:
     connectors: ConnectorSource
     checkpoints: Checkpoints
     now: Callable[[], datetime]
+    lanes: Lanes = field(default_factory=NoLanes)
     blocks: SymbolBlocks | None = None

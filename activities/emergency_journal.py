@@ -15,6 +15,7 @@ from typing import Protocol
 from activities.access import Checkpoints
 from activities.commands import Refine, describe
 from activities.contracts import CommandResult
+from activities.lanes import SpareLane
 from domain.accounts import Account, AccountState, Network, TradingAccess
 from domain.commands import CommandKind, PlaceOrder
 from domain.credential_rotation import CandidateAccess
@@ -182,7 +183,7 @@ class EmergencyCommands:
 
     def saw(self, row: CommandRow) -> None:
         """Remember the nonce of a command that the ledger gave to this process."""
-        if row.nonce is not None:
+        if row.nonce is not None and not row.lane:
             signer = (row.venue, row.network, row.signer)
             self._nonces[signer] = max(self._nonces.get(signer, 0), row.nonce)
 
@@ -208,9 +209,10 @@ class EmergencyCommands:
         if draft.key in self._sent:
             return _answer(order, self._sent[draft.key])
         revision = next(r for r in order.revisions if r.number == draft.target_revision)
-        row = self._row(draft, revision.client_order_id, compose)
-        given = None if order.origin.is_ours else order
-        entry = await self._send(row, given, connector, access, refine=refine)
+        async with SpareLane().turn(connector, access, draft) as taken:
+            row = self._row(taken, revision.client_order_id, compose)
+            given = None if order.origin.is_ours else order
+            entry = await self._send(row, given, connector, access, refine=refine)
         return _answer(order, entry)
 
     async def place(
@@ -233,17 +235,18 @@ class EmergencyCommands:
             if names_order(draft)
             else connector.client_order_id(order.order_id, draft.key.revision, 0)
         )
-        row = self._row(draft, spelled, compose)
-        placed = with_revision(
-            order,
-            Revision(
-                number=draft.key.revision,
-                client_order_id=row.client_order_id,
-                quantity=command.quantity,
-                price=command.price,
-            ),
-        )
-        return _answer(placed, await self._send(row, placed, connector, access))
+        async with SpareLane().turn(connector, access, draft) as taken:
+            row = self._row(taken, spelled, compose)
+            placed = with_revision(
+                order,
+                Revision(
+                    number=draft.key.revision,
+                    client_order_id=row.client_order_id,
+                    quantity=command.quantity,
+                    price=command.price,
+                ),
+            )
+            return _answer(placed, await self._send(row, placed, connector, access))
 
     async def journaled(self, key: CommandKey) -> CommandResult | None:
         """Return what is known of a placement that the journal has and the ledger lacks, or None.
@@ -306,6 +309,7 @@ class EmergencyCommands:
             nonce=nonce,
             admitted_until=None if window_s is None else now + timedelta(seconds=window_s),
         )
+        message = compose(slot)
         row = CommandRow(
             key=draft.key,
             account_id=draft.account_id,
@@ -318,7 +322,8 @@ class EmergencyCommands:
             client_order_id=slot.client_order_id,
             nonce=slot.nonce,
             admitted_until=slot.admitted_until,
-            message=compose(slot),
+            message=message,
+            signed=None if draft.sign is None else draft.sign(slot, message),
             inserted_at=now,
             send_by=now + timedelta(seconds=draft.send_within_s),
         )
@@ -326,6 +331,8 @@ class EmergencyCommands:
         return row
 
     def _nonce(self, draft: CommandDraft, now: datetime) -> int | None:
+        if draft.nonce is not None:
+            return draft.nonce
         if draft.nonce_rule is NonceRule.NONE:
             return None
         if draft.nonce_rule is NonceRule.SEQUENCE:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+from dataclasses import dataclass
+
+from activities.access import ConnectorSource
 from domain.accounts import TradingAccess
-from domain.errors import CorruptState
+from domain.errors import CorruptState, InvalidInput, NotFound, VenueRefused, VenueUnavailable
 from domain.feed_credentials import FeedCredentials
+from domain.ports import AccountStore, TradingAccessSource
 from venues.connector import Connector, FeedCredentialMinter
+
+_log = logging.getLogger(__name__)
 
 
 async def keep_feed_credential(
@@ -28,3 +35,39 @@ async def keep_feed_credential(
         )
     secret = await connector.mint_feed_credential(access)
     await feeds.keep(access.account, secret)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedRenewal:
+    """Makes feed credentials anew that are good for a time only: a chore of the worker."""
+
+    accounts: AccountStore
+    access: TradingAccessSource
+    connectors: ConnectorSource
+    venues: frozenset[str]
+    feeds: FeedCredentials
+
+    async def run(self) -> int:
+        """Make anew what this worker's accounts need; return of how many accounts.
+
+        An account whose venue or credential cannot be had now is left for the next time: what was
+        made before is good for long.
+
+        Raises:
+            Unavailable: the database does not answer; run again later.
+        """
+        renewed = 0
+        for account in await self.accounts.all_active():
+            if account.venue not in self.venues:
+                continue
+            try:
+                connector = await self.connectors.connector(account.venue, account.network)
+                if connector.capabilities.feed_credential_lifetime_s is None:
+                    continue
+                access = await self.access.open(account.account_id)
+                await keep_feed_credential(connector, access, self.feeds)
+            except (VenueUnavailable, VenueRefused, InvalidInput, NotFound) as error:
+                _log.warning("the feed of account %s: %s", account.account_id, error)
+                continue
+            renewed += 1
+        return renewed

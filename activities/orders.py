@@ -67,6 +67,7 @@ class OrderActivities:
         )
         self._emergency = emergency
         self._now = parts.now
+        self._lanes = parts.lanes
         self._blocks = parts.blocks
         self._marks = MarkPrices(parts.now)
 
@@ -115,19 +116,31 @@ class OrderActivities:
             concern=Concern.NONE,
             not_after=task.not_after,
         )
+        if is_away and emergency is not None:
+            return await emergency.place(draft, _as_asked(task, command), connector, access)
+        async with self._lanes.turn(connector, access, draft) as draft:
+            return await self._place(task, draft, connector, access, composer, emergency)
+
+    async def _place(
+        self,
+        task: PlaceTask,
+        draft: CommandDraft,
+        connector: Connector,
+        access: TradingAccess,
+        composer: MessageComposer,
+        emergency: EmergencyCommands | None,
+    ) -> CommandResult:
+        """Reserve and send a placement, in its lane's turn."""
         try:
-            reservation = (
-                None
-                if is_away
-                else await self._reserve(draft, connector, composer, waits=emergency is None)
-            )
+            reservation = await self._reserve(draft, connector, composer, waits=emergency is None)
         except RiskRefused as error:
             return await self._denied(task, error)
         except Conflict as error:
-            stored = await self._orders.get(order.order_id)
-            return CommandResult(order=stored or order, definite=True, answer=str(error))
+            stored = await self._orders.get(task.order.order_id)
+            return CommandResult(order=stored or task.order, definite=True, answer=str(error))
         if reservation is None and emergency is not None:
-            return await emergency.place(draft, _as_asked(task, command), connector, access)
+            assert draft.order is not None  # noqa: S101 - a placement's
+            return await emergency.place(draft, draft.order, connector, access)
         assert reservation is not None  # noqa: S101 - without it only an emergency goes on
         self._saw(reservation.row)
         return await self._carrier.carry_out(reservation, connector, access)
@@ -205,7 +218,6 @@ class OrderActivities:
         emergency = self._emergency
         if task.order is None or task.concern is not Concern.PENDING_CANCEL:
             emergency = None
-        give_up_at = self._now() + timedelta(seconds=LEDGER_WITHIN_S)
         try:
             async with asyncio.timeout(None if emergency is None else LEDGER_WITHIN_S):
                 order = await self._stored(task)
@@ -214,9 +226,29 @@ class OrderActivities:
                 draft = _cancel_draft(task, order, access, connector)
                 if task.concern is Concern.PENDING_MODIFY and not order.reduce_only:
                     await self._check_room(draft)
-                if emergency is not None:
-                    # What is given up here must not come into the ledger behind our back.
-                    draft = replace(draft, not_after=give_up_at)
+        except (Unavailable, TimeoutError) as error:
+            if emergency is None or task.order is None or isinstance(error, VenueUnavailable):
+                raise
+            return await self._cancel_unledgered(emergency, task, task.order)
+        async with self._lanes.turn(connector, access, draft) as draft:
+            return await self._cancel(task, order, draft, connector, access, emergency)
+
+    async def _cancel(
+        self,
+        task: CancelTask,
+        order: Order,
+        draft: CommandDraft,
+        connector: Connector,
+        access: TradingAccess,
+        emergency: EmergencyCommands | None,
+    ) -> CommandResult:
+        """Reserve and send a cancel, in its lane's turn."""
+        if emergency is not None:
+            # What is given up here must not come into the ledger behind our back.
+            give_up_at = self._now() + timedelta(seconds=LEDGER_WITHIN_S)
+            draft = replace(draft, not_after=give_up_at)
+        try:
+            async with asyncio.timeout(None if emergency is None else LEDGER_WITHIN_S):
                 reservation = await self._ledger.reserve(
                     draft,
                     spell_client_order_id=lambda _: _revision(order, task).client_order_id,
@@ -234,12 +266,7 @@ class OrderActivities:
             access,
             settled_concern=Concern.PENDING_MODIFY if replacing else Concern.NONE,
             refine=lambda row, result: final_state(
-                connector,
-                access,
-                order,
-                row,
-                result,
-                replacing=task.concern is Concern.PENDING_MODIFY,
+                connector, access, order, row, result, replacing=replacing
             ),
         )
 
@@ -268,18 +295,14 @@ class OrderActivities:
     ) -> CommandResult:
         access = emergency.access.last(order.account_id)
         connector = await self._connectors.connector(order.venue, access.account.network)
+        replacing = task.concern is Concern.PENDING_MODIFY
         return await emergency.carry_out(
             _cancel_draft(task, order, access, connector),
             order,
             connector,
             access,
             refine=lambda row, result: final_state(
-                connector,
-                access,
-                order,
-                row,
-                result,
-                replacing=task.concern is Concern.PENDING_MODIFY,
+                connector, access, order, row, result, replacing=replacing
             ),
         )
 

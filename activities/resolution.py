@@ -7,6 +7,7 @@ Looks first, then closes the fence, then looks everywhere, and writes an outcome
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -33,6 +34,7 @@ from domain.resolution import (
 )
 from domain.settlement import find_revision
 from venues.connector import Connector, Fence, OrderLookup, VenueOrder
+from venues.lanes import message_signer
 
 LOOK_FOR_S = 8.0
 LOOK_EVERY_S = 0.25
@@ -143,7 +145,8 @@ class ResolutionActivities:
         actions can ever be admitted. Placements of one request share its nonce, and its noops.
         """
         signed_for = row.carried_by or row.key.order_id
-        noops = [r for r in await self._ledger.of_order(signed_for) if _burns(r, row)]
+        rows = await self._ledger.of_order(signed_for)
+        noops = [r for r in rows if _burns(r, row)]
         for noop in noops:
             if noop.is_decided and not _is_stale(noop.outcome):
                 return noop.outcome
@@ -154,7 +157,10 @@ class ResolutionActivities:
             result = _as_copy(await connector.resend(newest, access))
             return await self._note_noop(newest.key, result)
         reservation = await self._ledger.reserve(
-            self._noop_draft(connector, row, len(noops)),
+            replace(
+                self._noop_draft(connector, row, _noops_of(rows, row.target_revision)),
+                sign=message_signer(connector, access, row.lane),
+            ),
             spell_client_order_id=lambda collision: row.client_order_id,
             compose=await connector.compose(BurnNonce(nonce=row.nonce or 0)),
         )
@@ -341,6 +347,13 @@ class _Search:
         used = "the nonce was admitted, and " if self._used else ""
         used = "the nonce is spent, and " if self._spent else used
         return f"{used}no look-up shows the order{waiting}"
+
+
+def _noops_of(rows: Sequence[CommandRow], revision: int) -> int:
+    """Return how many noops a revision has: those of its placement, and of its cancels."""
+    return sum(
+        row.key.command is CommandKind.NOOP and row.target_revision == revision for row in rows
+    )
 
 
 def _burns(noop: CommandRow, placement: CommandRow) -> bool:

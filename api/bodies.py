@@ -33,6 +33,8 @@ PLACE_WITHIN_S_MAX = 3600
 MAX_SLIPPAGE_BPS = 500
 MAX_SLIPPAGE_BPS_MAX = 5000
 BATCH_MAX = 50
+CREDENTIAL_LENGTH_MAX = 16_384
+"""A venue that counts nonces for each key takes as many keys as there are workers, and more."""
 
 ShortText = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 PrintableText = Annotated[
@@ -307,7 +309,7 @@ class ResolveOrderBody(Body):
 class CredentialBody(Body):
     """A signing key. It is sealed at once and never shown again."""
 
-    private_key: Annotated[SecretStr, Field(min_length=1, max_length=512)]
+    private_key: Annotated[SecretStr, Field(min_length=1, max_length=CREDENTIAL_LENGTH_MAX)]
 
 
 class AddAccountBody(Body):

@@ -64,7 +64,8 @@ class ApiSettings(KeySettings):
     )
     hyperliquid_paper_url: str | None = Field(None, description="The simulated exchange.")
     api_venues: str = Field(
-        "hyperliquid,pacifica,extended,edgex,vest", description="Venues offered, comma-separated."
+        "hyperliquid,lighter,pacifica,extended,edgex,vest",
+        description="Venues offered, comma-separated.",
     )
     metrics_host: str = Field(
         "127.0.0.1", description="Address that answers Prometheus at /metrics, to anybody."

@@ -5,7 +5,8 @@ The ledger is the only thing that knows that bytes of a command may be out. Know
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -59,6 +60,10 @@ class CommandDraft:
     insert and the first byte, `admission_window_s` the time within which the venue may still admit
     the command (None where it has no such expiry). `mark_price` is the market's, where the sender
     knows it: risk limits are measured by it.
+
+    Where the venue counts nonces for each key, `lane` is the key and `lane_epoch` the sender's
+    ownership of it: nothing is inserted if another has it by now. `sign` makes of slot and message
+    what is sent, for venues whose transaction is known by its hash before it leaves.
     """
 
     key: CommandKey
@@ -74,6 +79,8 @@ class CommandDraft:
     send_within_s: float
     admission_window_s: float | None = None
     lane: str = ""
+    lane_epoch: int | None = None
+    sign: Callable[[CommandSlot, str], str] | None = field(default=None, compare=False)
     nonce: int | None = None
     order: Order | None = None
     concern: Concern | None = None
@@ -102,6 +109,9 @@ class CommandRow:
     `message` is the venue's message as JSON text; with `signer`, `nonce`, `admitted_until` and
     `network` it gives the same signed bytes again. `send_by` is the last moment for a first send.
 
+    `signed` is what was made of the message and is sent as it is, where the venue's signature is
+    not the same each time: with it the row gives the same bytes, and their hash is known.
+
     `carried_by` names the order whose command of the same kind and revision has this one's message
     in its own: this row then has none, is never sent, and only holds what became of its order.
     """
@@ -124,6 +134,7 @@ class CommandRow:
     raw_answer: str | None = None
     decided_at: datetime | None = None
     carried_by: str | None = None
+    signed: str | None = None
 
     @property
     def is_decided(self) -> bool:

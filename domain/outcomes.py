@@ -73,13 +73,16 @@ Outcome = NotSent | Acknowledged | Accepted | Rejected | Unknown
 class SendResult:
     """An outcome with its evidence: the raw answer (redacted, at most 16 KiB) and when it came.
 
-    `venue_time` is the venue's own clock, where the answer carries it.
+    `venue_time` is the venue's own clock, where the answer carries it. `leaves_nonce`: provably
+    nothing with the command's nonce was taken, nor can be any more, so that the next command of its
+    lane has it.
     """
 
     outcome: Outcome
     raw: str | None = None
     received_at: datetime | None = None
     venue_time: datetime | None = None
+    leaves_nonce: bool = False
 
 
 def is_definite(outcome: Outcome | None) -> bool:

@@ -24,6 +24,7 @@ SETTINGS_CLASSES: Final = (
     "streaming.settings:StreamingSettings",
     "venues.hyperliquid.settings:HyperliquidSettings",
     "venues.extended.settings:ExtendedSettings",
+    "venues.lighter.settings:LighterSettings",
     "venues.pacifica.settings:PacificaSettings",
     "venues.edgex.settings:EdgexSettings",
     "venues.vest.settings:VestSettings",

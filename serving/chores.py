@@ -14,12 +14,14 @@ import structlog
 from temporalio.client import Client
 
 from activities.credentials import ExpiryWatch
+from activities.feed_credentials import FeedRenewal
 from activities.mark_prices import MarkPrices
 from activities.risk_readings import RiskReadings
 from domain.errors import PerpDexError
 from domain.ports import MarketStore, TradingAccessSource
 from serving.dead_man import TEMPORAL_EVERY_S, StandIn, TemporalSign, renewal
 from serving.settings import WorkerSettings, now
+from storage.feed_credentials import SqlFeedCredentials
 from storage.opening import Storage
 from venues.started import Connectors
 from workflows.client import OrderWorkflows
@@ -34,6 +36,7 @@ CLOCK_EVERY_S = 60.0
 NEW_CLOCKS_EVERY_S = 5.0
 EXPIRY_EVERY_S = 6 * 3600.0
 CREDENTIALS_EVERY_S = 3600.0
+FEEDS_EVERY_S = 1800.0
 SEAL_EVERY_S = 5.0
 RISK_EVERY_S = 15.0
 HALT_SWEEP_EVERY_S = 3.0
@@ -148,7 +151,21 @@ def chores(
         again("audit", SEAL_EVERY_S, storage.audit.seal),
         again("risk", RISK_EVERY_S, _risk_readings(storage, connectors).read),
         again("expiry", EXPIRY_EVERY_S, _expiry_watch(storage, connectors, access).run),
+        again("feeds", FEEDS_EVERY_S, _feed_renewal(settings, storage, connectors, access).run),
         again("credentials", CREDENTIALS_EVERY_S, storage.accounts.destroy_unneeded_credentials),
+    )
+
+
+def _feed_renewal(
+    settings: WorkerSettings, storage: Storage, connectors: Connectors, access: TradingAccessSource
+) -> FeedRenewal:
+    secrets = settings.perp_dex_home.expanduser() / "secrets"
+    return FeedRenewal(
+        accounts=storage.accounts,
+        access=access,
+        connectors=connectors,
+        venues=connectors.venues,
+        feeds=SqlFeedCredentials(storage.database, secrets),
     )
 
 

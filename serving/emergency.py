@@ -13,6 +13,7 @@ from activities.access import CommandParts, NoCheckpoints
 from activities.emergency_command import AwayDatabase, EmergencyWish
 from activities.emergency_halt import EmergencyHalt
 from activities.emergency_journal import EmergencyCommands
+from activities.lanes import SpareLane
 from activities.orders import OrderActivities
 from domain.errors import PerpDexError
 from domain.feed_credentials import TradingSecrets
@@ -87,6 +88,7 @@ def _halt(
         connectors=connectors,
         checkpoints=NoCheckpoints(),
         now=now,
+        lanes=SpareLane(),
         blocks=None if storage is None else storage.halts,
     )
     commands = EmergencyCommands(

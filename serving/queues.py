@@ -20,6 +20,7 @@ from activities.emergency_journal import CredentialSource, EmergencyCommands
 from activities.guarding import GuardActivities
 from activities.halting import AccountHaltActivities, KillSwitchActivities
 from activities.joint_placing import JointActivities
+from activities.lanes import Lanes, NoLanes
 from activities.leverage import LeverageActivities
 from activities.orders import OrderActivities
 from activities.reconciliation_contracts import ReconcileParts
@@ -75,6 +76,7 @@ def venue_worker(
     connectors: Connectors,
     parts: Parts,
     emergency: EmergencyCommands | None = None,
+    lanes: Lanes | None = None,
 ) -> Worker:
     """Return the worker of a venue's task queue, not yet running."""
     injected = CommandParts(
@@ -84,6 +86,7 @@ def venue_worker(
         connectors=connectors,
         checkpoints=parts.checkpoints,
         now=now,
+        lanes=lanes or NoLanes(),
         blocks=storage.halts,
     )
     orders = OrderActivities(injected, emergency)

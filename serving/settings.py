@@ -36,7 +36,8 @@ class WorkerSettings(PrivateKeySettings):
         "this machine's authorities.",
     )
     worker_venues: str = Field(
-        "hyperliquid,pacifica,extended,edgex,vest", description="Venues to serve, comma-separated."
+        "hyperliquid,lighter,pacifica,extended,edgex,vest",
+        description="Venues to serve, comma-separated.",
     )
     worker_networks: str = Field(
         "paper", description="Networks whose connectors are warmed before the worker is ready."

@@ -45,6 +45,8 @@ class StackPorts:
     streaming_metrics: int
     sim: int
     sim_control: int
+    sim_lighter: int
+    sim_lighter_control: int
     sim_pacifica: int
     sim_pacifica_control: int
     sim_extended: int
@@ -68,6 +70,7 @@ _NAMES: Final = tuple(field.name for field in fields(StackPorts))
 #: The wire's and the controls' port of each venue's simulated exchange.
 SIMULATOR_PORTS: Final = {
     "hyperliquid": ("sim", "sim_control"),
+    "lighter": ("sim_lighter", "sim_lighter_control"),
     "pacifica": ("sim_pacifica", "sim_pacifica_control"),
     "extended": ("sim_extended", "sim_extended_control"),
     "edgex": ("sim_edgex", "sim_edgex_control"),

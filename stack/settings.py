@@ -30,7 +30,7 @@ def _host_and_port(address: str | None) -> str | None:
 
 
 #: Every venue that has a simulated exchange, in the order in which they are shown.
-SIMULATED: Final = ("hyperliquid", "pacifica", "extended", "edgex", "vest")
+SIMULATED: Final = ("hyperliquid", "lighter", "pacifica", "extended", "edgex", "vest")
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -101,6 +101,10 @@ class StackSettings(BaseSettings):
     sim_port: Port = Field(default=8710, description="Port of the simulated exchange.")
     sim_control_port: Port = Field(
         default=8711, description="Port of the simulated exchange's controls."
+    )
+    sim_lighter_port: Port = Field(default=8714, description="Port of the simulated Lighter.")
+    sim_lighter_control_port: Port = Field(
+        default=8715, description="Port to steer the simulated Lighter by."
     )
     sim_pacifica_port: Port = Field(default=8712, description="Port of the simulated Pacifica.")
     sim_pacifica_control_port: Port = Field(

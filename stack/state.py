@@ -21,6 +21,7 @@ PROCESS_NAMES = (
     "temporal",
     "valkey",
     "sim-hyperliquid",
+    "sim-lighter",
     "sim-pacifica",
     "sim-extended",
     "sim-edgex",

@@ -75,4 +75,5 @@ def read_command(row: Row[Any]) -> CommandRow:
         raw_answer=row.raw_answer,
         decided_at=row.decided_at,
         carried_by=row.carried_by,
+        signed=row.signed,
     )

@@ -45,6 +45,7 @@ from storage.command_rows import (
 from storage.engine import Database
 from storage.failures import CommitLost
 from storage.joint_reserving import JointReserving, read_joint
+from storage.lane_rows import give_back
 from storage.nonces import Nonces
 from storage.order_writer import OrderWriter, fill_event
 from storage.reserving import Reserving, answer_from
@@ -193,6 +194,8 @@ class SqlIntentLedger:
             "decided_at": self._now() if is_definite(outcome) else None,
         }
         connection.execute(_WRITE_OUTCOME, key_parameters(key) | values)
+        if result.leaves_nonce:
+            give_back(connection, key)
 
     def _write_order(
         self, connection: Connection, before: Order, after: Order, event: TimelineEvent

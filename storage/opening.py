@@ -41,6 +41,7 @@ from storage.dead_man import SqlDeadManStore
 from storage.engine import Database, open_database
 from storage.halts import HaltStore
 from storage.kill_switches import SqlKillSwitchStore
+from storage.lanes import SqlLaneStore
 from storage.ledger import SqlIntentLedger
 from storage.markets import SqlMarketStore
 from storage.net_positions import SqlNetPositions
@@ -186,6 +187,7 @@ class Storage:
     net_positions: SqlNetPositions
     positions: SqlPositionStore
     signer_nonces: SqlSignerNonces
+    lanes: SqlLaneStore
     rotation: SqlCredentialRotation
     sealing_keys: SqlSealingKeys
     risk: SqlRiskStore
@@ -256,6 +258,7 @@ async def open_storage(database_url: str, home: Path) -> Storage:
         conditions=SqlConditionStore(database, told=listeners.tell),
         positions=SqlPositionStore(database),
         signer_nonces=SqlSignerNonces(database),
+        lanes=SqlLaneStore(database),
         rotation=SqlCredentialRotation(database),
         sealing_keys=SqlSealingKeys(database),
         net_positions=SqlNetPositions(database),

@@ -34,6 +34,7 @@ from domain.timeline import EventKind, TimelineEvent
 from storage.clock import Clock
 from storage.command_rows import READ_COMMAND, key_parameters, read_command
 from storage.engine import Database
+from storage.lane_rows import check_lane
 from storage.nonces import Nonces
 from storage.order_writer import OrderWriter, RevisionName
 from storage.risk_check import LimitCheck
@@ -82,6 +83,8 @@ class Reserving:
             found = connection.execute(READ_COMMAND, key_parameters(draft.key)).one()
             return Found(row=read_command(found))
         checked = self.check(connection, draft, now)
+        if draft.lane_epoch is not None:
+            check_lane(connection, draft, now)
         named_by_nonce = names_order(draft)
         if named_by_nonce:
             # A key of before may have used a nonce of this account: then the next one is taken.
@@ -95,7 +98,9 @@ class Reserving:
             nonce=nonce,
             admitted_until=admitted_until(draft, now),
         )
-        return Inserted(row=self.write(connection, checked, slot, compose(slot), now))
+        message = compose(slot)
+        signed = None if draft.sign is None else draft.sign(slot, message)
+        return Inserted(row=self.write(connection, checked, slot, message, now, signed=signed))
 
     def insert(
         self, connection: Connection, draft: CommandDraft, token: str, now: datetime
@@ -112,6 +117,7 @@ class Reserving:
         now: datetime,
         *,
         carried_by: str | None = None,
+        signed: str | None = None,
     ) -> CommandRow:
         """Complete an inserted row with its slot and message, and write its order."""
         draft = checked.draft
@@ -121,10 +127,13 @@ class Reserving:
             "admitted_until": slot.admitted_until,
             "message": message,
             "carried_by": carried_by,
+            "signed": signed,
         }
         connection.execute(_FILL_SLOT, key_parameters(draft.key) | slot_values)
         row = replace(
-            _command_row(draft, slot, message, now, _send_by(draft, now)), carried_by=carried_by
+            _command_row(draft, slot, message, now, _send_by(draft, now)),
+            carried_by=carried_by,
+            signed=signed,
         )
         self._write_order(connection, draft, checked.order, row, is_new=checked.is_new)
         return row
@@ -403,5 +412,6 @@ _FILL_SLOT: Any = (
         admitted_until=bindparam("admitted_until"),
         message=bindparam("message"),
         carried_by=bindparam("carried_by"),
+        signed=bindparam("signed"),
     )
 )

@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 
@@ -145,6 +146,19 @@ signers = Table(
     PrimaryKeyConstraint("venue", "network", "signer", "lane"),
 )
 
+lane_leases = Table(
+    "lane_leases",
+    metadata,
+    Column("venue", Text(), nullable=False),
+    Column("network", Text(), nullable=False),
+    Column("signer", Text(), nullable=False),
+    Column("lane", Text(), nullable=False),
+    Column("owner", Text(), nullable=False),
+    Column("epoch", BigInteger(), nullable=False),
+    Column("expires_at", UtcTime(), nullable=False),
+    PrimaryKeyConstraint("venue", "network", "signer", "lane"),
+)
+
 commands = Table(
     "commands",
     metadata,
@@ -172,8 +186,28 @@ commands = Table(
     Column("decided_at", UtcTime()),
     # The order whose command of the same name has this one's message in its own.
     Column("carried_by", Text()),
+    # What is sent of the message, where a signature is not the same each time.
+    Column("signed", Text()),
+    # Refused before anything was taken of it: another command of the lane may have its nonce.
+    Column("nonce_returned", Boolean(), nullable=False, server_default=false()),
     UniqueConstraint("order_id", "command", "revision", name="commands_key"),
     sqlite_autoincrement=True,
+)
+# A noop has the nonce of the command that it burns, and what another carries has that one's.
+_OWN_NONCE = text(
+    "lane <> '' AND nonce IS NOT NULL AND command <> 'noop' AND carried_by IS NULL "
+    "AND NOT nonce_returned"
+)
+Index(
+    "commands_lane_nonce_idx",
+    commands.c.venue,
+    commands.c.network,
+    commands.c.signer,
+    commands.c.lane,
+    commands.c.nonce,
+    unique=True,
+    sqlite_where=_OWN_NONCE,
+    postgresql_where=_OWN_NONCE,
 )
 _UNDECIDED = text("decided_at IS NULL")
 Index(

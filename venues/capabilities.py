@@ -88,6 +88,7 @@ class Capabilities:
 
     `feed_credential`: the private feed needs a secret, which the worker makes from the trading
     key (`FeedCredentialMinter`) and the feed takes (`CredentialedFeed`).
+    `feed_credential_lifetime_s`: so long it is good, and is made anew long before; None: for ever.
 
     `queries_need_credential`: questions about an account are answered only to who signs them with
     its credential, so the connector has to be given access (`CredentialedQueries`).
@@ -128,6 +129,7 @@ class Capabilities:
     nonce_rule: NonceRule
     closes_below_minimum: bool = False
     feed_credential: bool = False
+    feed_credential_lifetime_s: float | None = None
     queries_need_credential: bool = False
     market_silence_max_s: tuple[tuple[MarketChannelKind, float], ...] = ()
     joint_exits: bool = False

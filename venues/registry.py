@@ -12,6 +12,7 @@ _VENUES: Final = {
     "edgex": "venues.edgex.spec",
     "extended": "venues.extended.spec",
     "hyperliquid": "venues.hyperliquid.spec",
+    "lighter": "venues.lighter.spec",
     "pacifica": "venues.pacifica.spec",
     "vest": "venues.vest.spec",
 }

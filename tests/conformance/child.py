@@ -49,7 +49,7 @@ async def work(venue: str, url: str, home: Path, count: int, price: str, quantit
         row, outcome = await stage.send(command)
         shown: Any = outcome
         why = getattr(shown, "reason", "") or ""
-        return f"{outcome.kind} {row.nonce} {row.client_order_id} {why}"
+        return f"{outcome.kind} {row.lane}:{row.nonce} {row.client_order_id} {why}"
 
     for line in await asyncio.gather(*(one() for _ in range(count))):
         say(line)

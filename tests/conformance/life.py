@@ -117,6 +117,7 @@ async def open_life(
         access=stage.access,
         connectors=stage.connectors,
         parts=Parts(),
+        lanes=stage.lanes,
     )
     life = Life(stage=stage, client=client)
     stage.running.exchange.listeners.append(lambda events: _heard(life, events))

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import shutil
 from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_CEILING, Decimal
@@ -22,6 +23,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.access import CommandParts, NoCheckpoints
 from activities.contracts import ResolveTask
+from activities.lanes import LaneKeeper
 from activities.orders import OrderActivities
 from activities.resolution import ResolutionActivities
 from domain.accounts import Account, AccountState, Network, TradingAccess
@@ -81,6 +83,7 @@ class Stage:
     accounts: list[tuple[Account, Opened]] = field(default_factory=list, repr=False)
     environment: ActivityEnvironment = field(default_factory=ActivityEnvironment)
     seen_by_resolve: list[str] = field(default_factory=list)
+    _lanes: LaneKeeper | None = None
 
     # Accounts
 
@@ -243,6 +246,13 @@ class Stage:
         order: Order | None = None,
         spelled: str | None = None,
     ) -> CommandRow:
+        async with self._lane(key, command, account, order=order) as draft:
+            return await self._reserved(draft, spelled=spelled)
+
+    def _lane(
+        self, key: CommandKey, command: Command, account: Account, *, order: Order | None
+    ) -> AbstractAsyncContextManager[CommandDraft]:
+        """Hold the lane of a command, at a venue that has lanes; yield its draft."""
         connector = self.connector
         draft = CommandDraft(
             key=key,
@@ -259,12 +269,16 @@ class Stage:
             admission_window_s=connector.proofs.admission_window_s,
             order=order,
         )
+        return _turn(self, draft, account)
+
+    async def _reserved(self, draft: CommandDraft, *, spelled: str | None) -> CommandRow:
+        connector, key = self.connector, draft.key
         reservation = await self.storage.ledger.reserve(
             draft,
             spell_client_order_id=lambda collision: (
                 spelled or connector.client_order_id(key.order_id, key.revision, collision)
             ),
-            compose=await connector.compose(command),
+            compose=await connector.compose(draft.command),
         )
         assert isinstance(reservation, Inserted), reservation
         return reservation.row
@@ -310,8 +324,21 @@ class Stage:
             connectors=self.connectors,
             checkpoints=NoCheckpoints(),
             now=now,
+            lanes=self.lanes,
             blocks=self.storage.halts,
         )
+
+    @property
+    def lanes(self) -> LaneKeeper:
+        """What gives commands their lanes, at venues that count nonces for each key."""
+        if self._lanes is None:
+            self._lanes = lane_keeper(self)
+        return self._lanes
+
+    async def settle_lanes(self) -> None:
+        """Close what was left open on any lane, so that the next command finds none."""
+        for account, _ in self.accounts:
+            await self.lanes.clear(self.connector, await self.trading(account))
 
     @property
     def orders(self) -> OrderActivities:
@@ -408,6 +435,27 @@ class Stage:
     def fill(self, row: CommandRow, quantity: Decimal | None = None) -> None:
         """Have somebody trade with a resting order, wholly or so much of it."""
         operations.fill_order(self.running.exchange, self.one_at_venue(row), quantity, None)
+
+
+@asynccontextmanager
+async def _turn(stage: Stage, draft: CommandDraft, account: Account) -> AsyncIterator[CommandDraft]:
+    access = await stage.trading(account)
+    async with stage.lanes.turn(stage.connector, access, draft) as taken:
+        yield taken
+
+
+def lane_keeper(stage: Stage) -> LaneKeeper:
+    """Return what a worker has beside its activities where a venue has lanes."""
+    keeper = LaneKeeper(
+        store=stage.storage.lanes,
+        ledger=stage.storage.ledger,
+        owner=f"stage-{next(_keys)}-{os.getpid()}",
+        burn=lambda *burned: ResolutionActivities(parts).burn(*burned),
+        now=now,
+    )
+    stage._lanes = keeper
+    parts = stage.parts()
+    return keeper
 
 
 def report_in(outcome: Outcome) -> OrderReport:

@@ -168,7 +168,9 @@ async def test_two_processes_of_one_signer_never_share_a_nonce_or_an_id(
     said = await asyncio.gather(*(process.communicate(b"go\n") for process in processes), *own)
     lines = [line.split(" ", 3) for out in said[:2] for line in out[0].decode().splitlines()]
     assert len(lines) == 2 * EACH
-    ours = [(outcome.kind, str(row.nonce), row.client_order_id) for row, outcome in said[2:]]
+    ours = [
+        (outcome.kind, f"{row.lane}:{row.nonce}", row.client_order_id) for row, outcome in said[2:]
+    ]
     everything = [(line[0], line[1], line[2]) for line in lines] + ours
     assert Counter(kind for kind, _, _ in everything) == {"accepted": 3 * EACH}, lines
     if stage.connector.capabilities.nonce_rule is not NonceRule.NONE:

@@ -27,6 +27,7 @@ UNREADABLE = {
 async def lost(stage: Stage, way: Way) -> None:
     """Forget what was sent, so that the next order starts afresh."""
     way.script.clear()
+    await stage.settle_lanes()
     way.sent.clear()
     assert stage.records() == []
 
@@ -103,6 +104,7 @@ async def test_an_answer_to_a_cancel_that_cannot_be_read_proves_nothing(
     stage, way = scripted
     placed, _ = await stage.send(await stage.resting())
     for number, body in enumerate(UNREADABLE.values()):
+        await stage.settle_lanes()
         way.script.append(WireReply(status=200, body=body))
         assert isinstance(await stage.cancel(placed, number=number), Unknown), body
     assert stage.one_at_venue(placed).status.is_live

@@ -89,6 +89,7 @@ async def test_a_whole_life_detached(paths: StackPaths, capsys: pytest.CaptureFi
         "sim-edgex started",
         "sim-extended started",
         "sim-hyperliquid started",
+        "sim-lighter started",
         "sim-pacifica started",
         "sim-vest started",
         "streaming started",
@@ -130,6 +131,7 @@ async def test_a_whole_life_detached(paths: StackPaths, capsys: pytest.CaptureFi
         "sim-edgex stopped",
         "sim-extended stopped",
         "sim-hyperliquid stopped",
+        "sim-lighter stopped",
         "sim-pacifica stopped",
         "sim-vest stopped",
     ]
@@ -149,6 +151,7 @@ async def _assert_contract(found: StackStatus, paths: StackPaths) -> None:
     assert content["sim_control_url"] == f"http://127.0.0.1:{ports['sim_control']}"
     assert content["sim_control_urls"] == {
         "hyperliquid": content["sim_control_url"],
+        "lighter": f"http://127.0.0.1:{ports['sim_lighter_control']}",
         "pacifica": f"http://127.0.0.1:{ports['sim_pacifica_control']}",
         "extended": f"http://127.0.0.1:{ports['sim_extended_control']}",
         "edgex": f"http://127.0.0.1:{ports['sim_edgex_control']}",
@@ -167,6 +170,7 @@ async def _assert_contract(found: StackStatus, paths: StackPaths) -> None:
         "STREAMING_PORT": str(ports["streaming"]),
         "METRICS_PORT": str(ports["worker_metrics"]),
         "HYPERLIQUID_PAPER_URL": f"http://127.0.0.1:{ports['sim']}",
+        "LIGHTER_PAPER_URL": f"http://127.0.0.1:{ports['sim_lighter']}",
         "PACIFICA_PAPER_URL": f"http://127.0.0.1:{ports['sim_pacifica']}",
         "EXTENDED_PAPER_URL": f"http://127.0.0.1:{ports['sim_extended']}",
         "EDGEX_PAPER_URL": f"http://127.0.0.1:{ports['sim_edgex']}",

@@ -50,6 +50,8 @@ PORTS = StackPorts(
     streaming_metrics=10,
     sim=6,
     sim_control=7,
+    sim_lighter=15,
+    sim_lighter_control=16,
     sim_pacifica=11,
     sim_pacifica_control=12,
     sim_extended=13,
@@ -249,7 +251,7 @@ def test_only_the_venues_that_are_wanted_are_simulated(
     assert control_urls(settings, PORTS) == {"hyperliquid": "http://127.0.0.1:7"}
     assert not {"sim_pacifica", "sim_pacifica_control"} & set(needed_ports(settings))
     with pytest.raises(
-        ValidationError, match="some of hyperliquid, pacifica, extended, edgex, vest"
+        ValidationError, match="some of hyperliquid, lighter, pacifica, extended, edgex, vest"
     ):
         StackSettings(perp_dex_home=paths.home, simulated_venues="nasdaq")
 
@@ -274,6 +276,7 @@ def test_the_whole_table(paths: StackPaths, monkeypatch: pytest.MonkeyPatch) -> 
     assert tuple(by_name) == table.order
     modules = {
         "sim-hyperliquid": ("venues.simulation", "hyperliquid"),
+        "sim-lighter": ("venues.simulation", "lighter"),
         "sim-pacifica": ("venues.simulation", "pacifica"),
         "sim-extended": ("venues.simulation", "extended"),
         "sim-edgex": ("venues.simulation", "edgex"),
@@ -294,6 +297,7 @@ def test_the_whole_table(paths: StackPaths, monkeypatch: pytest.MonkeyPatch) -> 
     simulators = [by_name[f"sim-{venue}"].environment for venue in SIMULATED]
     assert [(one["SIM_PORT"], one["SIM_CONTROL_PORT"]) for one in simulators] == [
         ("6", "7"),
+        ("15", "16"),
         ("11", "12"),
         ("13", "14"),
         ("17", "18"),

@@ -101,7 +101,7 @@ class MarketStream:
             case "bookTicker":
                 return self._best(rows, at)
             case "trades":
-                return self._trades(rows, at, is_snapshot=is_snapshot)
+                return self._trades(content.channel, rows, at, is_snapshot=is_snapshot)
             case "ticker":
                 return self._ticker(rows, at, is_snapshot=is_snapshot)
             case "kline":
@@ -147,22 +147,26 @@ class MarketStream:
         return tuple(events)
 
     def _trades(
-        self, rows: list[bytes], at: datetime, *, is_snapshot: bool
+        self, channel: str, rows: list[bytes], at: datetime, *, is_snapshot: bool
     ) -> tuple[MarketEvent, ...]:
+        """Tell a snapshot whole, even an empty one: trades are told from now on."""
         trades = []
         for row in rows:
             trade = wire.decode(row, wire.PublicTrade)
             symbol = self._symbols.get(trade.contract_id)
-            if symbol is None or trade.ticket_id in self._seen:
+            if symbol is None or (trade.ticket_id in self._seen and not is_snapshot):
                 continue
             self._seen[trade.ticket_id] = None
             trades.append(translate_markets.trade(symbol, trade, received_time=at))
         while len(self._seen) > _TRADES_REMEMBERED:
             self._seen.popitem(last=False)
-        if not trades:
+        name = channel.partition(".")[2]
+        is_begun = is_snapshot and name in self._channels.names_of(MarketChannelKind.TRADES)
+        if not trades and not is_begun:
             return ()
         trades.sort(key=lambda trade: trade.event_time)
-        return (TradesSeen(trades=tuple(trades), is_backlog=is_snapshot),)
+        symbol = self._symbols.get(name, "")
+        return (TradesSeen(trades=tuple(trades), is_backlog=is_snapshot, symbol=symbol),)
 
     def _ticker(
         self, rows: list[bytes], at: datetime, *, is_snapshot: bool

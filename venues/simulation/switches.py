@@ -14,6 +14,8 @@ class Switches(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     #: Time between the arrival of an action and its block, in milliseconds.
     commit_delay_ms: int = 0
+    #: Time between the acknowledgement of a transaction and its execution, where a venue has both.
+    sequencing_ms: int = 0
     #: Further time before an order that may take liquidity, where a venue has such a thing.
     speed_bump_ms: int = 0
     #: Refuse a client order id that a live order of the account already has.

@@ -59,6 +59,7 @@ SIMULATORS: Final[dict[str, str]] = {
     "edgex": "venues.edgex.simulator",
     "extended": "venues.extended.simulator",
     "hyperliquid": "venues.hyperliquid.simulator",
+    "lighter": "venues.lighter.simulator",
     "pacifica": "venues.pacifica.simulator",
     "vest": "venues.vest.simulator",
 }

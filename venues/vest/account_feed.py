@@ -19,7 +19,7 @@ from domain.feed_credentials import FeedCredentialSource
 from venues.connections import ConnectionBudget
 from venues.connector import AccountEvent, AccountSeen
 from venues.feeds import AccountSockets
-from venues.stream import Backoff, EventQueue, Follower
+from venues.stream import Backoff, EventQueue, Follower, Handshake
 from venues.stream_session import LiveStream
 from venues.vest import wire
 from venues.vest.account_stream import AccountStream
@@ -114,10 +114,10 @@ class VestAccountFeed:
         core = AccountStream(account, money.set, lambda order_id: _put(unknown, order_id))
         stream: LiveStream[AccountEvent] = LiveStream(core, account.account_id)
 
-        async def where() -> str:
+        async def where() -> Handshake:
             reader = await self._reading.reader(account)
             key = await self._reading.listen_key(account)
-            return address(self._socket_url, reader.acc_group, key)
+            return Handshake(url=address(self._socket_url, reader.acc_group, key))
 
         follower = Follower(where, stream, self._queue, self._connections, backoff=self._backoff())
         async with asyncio.TaskGroup() as tasks:

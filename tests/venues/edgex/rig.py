@@ -59,4 +59,5 @@ RIG = VenueRig(
     expire=expire,
     # A lot of BTC is worth too much for orders of a few lots.
     symbol="ETH-PERP",
+    confirms_trades=True,
 )

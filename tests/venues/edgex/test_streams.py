@@ -253,6 +253,11 @@ def test_trades_are_told_once_and_oldest_first() -> None:
     assert isinstance(news, TradesSeen)
     assert ([one.trade_id for one in news.trades], news.is_backlog) == (["t4"], False)
     assert core.received(quote(name, "changed", trade(4)), 1.0, NOW).events == ()
+    (again,) = core.received(quote(name, "Snapshot", trade(4), trade(3)), 2.0, NOW).events
+    assert isinstance(again, TradesSeen)
+    assert ([one.trade_id for one in again.trades], again.is_backlog) == (["t3", "t4"], True)
+    (empty,) = core.received(quote(name, "Snapshot"), 3.0, NOW).events
+    assert empty == TradesSeen(trades=(), is_backlog=True, symbol="BTC-PERP")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Lighter. Deliberately empty: the registry names `spec`, the simulator shares nothing."""

@@ -1,0 +1,102 @@
+"""A book kept up to date: a whole one, then changes that name the nonce they begin at. Pure.
+
+A change is next if it begins where the book stands; one that begins later means that something is
+missing, and the book is of no use until a whole one comes.
+
+Source: docs websocket-reference (order_book).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from decimal import Decimal
+from enum import StrEnum
+from typing import Final
+
+from venues.lighter import wire
+
+#: Levels told of each side.
+DEPTH: Final = 50
+
+
+class Folded(StrEnum):
+    """What a change did."""
+
+    TAKEN = "taken"
+    #: It is of before what the book has.
+    STALE = "stale"
+    #: Something is missing.
+    GAP = "gap"
+
+
+class BookFold:
+    """One market's book."""
+
+    def __init__(self) -> None:
+        self._bids = _Side()
+        self._asks = _Side()
+        self._nonce: int | None = None
+        self._is_whole = False
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the book is what the venue has."""
+        return self._is_whole
+
+    def begin(self, changes: wire.BookChanges) -> None:
+        """Take a whole book."""
+        self._bids.replace(changes.bids)
+        self._asks.replace(changes.asks)
+        self._nonce = changes.nonce
+        self._is_whole = True
+
+    def change(self, changes: wire.BookChanges) -> Folded:
+        """Take a change.
+
+        Servers of 2025 told no `begin_nonce`; there a nonce that rises is taken for the next one.
+        """
+        if not self._is_whole:
+            return Folded.STALE
+        nonce, begin = changes.nonce, changes.begin_nonce
+        if nonce is not None and self._nonce is not None:
+            if nonce <= self._nonce:
+                return Folded.STALE
+            if begin is not None and begin != self._nonce:
+                self._is_whole = False
+                return Folded.GAP
+        self._bids.change(changes.bids)
+        self._asks.change(changes.asks)
+        self._nonce = nonce if nonce is not None else self._nonce
+        return Folded.TAKEN
+
+    def bids(self, depth: int = DEPTH) -> list[tuple[Decimal, Decimal]]:
+        """Return the best bids, highest first."""
+        return self._bids.best(depth, highest=True)
+
+    def asks(self, depth: int = DEPTH) -> list[tuple[Decimal, Decimal]]:
+        """Return the best asks, lowest first."""
+        return self._asks.best(depth, highest=False)
+
+
+class _Side:
+    def __init__(self) -> None:
+        self._sizes: dict[Decimal, Decimal] = {}
+        self._prices: list[Decimal] = []
+
+    def replace(self, levels: list[wire.Level]) -> None:
+        self._sizes = {level.price: level.size for level in levels if level.size}
+        self._prices = sorted(self._sizes)
+
+    def change(self, levels: list[wire.Level]) -> None:
+        for level in levels:
+            if not level.size:
+                if self._sizes.pop(level.price, None) is not None:
+                    del self._prices[bisect_left(self._prices, level.price)]
+                continue
+            if level.price not in self._sizes:
+                insort(self._prices, level.price)
+            self._sizes[level.price] = level.size
+
+    def best(self, depth: int, *, highest: bool) -> list[tuple[Decimal, Decimal]]:
+        prices = self._prices[: -depth - 1 : -1] if highest else self._prices[:depth]
+        return [(price, self._sizes[price]) for price in prices]
