@@ -65,19 +65,24 @@ class Watchdog:
     async def carry_out(self, switch: DeadManSwitch) -> bool:
         """Cancel, again and again for a minute; tell whether the venue shows that it is done.
 
-        Ends at once when the trading side is back and has moved the time on.
+        Ends at once when the trading side is back and has moved the time on; it has gone off all
+        the same if anything was to be canceled by then.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + WITHIN_S
-        clean, said = 0, ""
+        clean, said, acted = 0, "", False
         while clean < CLEAN_TWICE and loop.time() < deadline:
             if not await self.is_wanted(switch):
+                if acted:
+                    await self.note(switch)
+                    await self.alarm.went_off(switch, said, done=True)
                 return True
             pause_s = PAUSE_S
             try:
                 access = await self.access.open(switch.account_id)
                 sight = await self.halt.clear_once(access)
                 said = sight.note or said
+                acted = acted or bool(sight.orders)
                 clean = 0 if sight.orders else clean + 1
                 if not sight.orders and clean < CLEAN_TWICE:
                     pause_s = max(PAUSE_S, sight.visibility_delay_s)

@@ -32,9 +32,12 @@ LONGEST = (
     ("cli", "worker"),
     ("stream_chaos", "stack"),
     ("storage",),
-    ("conformance:1/2",),
-    ("conformance:2/2",),
-    ("venues",),
+    ("conformance:1/3",),
+    ("conformance:2/3",),
+    ("conformance:3/3",),
+    ("venues:1/2",),
+    ("venues:2/2",),
+    ("seventh",),
 )
 #: What waits for servers that are stopped and come back: side by side, after all others.
 LAST = (("recovery",), ("down",))

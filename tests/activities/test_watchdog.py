@@ -97,6 +97,25 @@ async def test_what_is_not_due_or_moved_on_is_left(kept: Kept, floor: Floor) -> 
     assert kept.alarm.said == []
 
 
+async def test_what_it_canceled_before_the_worker_was_back_counts(kept: Kept, floor: Floor) -> None:
+    await floor.place(an_order())
+    switch = await kept.until(-1)
+    halt = kept.watchdog.halt
+
+    class ThenBack(Quick):
+        async def clear_once(self, access: TradingAccess) -> AccountSight:
+            sight = await halt.clear_once(access)
+            await kept.until(30)
+            return sight
+
+    back = replace(kept.watchdog, halt=ThenBack(floor.parts(), floor.orders))
+    assert await back.carry_out(switch)
+    assert kept.live() == 0
+    assert switch.armed_until is not None
+    assert await kept.store.has_trigger(ACCOUNT_ID, switch.armed_until)
+    assert [done for done, _ in kept.alarm.said] == [True]
+
+
 async def test_it_goes_on_until_the_venue_shows_nothing(kept: Kept, floor: Floor) -> None:
     await floor.place(an_order())
     floor.fault(FaultKind.DROP_BEFORE_APPLY, "cancelByCloid")

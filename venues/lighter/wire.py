@@ -13,7 +13,7 @@ from decimal import Decimal
 
 import msgspec
 
-from venues.payloads import Wire
+from venues.payloads import Ms, Wire
 from venues.payloads import WireError as WireError
 from venues.payloads import decode as decode
 
@@ -39,7 +39,7 @@ class Sent(Wire, frozen=True):
 class Root(Wire, frozen=True):
     """`GET /`: the venue's clock, in seconds."""
 
-    timestamp: int
+    timestamp: Ms
     status: int = 200
 
 
@@ -129,7 +129,7 @@ class OrderRow(Wire, frozen=True):
     reduce_only: bool
     trigger_price: Decimal
     status: str
-    timestamp: int
+    timestamp: Ms
     trigger_status: str = "na"
     created_at: int | None = None
     updated_at: int | None = None
@@ -157,7 +157,7 @@ class TradeRow(Wire, frozen=True):
     ask_account_id: int
     bid_account_id: int
     is_maker_ask: bool
-    timestamp: int
+    timestamp: Ms
     type: str = "trade"
     ask_client_id: int = 0
     bid_client_id: int = 0
@@ -232,7 +232,7 @@ class Limits(Wire, frozen=True):
 class CandleRow(Wire, frozen=True):
     """A candle, by its first millisecond; a quiet one may leave its prices at 0."""
 
-    t: int
+    t: Ms
     o: Decimal
     h: Decimal
     l: Decimal  # noqa: E741 - the venue's spelling
@@ -251,7 +251,7 @@ class Candles(Wire, frozen=True):
 class FundingRow(Wire, frozen=True):
     """One past rate, in percent; `direction` says who paid."""
 
-    timestamp: int
+    timestamp: Ms
     rate: Decimal
     direction: str
 
@@ -281,7 +281,7 @@ class PresentRates(Wire, frozen=True):
 class PositionFundingRow(Wire, frozen=True):
     """One payment of ours; `change` is what it did to the balance."""
 
-    timestamp: int
+    timestamp: Ms
     market_id: int
     funding_id: int
     change: Decimal
@@ -340,7 +340,7 @@ class BookFrame(Wire, frozen=True):
     """`order_book`."""
 
     order_book: BookChanges
-    timestamp: int | None = None
+    timestamp: Ms | None = None
 
 
 class Best(Wire, frozen=True):
@@ -356,7 +356,7 @@ class BestFrame(Wire, frozen=True):
 
     ticker: Best
     nonce: int | None = None
-    timestamp: int | None = None
+    timestamp: Ms | None = None
 
 
 class TradeFrame(Wire, frozen=True):
@@ -428,4 +428,4 @@ class UserStatsFrame(Wire, frozen=True):
     """`user_stats`."""
 
     stats: UserStats
-    timestamp: int | None = None
+    timestamp: Ms | None = None
