@@ -34,11 +34,16 @@ class AccountSockets:
         self._queue = queue
         self._run = follow
         self._followed: dict[str, tuple[str, asyncio.Task[None]]] = {}
+        self._closed = False
 
     async def events(self) -> AsyncIterator[AccountEvent]:
-        """Yield events until `close`, reconnecting by itself."""
+        """Yield events until `close`, reconnecting by itself.
+
+        What was heard of an account before it was let go, and not yet told, is told no more.
+        """
         async for event in self._queue:
-            yield event
+            if event.account_id in self._followed or event.account_id is None or self._closed:
+                yield event
 
     async def watch(self, accounts: Sequence[Account]) -> None:
         """Set the accounts to follow: new ones are connected, missing ones let go."""
@@ -52,7 +57,8 @@ class AccountSockets:
                 self._follow(account)
 
     async def close(self) -> None:
-        """Close all sockets and end the iteration."""
+        """Close all sockets and end the iteration, after what is already there."""
+        self._closed = True
         for account_id in list(self._followed):
             await self._let_go(account_id)
         self._queue.close()
