@@ -80,8 +80,11 @@ def _soon() -> Backoff:
 _IMPATIENT = {"hyperliquid": Impatient(), "pacifica": ImpatientPacifica()}
 
 
+_patient = registry.load
+
+
 def _load(venue: str) -> VenueSpec:
-    return cast(VenueSpec, _IMPATIENT[venue])
+    return cast(VenueSpec, _IMPATIENT.get(venue)) or _patient(venue)
 
 
 if __name__ == "__main__":
