@@ -207,12 +207,13 @@ def test_another_venue_trades_beside_it(stack: Stack) -> None:
     assert stack.json("position", "list", "--dex", "pacifica")["positions"] == []
 
 
-def test_an_order_finds_its_account_and_is_split_over_two(stack: Stack) -> None:
+def test_an_order_finds_its_account_and_is_split_over_several(stack: Stack) -> None:
     """After the second venue joined: the choice stays, and each share is on its exchange once."""
     buy = ("trade", "buy", "BTC-PERP")
     shown = stack.json(*buy, "0.02", "--venue", "auto", "--price", "30000", "--dry-run")
     venues = {each["venue"] for each in shown["routing"]["candidates"]}
-    assert venues == {"hyperliquid", "pacifica"}, shown["routing"]["exclusions"]
+    # An experimental exchange is chosen only where it is named.
+    assert venues == set(registry.names()) - {"vest"}, shown["routing"]["exclusions"]
     first = stack.json(*buy, "0.02", "--venue", "auto", "--price", "30000", "--key", "routed")
     assert first["routed"].startswith(f"{first['venue']}/{first['account']}; 0.02 waits")
     again = stack.json(*buy, "0.02", "--venue", "auto", "--price", "30000", "--key", "routed")
@@ -225,7 +226,8 @@ def test_an_order_finds_its_account_and_is_split_over_two(stack: Stack) -> None:
     bound = ("--price", str(int(mark * Decimal("1.01"))), "--tif", "IOC")
     split = stack.json(*buy, "20", *bound, "--split", "--wait-fill", "--key", "split")
     assert (split["status"], split["filled_quantity"]) == ("FILLED", "20")
-    assert {leg["venue"] for leg in split["legs"]} == venues
+    assert len({leg["venue"] for leg in split["legs"]}) >= 2
+    assert {leg["venue"] for leg in split["legs"]} <= venues
     assert sum(Decimal(leg["quantity"]) for leg in split["legs"]) == 20
     for leg in split["legs"]:
         ledger = stack.json("sim", "ledger", leg["venue"])

@@ -74,7 +74,8 @@ OWN: list[tuple[str, Json]] = [
         update("open", coin="@107"),
     ]),
     ("userFills", {"user": ADDRESS, "isSnapshot": True, "fills": [
-        fill_row(246814713305894, closedPnl="86.62649561", fee="-0.0000000001", cloid=CLOID),
+        fill_row(246814713305894, time=T0, closedPnl="86.62649561", fee="-0.0000000001",
+                 cloid=CLOID),
         fill_row(2, coin="PURR/USDC"),
     ]}),
     ("userFundings", {"user": ADDRESS, "isSnapshot": False, "fundings": [
