@@ -1,12 +1,14 @@
 """Our own rate budgets: opened wide, since they are not what is measured, and told as limits.
 
 A venue's settings name its budget as a number `…_per_minute` or `…_per_second`; its default is what
-the venue publishes.
+the venue publishes. Where accounts of other tiers have others, the venue's limits have a table of
+them.
 """
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -15,6 +17,7 @@ import pytest
 from pydantic_settings import BaseSettings
 
 _WIDE: Final = 1_000_000_000
+_BY_TIER: Final = "WEIGHT_PER_MINUTE_BY_TIER"
 _SPANS: Final = ("_per_minute", "_per_second")
 
 
@@ -32,18 +35,31 @@ def _budgets(venue: str) -> dict[str, tuple[str, Any]]:
     return found
 
 
+def _tiers(venue: str) -> dict[str, float]:
+    """Return the weights that a minute has by an account's tier, where a venue has tiers."""
+    name = f"venues.{venue}.limits"
+    if importlib.util.find_spec(name) is None:
+        return {}
+    found: dict[str, float] = getattr(importlib.import_module(name), _BY_TIER, {})
+    return found
+
+
 def published(venue: str) -> str:
-    """Return the venue's limits in words, as its settings have them."""
-    return ", ".join(
+    """Return the venue's limits in words, as its settings and its tiers have them."""
+    limits = [
         f"{field.default:g} {name.replace('_', ' ')}" for name, field in _budgets(venue).values()
-    )
+    ]
+    limits += [f"{weight:g} weight per minute as {tier}" for tier, weight in _tiers(venue).items()]
+    return ", ".join(limits)
 
 
 @contextmanager
 def wide(venue: str) -> Iterator[pytest.MonkeyPatch]:
-    """Open a venue's budgets as wide as its settings take, and yield what else may be patched."""
+    """Open a venue's budgets as wide as they go, and yield what else may be patched."""
     with pytest.MonkeyPatch.context() as patch:
         for variable, (_, field) in _budgets(venue).items():
             bounds = [one.le for one in field.metadata if getattr(one, "le", None) is not None]
             patch.setenv(variable, str(min([_WIDE, *bounds])))
+        for tier in _tiers(venue):
+            patch.setitem(_tiers(venue), tier, _WIDE)
         yield patch

@@ -14,6 +14,7 @@ from domain.ledger import CommandRow
 from storage.schema import upgrade
 from tests.conformance.rig import rig_of
 from tests.conformance.stage import Stage, open_stage, running
+from venues.lanes import Laned
 
 #: Rows are sent again and again here, so that none is past its moment.
 _FOR_LONG = timedelta(hours=1)
@@ -36,5 +37,18 @@ async def staged(venue: str) -> AsyncIterator[Stage]:
 
 async def a_row(stage: Stage) -> CommandRow:
     """Write a placement that rests into the ledger and return its row, not yet sent."""
-    row = await stage.reserve(await stage.resting())
+    return for_long(await stage.reserve(await stage.resting()))
+
+
+def for_long(row: CommandRow) -> CommandRow:
+    """Return a row with time enough for its first send."""
     return replace(row, send_by=datetime.now(UTC) + _FOR_LONG)
+
+
+async def forget_lanes(stage: Stage) -> None:
+    """Have the venue asked how far its lanes are: other processes sent on them."""
+    connector = stage.connector
+    if isinstance(connector, Laned):
+        access = await stage.trading()
+        for lane in connector.lanes_of(access).orders:
+            connector.forget_lane(access, lane)

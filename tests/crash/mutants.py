@@ -1,6 +1,6 @@
 """Mutants: the product with one promise taken out, to prove that the matrix would notice.
 
-`always-inserted`: the ledger forgets, each look at a command allows a first send.
+`always-inserted`: the ledger forgets, each look at a command makes a new one and lets it be sent.
 `fence-ignored`: silence of the look-ups counts as proof of absence, no nonce is burned.
 `added-reports`: fills are added up as they come instead of being folded.
 """
@@ -27,10 +27,12 @@ from domain.ledger import (
     JointReservation,
     NonceRule,
     Reservation,
+    names_order,
 )
 from domain.orders import Concern, Order, OrderReport, Revision
 from domain.outcomes import Accepted, Outcome, SendResult
 from domain.ports import IntentLedger
+from storage.ledger import SqlIntentLedger
 from venues.connector import Connector, ProofTable
 from workflows import policies
 
@@ -41,10 +43,18 @@ ASKS_FOR_HELP_AFTER = timedelta(seconds=5)
 
 
 class AlwaysInserted:
-    """A ledger that lets everybody send first, with a fresh nonce each time."""
+    """A ledger that lets everybody send first, as a system does that keeps none.
+
+    Each time the command is another one at the venue: under a client order id of its own, with the
+    nonce that comes next on the lane of whoever asks, signed anew. Members of a joint placement
+    keep their client order ids.
+    """
 
     def __init__(self, ledger: IntentLedger) -> None:
+        if not isinstance(ledger, SqlIntentLedger):
+            raise TypeError(f"expected the ledger in SQL, found {ledger!r}")
         self._ledger = ledger
+        self._forgotten = 0
 
     async def reserve(
         self,
@@ -60,19 +70,48 @@ class AlwaysInserted:
             return reservation
         row = reservation.row
         now = datetime.now(UTC)
+        nonce = await self._next_nonce(draft, row.nonce)
+        self._forgotten += 1
+        named_by_nonce = names_order(draft)
         slot = CommandSlot(
-            client_order_id=row.client_order_id,
-            nonce=_fresh(draft.nonce_rule, row.nonce),
+            client_order_id=(
+                str(nonce) if named_by_nonce else spell_client_order_id(self._forgotten)
+            ),
+            nonce=nonce,
             admitted_until=_admitted_until(now, draft.admission_window_s),
         )
+        message = compose(slot)
         forged = replace(
             row,
+            lane=draft.lane,
+            client_order_id=slot.client_order_id,
             nonce=slot.nonce,
             admitted_until=slot.admitted_until,
-            message=compose(slot),
+            message=message,
+            signed=None if draft.sign is None else draft.sign(slot, message),
             send_by=now + timedelta(seconds=5),
+            outcome=None,
+            decided_at=None,
         )
         return Inserted(row=forged)
+
+    async def _next_nonce(self, draft: CommandDraft, used: int | None) -> int | None:
+        """Return a nonce that the venue takes although it has taken the row's own."""
+        if draft.nonce_rule is NonceRule.NONE or used is None:
+            return used
+        if draft.nonce_rule is not NonceRule.SEQUENCE:
+            return time.time_ns() // 1_000_000
+        last = await self._learn_nonce(draft, -1)
+        return await self._learn_nonce(draft, last + 1)
+
+    async def _learn_nonce(self, draft: CommandDraft, nonce: int) -> int:
+        return await self._ledger.learn_nonce(
+            venue=draft.venue,
+            network=draft.network,
+            signer=draft.signer,
+            lane=draft.lane,
+            last_nonce=nonce,
+        )
 
     async def reserve_joint(
         self,
@@ -87,10 +126,12 @@ class AlwaysInserted:
         if reservation.inserted:
             return reservation
         now = datetime.now(UTC)
+        # One transaction bears them all, with one nonce.
+        nonce = await self._next_nonce(draft.entry, reservation.rows[0].nonce)
         slots = [
             CommandSlot(
                 client_order_id=row.client_order_id,
-                nonce=_fresh(draft.entry.nonce_rule, row.nonce),
+                nonce=nonce,
                 admitted_until=_admitted_until(now, draft.entry.admission_window_s),
             )
             for row in reservation.rows
@@ -120,13 +161,6 @@ class AlwaysInserted:
 
     async def undecided(self, *, before: datetime) -> tuple[CommandRow, ...]:
         return await self._ledger.undecided(before=before)
-
-
-def _fresh(rule: NonceRule, used: int | None) -> int | None:
-    """Return a nonce that the venue takes although it has taken the row's own."""
-    if rule is NonceRule.NONE or used is None:
-        return used
-    return used + 1 if rule is NonceRule.SEQUENCE else time.time_ns() // 1_000_000
 
 
 def _admitted_until(now: datetime, window_s: float | None) -> datetime | None:

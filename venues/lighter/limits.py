@@ -47,7 +47,11 @@ class Purpose(StrEnum):
 
 
 #: Of Plus the pages name 120,000 and 24,000: the lower one.
-_PER_MINUTE: Final = {Tier.PREMIUM: 24_000.0, Tier.PLUS: 24_000.0, Tier.BUILDER: 240_000.0}
+WEIGHT_PER_MINUTE_BY_TIER: Final = {
+    Tier.PREMIUM: 24_000.0,
+    Tier.PLUS: 24_000.0,
+    Tier.BUILDER: 240_000.0,
+}
 #: Which share of a minute's requests must be left after one of that purpose.
 _RESERVE: Final = {Purpose.QUERY: 0.3, Purpose.COMMAND: 0.1, Purpose.CANCEL: 0.0}
 
@@ -115,7 +119,7 @@ class RequestBudget:
         return 1.0 if self._tier is Tier.STANDARD else _WEIGHTS.get(path, _WEIGHT)
 
     def _capacity_of(self, tier: Tier) -> float:
-        return _PER_MINUTE.get(tier, self._standard)
+        return WEIGHT_PER_MINUTE_BY_TIER.get(tier, self._standard)
 
     def _refill(self, now: float) -> None:
         if self._at is not None and now > self._at:
