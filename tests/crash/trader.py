@@ -53,12 +53,8 @@ class Trader:
             return dict(problem["order"])
         assert response.status_code in (200, 201, 202), (response.status_code, response.text)
         placed = dict(response.json())
-        if response.status_code == 202:
-            return await self.until(
-                placed["order_id"],
-                lambda order: order["outcome"] not in ("pending", "unknown"),
-                within_s=within_s,
-            )
+        if response.status_code == 202 or not _is_settled(placed):
+            return await self.until(placed["order_id"], _is_settled, within_s=within_s)
         return placed
 
     async def cancel(self, order_id: str, key: str, *, within_s: float = 60.0) -> dict[str, Any]:
@@ -213,3 +209,11 @@ def _is_too_early(method: str, response: httpx2.Response) -> bool:
         return False
     codes = ("not_placed", "not_found", "workflow_missing")
     return response.status_code in (404, 409) and response.json().get("code") in codes
+
+
+def _is_settled(order: dict[str, Any]) -> bool:
+    """Tell whether it is known what became of a placement, and nothing is looked for any more.
+
+    A report of the feed may be there a moment before the search that it answers has ended.
+    """
+    return order["outcome"] not in ("pending", "unknown") and order["status"] != "UNKNOWN"
