@@ -12,7 +12,6 @@ from pathlib import Path
 import aiohttp
 
 from benchmarks.conditions import Crossings, condition_crossings
-from benchmarks.connector import connector_rates
 from benchmarks.figures import Latencies, table
 from benchmarks.orders import SLOW_SEQUENTIAL, Run, at_rest, floor, ours
 from benchmarks.page import machine, write
@@ -31,8 +30,6 @@ def say(text: str) -> None:
 
 async def run(home: Path) -> str:
     """Measure everything and return the tables."""
-    say("connector alone")
-    bare, signed = await connector_rates(home)
     say("starting the stack")
     with running_stack(home / "stack") as stack:
         say("at rest")
@@ -62,7 +59,6 @@ async def run(home: Path) -> str:
             _reconciled(compared),
             _cpu(lowest, fast, slow),
             _rest(rest),
-            _connector(bare, signed),
         )
     )
 
@@ -151,17 +147,6 @@ def _cpu(lowest: Run, fast: Run, slow: Run) -> str:
 def _rest(rest: dict[str, float]) -> str:
     shown = ", ".join(f"{name} {share:.1f} %" for name, share in sorted(rest.items()))
     return f"At rest, in percent of one core: {shown}; together {sum(rest.values()):.1f} %."
-
-
-def _connector(bare: Latencies, signed: Latencies) -> str:
-    rows = [
-        ["floor: unsigned posts", f"{bare.per_second:.0f}", _ms(bare, 50), _ms(bare, 99)],
-        ["signed and acknowledged", f"{signed.per_second:.0f}", _ms(signed, 50), _ms(signed, 99)],
-        ["ratio", f"{signed.per_second / bare.per_second:.2f}", "", ""],
-    ]
-    return "The connector alone, 50 at once, against a bare acknowledging server:\n\n" + table(
-        ["", "orders/s", "p50 ms", "p99 ms"], rows
-    )
 
 
 def _ms(latencies: Latencies, percent: float) -> str:

@@ -19,6 +19,10 @@ ENVIRONMENT = {
     "LOG_LEVEL": "WARNING",
     # The venue's weight budget is not what is measured.
     "HYPERLIQUID_WEIGHT_PER_MINUTE": "1000000000",
+    # One exchange is measured; five others beside it would be part of every figure.
+    "SIMULATED_VENUES": "hyperliquid",
+    "WORKER_VENUES": "hyperliquid",
+    "API_VENUES": "hyperliquid",
 }
 
 
