@@ -192,19 +192,6 @@ class AccountQueries:
         payments = [payment for payment in found if payment is not None]
         return tuple(sorted(payments, key=lambda payment: payment.event_time))
 
-    async def orders_by_id(
-        self, account: Account, api: ApiKey, order_ids: list[str]
-    ) -> tuple[VenueOrder, ...]:
-        """Return those of these orders that the venue knows by id."""
-        rows = await self._rest.ask(
-            "/private/order/getOrderById",
-            list[wire.OrderRow] | None,  # type: ignore[arg-type]
-            {"accountId": account.address, "orderIdList": ",".join(order_ids)},
-            api=api,
-        )
-        found: list[wire.OrderRow] = rows or []
-        return await self._orders(account, found)
-
     async def _named(
         self, account: Account, api: ApiKey, question: str, **ids: str
     ) -> VenueOrder | None:
