@@ -32,6 +32,9 @@ WAITING_MAX: Final = 64
 ANSWERING_MAX: Final = 16
 REQUESTS_MAX: Final = 1_000
 _EXPIRY_S: Final = 10
+#: The share of the time that somebody waits in which the venue has to have answered; the rest is
+#: for the way back, so that a silent venue is told from a streaming process that is not there.
+_VENUES_SHARE: Final = 0.9
 _TAKE_TIMEOUT_S: Final = 0.5
 
 _log = logging.getLogger(__name__)
@@ -242,12 +245,22 @@ class MarketAnswers:
         try:
             # No answer later than anybody waits, whatever the request claims.
             async with asyncio.timeout(min(remaining_s, _EXPIRY_S)):
-                reply = await self._reply_to(request)
+                reply = await self._reply_within(_VENUES_SHARE * remaining_s, request)
                 key = self._bus.key(REPLY_KEY + request.request_id)
                 await self._bus.call(lambda redis: _push_reply(redis, key, _encoder.encode(reply)))
         except (TimeoutError, Unavailable):
             # The asking side says so to its caller; the bus logs its own state.
             return
+
+    async def _reply_within(self, seconds: float, request: _Request) -> MarketReply:
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._reply_to(request)
+        except TimeoutError:
+            return MarketReply(
+                code=VenueUnavailable.code,
+                message=f"expected the venue's answer within {seconds:.1f} s, found none; try again",
+            )
 
     async def _reply_to(self, request: _Request) -> MarketReply:
         try:

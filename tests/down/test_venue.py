@@ -59,7 +59,7 @@ async def test_the_venues_rest_is_down(stage: Stage) -> None:
         said = [message for message in socket.heard if message["type"] == "status"]
     assert (placed.status_code, placed.json()["status"]) == (202, "UNKNOWN")
     assert [cancel.status_code, close.status_code, halted.status_code] == [202, 202, 202]
-    assert (book.status_code, book.json()["code"]) == (503, "venue_unavailable")
+    assert (book.status_code, book.json()["code"]) == (503, "venue_unavailable"), book.text
     assert (ready.status_code, typed.code) == (200, ExitCode.UNKNOWN)
     # Nothing reached it, and neither the close nor the condition could act.
     assert (at_venue, held) == ([["open"], ["open"], [], []], 3 * Decimal(QUANTITY))
