@@ -12,6 +12,7 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import signal
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -54,7 +55,7 @@ class RunningPostgres:
 
     def kill(self) -> None:
         """Kill the server as a crash of its machine would; its clients' connections break."""
-        self._server.get_postmaster_info().process.kill()
+        os.kill(self._server.get_postmaster_info().pid, signal.SIGKILL)
 
     def start_again(self) -> None:
         """Start a killed server on its data, at its address."""
