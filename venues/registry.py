@@ -29,7 +29,20 @@ def load(venue: str) -> VenueSpec:
     Raises:
         InvalidInput: there is no venue of that name.
     """
+    return cast(VenueSpec, importlib.import_module(_entry(venue)).SPEC)
+
+
+def room_of(venue: str) -> str:
+    """Return the package that a venue's entry stands in, and so all of its files.
+
+    Raises:
+        InvalidInput: there is no venue of that name.
+    """
+    return _entry(venue).rpartition(".")[0]
+
+
+def _entry(venue: str) -> str:
     module = _VENUES.get(venue)
     if module is None:
         raise InvalidInput("venue", f"expected one of {', '.join(names())}, found {venue[:64]!r}")
-    return cast(VenueSpec, importlib.import_module(module).SPEC)
+    return module

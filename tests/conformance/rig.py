@@ -8,7 +8,6 @@ it must not know the suite.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import cast
 
 from domain.commands import CommandKind
-from venues import registry
+from venues import notes, registry
 from venues.error_table import ErrorRow
 from venues.simulation.server import RunningSimulator
 
@@ -76,9 +75,7 @@ class VenueRig:
     @property
     def notes(self) -> Path:
         """The venue's NOTES.md."""
-        found = importlib.util.find_spec(f"venues.{self.venue}")
-        assert found is not None and found.origin is not None
-        return Path(found.origin).parent / "NOTES.md"
+        return notes.notes_of(self.venue)
 
 
 def rig_of(venue: str) -> VenueRig:
