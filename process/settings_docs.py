@@ -2,7 +2,7 @@
 process.settings_docs --check|--write`.
 
 Run by hand and by the checks; imported by nothing. It names the classes of the composition roots
-by dotted path, and the venues by their registry, and loads them when run.
+by dotted path, and the venues' by their folders, and loads them when run.
 """
 
 import argparse
@@ -24,7 +24,7 @@ SETTINGS_CLASSES: Final = (
     "streaming.settings:StreamingSettings",
     "venues.simulation.__main__:SimulatorSettings",
 )
-_REGISTRY: Final = "venues.registry"
+_FOLDERS: Final = "venues.folders"
 
 _HEADER: Final = """\
 # Settings
@@ -87,8 +87,8 @@ def load_classes(paths: Sequence[str]) -> list[type[BaseSettings]]:
 
 def venue_classes() -> tuple[str, ...]:
     """Name the settings class of every venue in the registry, as `module:Class`."""
-    registry = importlib.import_module(_REGISTRY)
-    modules = [importlib.import_module(f"{registry.room_of(v)}.settings") for v in registry.names()]
+    folders = importlib.import_module(_FOLDERS)
+    modules = [importlib.import_module(f"{folders.folder_of(v)}.settings") for v in folders.names()]
     return tuple(
         f"{module.__name__}:{name}"
         for module in modules

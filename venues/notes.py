@@ -21,13 +21,13 @@ from venues.sheets import BEGIN, END, notes_part, sheet_of
 
 def error_table_of(venue: str) -> tuple[ErrorRow, ...]:
     """Return a venue's error table."""
-    module = importlib.import_module(f"{registry.room_of(venue)}.refusals")
+    module = importlib.import_module(f"{registry.folder_of(venue)}.refusals")
     return cast("tuple[ErrorRow, ...]", module.error_table())
 
 
 def notes_of(venue: str) -> Path:
     """Return where a venue's NOTES are."""
-    found = importlib.util.find_spec(registry.room_of(venue))
+    found = importlib.util.find_spec(registry.folder_of(venue))
     if found is None or found.origin is None:
         raise ValueError(f"{venue}: expected a folder with an __init__.py, found none")
     return Path(found.origin).parent / "NOTES.md"

@@ -1,7 +1,7 @@
 """What a venue's simulator gives to the server that runs it: its wire, and how it spells things.
 
-A Protocol, and how a venue's is found: it is the file `simulator` beside the venue's entry in the
-registry. Loading one imports that and nothing else of the venue.
+A Protocol, and how a venue's is found: it is the file `simulator` in the venue's folder. Loading
+one imports that and nothing else of the venue.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Protocol, cast
 
 from aiohttp import web
 
-from venues import registry
+from venues import folders
 from venues.simulation.exchange import Exchange
 from venues.simulation.faults import FaultPlan
 from venues.simulation.instruments import Instrument, default_instruments
@@ -72,6 +72,6 @@ def markets_of(venue: str) -> tuple[Instrument, ...]:
 
 
 def _module(venue: str) -> Any:
-    if venue not in registry.names():
-        raise NoSimulator(f"venue: expected one of {', '.join(registry.names())}; found {venue!r}")
-    return importlib.import_module(f"{registry.room_of(venue)}.simulator")
+    if venue not in folders.names():
+        raise NoSimulator(f"venue: expected one of {', '.join(folders.names())}; found {venue!r}")
+    return importlib.import_module(f"{folders.folder_of(venue)}.simulator")
