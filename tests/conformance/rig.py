@@ -8,20 +8,15 @@ it must not know the suite.
 from __future__ import annotations
 
 import importlib
-import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
 from domain.commands import CommandKind
-from venues import notes, registry
+from venues import folders, notes, registry
 from venues.error_table import ErrorRow
 from venues.simulation.server import RunningSimulator
-
-if "SEVENTH_VENUE" in os.environ:
-    # A venue that only a test knows: see tests/seventh.
-    importlib.import_module("tests.seventh.joining").join_simulators()
 
 #: What `open_account` of a venue's simulator returned: an account's addresses and keys.
 Opened = Mapping[str, str]
@@ -79,8 +74,13 @@ class VenueRig:
 
 
 def rig_of(venue: str) -> VenueRig:
-    """Return a venue's rig; a venue without one has no place in the registry."""
-    module = importlib.import_module(f"tests.venues.{venue}.rig")
+    """Return a venue's rig; a venue without one has no place in the registry.
+
+    The rig of a folder `venues.vest` is `tests.venues.vest.rig`; one in the tests has it beside it.
+    """
+    room = folders.folder_of(venue)
+    room = f"tests.{room}" if room.startswith("venues.") else room.rpartition(".")[0]
+    module = importlib.import_module(f"{room}.rig")
     return cast(VenueRig, module.RIG)
 
 
