@@ -19,6 +19,7 @@ from domain.commands import CommandKind
 from domain.ledger import CommandRow, CommandSlot, NonceRule
 from domain.orders import Verdict
 from domain.outcomes import Accepted, Unknown
+from stack.table import with_our_rooms
 from tests.conformance.rig import VenueRig
 from tests.conformance.stage import Stage, open_stage, running
 from tests.conformance.way import Broken, Way
@@ -150,7 +151,7 @@ async def start(stage: Stage, home: Path) -> asyncio.subprocess.Process:
         cwd=ROOT,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env=with_our_rooms(os.environ),
     )
     assert process.stdin is not None and process.stdout is not None
     process.stdin.write(stage.key.reveal().hex().encode() + b"\n")
