@@ -70,3 +70,14 @@ async def claim_key(context: Context, intent_id: str, kind: IntentKind, fingerpr
     held = await context.parts.key_claims.claim(asked)
     if held.fingerprint != fingerprint:
         raise key_mismatch(held.kind)
+
+
+async def refuse_if_claimed(context: Context, intent_id: str, fingerprint: str) -> None:
+    """Check that a key names nothing else, before much is asked for its sake; claims nothing.
+
+    Raises:
+        Conflict: it names another intent, of whatever kind.
+    """
+    held = await context.parts.key_claims.held(intent_id)
+    if held is not None and held.fingerprint != fingerprint:
+        raise key_mismatch(held.kind)

@@ -13,7 +13,7 @@ from typing import Any
 
 from api.bodies import PlaceOrderBody
 from api.context import Context
-from api.idempotency import claim_key
+from api.idempotency import claim_key, refuse_if_claimed
 from api.problems import NOT_SENT, Problem, ProblemError
 from api.risk_limits import violations_of
 from api.route_places import accounts_for, ask_of, places_of
@@ -53,6 +53,7 @@ async def route_for(
     """
     route = await context.parts.routes.get(order_id)
     if route is None:
+        await refuse_if_claimed(context, order_id, body.fingerprint)
         chosen = await chosen_now(context, principal, body)
         if not chosen.shares:
             raise ProblemError(_nobody(chosen))

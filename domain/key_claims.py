@@ -51,6 +51,10 @@ class KeyClaims(Protocol):
         """
         ...
 
+    async def held(self, intent_id: str) -> KeyClaim | None:
+        """Return the claim on a key, or None while nobody has it."""
+        ...
+
 
 def key_mismatch(kind: IntentKind) -> Conflict:
     """Return the refusal of a request whose key named something else, of this kind, before."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Connection, Table, Text, bindparam, select
+from typing import Any
+
+from sqlalchemy import Column, Connection, Row, Table, Text, bindparam, select
 
 from domain.key_claims import IntentKind, KeyClaim
 from storage.columns import UtcTime
@@ -42,15 +44,27 @@ class SqlKeyClaims:
         def work(connection: Connection) -> KeyClaim:
             if connection.execute(self._insert, values).rowcount == 1:
                 return asked
-            found = connection.execute(_READ, {"an_intent_id": asked.intent_id}).one()
-            return KeyClaim(
-                intent_id=asked.intent_id,
-                kind=IntentKind(found.kind),
-                fingerprint=found.fingerprint,
-                claimed_at=found.claimed_at,
-            )
+            return _claim(connection.execute(_READ, _key(asked.intent_id)).one())
 
         return await self._database.write(work)
+
+    async def held(self, intent_id: str) -> KeyClaim | None:
+        """Return the claim on a key, or None while nobody has it."""
+        found = await self._database.fetch_one(_READ, _key(intent_id))
+        return None if found is None else _claim(found)
+
+
+def _claim(row: Row[Any]) -> KeyClaim:
+    return KeyClaim(
+        intent_id=row.intent_id,
+        kind=IntentKind(row.kind),
+        fingerprint=row.fingerprint,
+        claimed_at=row.claimed_at,
+    )
+
+
+def _key(intent_id: str) -> dict[str, str]:
+    return {"an_intent_id": intent_id}
 
 
 _READ = select(key_claims).where(key_claims.c.intent_id == bindparam("an_intent_id"))

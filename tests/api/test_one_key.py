@@ -165,6 +165,13 @@ async def test_a_claim_of_which_nothing_came_serves_the_same_request(api: Api) -
         assert len(begun(api, kind)) == 1
 
 
+async def test_a_key_of_something_else_is_refused_before_anybody_is_asked(api: Api) -> None:
+    assert (await ask(api, KINDS["close"][0], "mine")).status_code == 201
+    for kind in ("routed", "split"):
+        assert is_refused(await ask(api, KINDS[kind][0], "mine"))
+    assert not api.terms.asked
+
+
 async def test_what_was_refused_before_anything_was_kept_leaves_its_key(api: Api) -> None:
     """A price the market does not take, a limit: the corrected request may have the key."""
     wrong = (ORDERS, {**PLAIN, "price": "45000.123"})

@@ -48,7 +48,9 @@ def claims(database: Database) -> SqlKeyClaims:
 
 async def test_the_first_claim_is_the_one(claims: SqlKeyClaims) -> None:
     first = a_claim()
+    assert await claims.held("intent") is None
     assert await claims.claim(first) == first
+    assert await claims.held("intent") == first
     assert await claims.claim(a_claim(IntentKind.SPLIT, "other")) == first
     assert await claims.claim(first) == first
     another = replace(first, intent_id="another")
