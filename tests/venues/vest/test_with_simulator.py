@@ -277,6 +277,33 @@ async def test_the_feed_tells_of_orders_that_it_never_saw_whole(desk: Desk) -> N
     assert any(isinstance(one, FillsSeen) for one in seen)
 
 
+async def test_the_feed_tells_when_its_listen_key_ends_and_extends_it(desk: Desk) -> None:
+    times = iter(datetime(2026, 1, 1, hour, tzinfo=UTC) for hour in range(24))
+    feed = VestAccountFeed(
+        f"ws{desk.venue.url.removeprefix('http')}/ws-api",
+        FeedReading(desk.venue.url, 6_000),
+        renew_every_s=0.05,
+        clock=lambda: next(times),
+    )
+    feed.use_credentials(Kept((await desk.connector.mint_feed_credential(desk.access)).reveal()))
+    account_id = desk.account.account_id
+    assert feed.token_expiries(account_id) == {}
+    await feed.watch([desk.account])
+    try:
+        async with asyncio.timeout(10):
+            async for event in feed.events():
+                if isinstance(event, FeedState) and event.live:
+                    break
+            first = feed.token_expiries(account_id)["listen key"]
+            assert first >= datetime(2026, 1, 1, 1, tzinfo=UTC)
+            while feed.token_expiries(account_id)["listen key"] == first:
+                await asyncio.sleep(0.01)
+        await feed.watch([])
+        assert feed.token_expiries(account_id) == {}
+    finally:
+        await feed.close()
+
+
 async def test_an_expired_registration_is_a_dead_feed_with_its_reason(desk: Desk) -> None:
     feed = VestAccountFeed(
         f"ws{desk.venue.url.removeprefix('http')}/ws-api", FeedReading(desk.venue.url, 6_000)
