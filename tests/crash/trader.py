@@ -220,8 +220,5 @@ def _is_too_early(method: str, response: httpx2.Response) -> bool:
 
 
 def _is_settled(order: dict[str, Any]) -> bool:
-    """Tell whether it is known what became of a placement, and nothing is looked for any more.
-
-    A report of the feed may be there a moment before the search that it answers has ended.
-    """
-    return order["outcome"] not in ("pending", "unknown") and order["status"] != "UNKNOWN"
+    """Tell whether it is known what became of a placement."""
+    return order["outcome"] not in ("pending", "unknown")
