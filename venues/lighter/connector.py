@@ -71,7 +71,6 @@ from venues.transport import Clock, Transport, utc_now
 
 #: An acknowledged command's verdict is waited for so long, its sending included.
 _VERDICT_TIMEOUT_S: Final = COMMAND_TIMEOUT_S + 1.0
-_SLIPPAGE_UNIT: Final = 10_000
 
 
 class LighterConnector:
