@@ -105,7 +105,7 @@ async def message(
 
 def filled(number: int) -> Callable[[dict[str, Any]], bool]:
     def is_it(found: dict[str, Any]) -> bool:
-        return (
+        return bool(
             found["type"] == "update"
             and found["order"]["order_id"] == order_id(number)
             and found["order"]["status"] == "FILLED"
