@@ -256,13 +256,23 @@ class OrderWorkflows:
         reason: str,
         by: str,
     ) -> RequestAnswer:
-        """Give an operator's word on an unknown order. Raises as `cancel`."""
+        """Give an operator's word on an unknown order.
+
+        Raises: as `cancel`; Unavailable also where no worker took it in time. A word is not kept,
+        since what is known of the order may be another then.
+        """
         word = ResolveRequest(request_id=request_id, verdict=verdict, reason=reason, by=by)
         handle = self._handle(order_id)
-        return await self._request(
+        answer = await self._request(
             handle.execute_update("resolve", word, id=request_id, result_type=RequestReply),
             RESOLVE_WAIT_S,
         )
+        if not answer.decided:
+            raise Unavailable(
+                f"no worker answered within {RESOLVE_WAIT_S:g} s whether it took the word; check "
+                "that the worker runs, and give it again with the same Idempotency-Key"
+            )
+        return answer
 
     async def _request(self, call: Awaitable[RequestReply], wait_s: float) -> RequestAnswer:
         try:
