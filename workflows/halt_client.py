@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from temporalio.client import (
     Client,
     WorkflowExecutionStatus,
+    WorkflowHandle,
     WorkflowQueryFailedError,
     WorkflowQueryRejectedError,
 )
@@ -81,8 +82,8 @@ class KillSwitchWorkflows:
             NotFound: no such workflow.
             Unavailable: no worker answers in 3 s.
         """
-        handle = self._client.get_workflow_handle_for(
-            KillSwitchWorkflow.run, self.workflow_id(scope)
+        handle: WorkflowHandle[KillSwitchWorkflow, KillSwitch] = (
+            self._client.get_workflow_handle_for(KillSwitchWorkflow.run, self.workflow_id(scope))
         )
         try:
             return await handle.query(KillSwitchWorkflow.state, rpc_timeout=QUERY_TIMEOUT)

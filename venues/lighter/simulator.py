@@ -24,7 +24,6 @@ from venues.lighter.simulator_feeds import Feeds
 from venues.lighter.simulator_markets import FIRST_ORDER_INDEX, INSTRUMENTS
 from venues.lighter.simulator_queries import BadQuery, NotAllowedToRead, Queries
 from venues.lighter.simulator_sequencer import (
-    ConnectionDropped,
     Reply,
     Sequencer,
     encode,
@@ -33,6 +32,7 @@ from venues.lighter.simulator_sequencer import (
 from venues.lighter.simulator_signature import fresh_key, register
 from venues.lighter.simulator_socket import SocketClient
 from venues.lighter.simulator_views import status_word
+from venues.simulation.commands import ConnectionDropped
 from venues.simulation.exchange import Exchange, ExchangeStopped
 from venues.simulation.faults import FaultKind, FaultPlan
 from venues.simulation.journal import JournalFailed

@@ -18,7 +18,8 @@ import msgspec
 from aiohttp import WSMsgType, web
 
 from venues.lighter.simulator_feeds import Feeds, NoSuchChannel
-from venues.lighter.simulator_sequencer import ConnectionDropped, Reply, Sequencer
+from venues.lighter.simulator_sequencer import Reply, Sequencer
+from venues.simulation.commands import ConnectionDropped
 from venues.simulation.exchange import Exchange
 from venues.simulation.faults import FaultKind, FaultPlan
 
