@@ -13,6 +13,8 @@ from pathlib import Path
 
 from sqlalchemy import func, select
 
+from domain.bracket_store import BracketFilter
+from domain.brackets import BracketState
 from domain.fills import Fill
 from domain.ledger import (
     CommandDraft,
@@ -27,25 +29,29 @@ from domain.ledger import (
 from domain.orders import Concern, Order, OrderReport
 from domain.outcomes import SendResult
 from domain.ports import Folded
+from domain.routing_store import SplitFilter
+from domain.splits import SplitState
 from domain.timeline import TimelineEvent
 from storage.access import KeyFinder, SealedTradingAccess
 from storage.account_changes import SqlAccountChanges
 from storage.account_groups import SqlAccountGroupStore
 from storage.accounts import SqlAccountStore
 from storage.audit import SqlAuditLog
-from storage.brackets import SqlBracketStore
+from storage.brackets import BRACKETS
 from storage.closes import SqlCloseStore
 from storage.conditions import SqlConditionStore
 from storage.credential_rotation import SqlCredentialRotation
 from storage.dead_man import SqlDeadManStore
 from storage.engine import Database, open_database
 from storage.halts import HaltStore
+from storage.key_claims import SqlKeyClaims
 from storage.kill_switches import SqlKillSwitchStore
 from storage.lanes import SqlLaneStore
 from storage.ledger import SqlIntentLedger
 from storage.markets import SqlMarketStore
 from storage.net_positions import SqlNetPositions
 from storage.orders import SqlOrderStore
+from storage.parent_orders import SqlParentOrderStore
 from storage.positions import SqlPositionStore
 from storage.reconciliation_reads import SqlReconciliationLedger
 from storage.reconciliations import SqlReconciliations
@@ -53,7 +59,7 @@ from storage.risk import SqlRiskStore
 from storage.routing import SqlRouteStore
 from storage.sealing_keys import SqlSealingKeys
 from storage.signer_nonces import SqlSignerNonces
-from storage.splits import SqlSplitStore
+from storage.splits import SPLITS
 from storage.tables import principals
 from storage.url import default_url
 
@@ -182,7 +188,7 @@ class Storage:
     kill_switches: SqlKillSwitchStore
     dead_man: SqlDeadManStore
     closes: SqlCloseStore
-    brackets: SqlBracketStore
+    brackets: SqlParentOrderStore[BracketState, BracketFilter]
     conditions: SqlConditionStore
     net_positions: SqlNetPositions
     positions: SqlPositionStore
@@ -194,7 +200,8 @@ class Storage:
     reconciliations: SqlReconciliations
     reconciliation_ledger: SqlReconciliationLedger
     routes: SqlRouteStore
-    splits: SqlSplitStore
+    splits: SqlParentOrderStore[SplitState, SplitFilter]
+    key_claims: SqlKeyClaims
     listeners: Listeners = field(repr=False)
 
     def on_change(self, listener: Listener) -> None:
@@ -254,7 +261,7 @@ async def open_storage(database_url: str, home: Path) -> Storage:
         kill_switches=SqlKillSwitchStore(database),
         dead_man=SqlDeadManStore(database),
         closes=SqlCloseStore(database),
-        brackets=SqlBracketStore(database),
+        brackets=SqlParentOrderStore(database, BRACKETS),
         conditions=SqlConditionStore(database, told=listeners.tell),
         positions=SqlPositionStore(database),
         signer_nonces=SqlSignerNonces(database),
@@ -266,7 +273,8 @@ async def open_storage(database_url: str, home: Path) -> Storage:
         reconciliations=SqlReconciliations(database),
         reconciliation_ledger=SqlReconciliationLedger(database, told=listeners.tell),
         routes=SqlRouteStore(database),
-        splits=SqlSplitStore(database),
+        splits=SqlParentOrderStore(database, SPLITS),
+        key_claims=SqlKeyClaims(database),
         listeners=listeners,
     )
     try:

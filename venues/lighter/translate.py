@@ -30,6 +30,7 @@ from domain.market_data import BookLevel, Candle, FundingRate, OrderBook, Ticker
 from venues.connector import VenueOrder
 from venues.lighter import wire
 from venues.lighter.statuses import is_trigger, reason_of, verdict_of
+from venues.times import to_ms as to_ms
 
 VENUE: Final = "lighter"
 #: Funding is paid every hour (docs funding).
@@ -38,7 +39,6 @@ FEE_CURRENCY: Final = "USDC"
 _SUFFIX: Final = "-PERP"
 _NAME: Final = re.compile(r"[A-Za-z0-9:@/]{1,32}")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND: Final = timedelta(milliseconds=1)
 _MILLIONTH: Final = Decimal("0.000001")
 _PERCENT: Final = Decimal("0.01")
 _MARGIN_UNIT: Final = Decimal("0.0001")
@@ -64,11 +64,6 @@ def at(number: int) -> datetime:
         return _EPOCH + timedelta(seconds=number)
     except OverflowError:
         raise wire.WireError(f"expected a time, found {str(number)[:32]}") from None
-
-
-def to_ms(time: datetime) -> int:
-    """Return a time in whole milliseconds, rounded down."""
-    return (time - _EPOCH) // _MILLISECOND
 
 
 class MarketNames:
@@ -187,33 +182,31 @@ def ticker(symbol: str, row: wire.Stats, *, received_time: datetime) -> Ticker:
 
 def order_book(
     symbol: str,
-    bids: Iterable[tuple[Decimal, Decimal]],
-    asks: Iterable[tuple[Decimal, Decimal]],
+    bids: tuple[BookLevel, ...],
+    asks: tuple[BookLevel, ...],
     *,
     event_time: datetime,
     received_time: datetime,
 ) -> OrderBook:
-    """Return a book of levels (price, quantity), best first."""
+    """Return a book of levels, best first."""
     return OrderBook(
         venue=VENUE,
         symbol=symbol,
-        bids=tuple(BookLevel(price=price, quantity=size) for price, size in bids),
-        asks=tuple(BookLevel(price=price, quantity=size) for price, size in asks),
+        bids=bids,
+        asks=asks,
         event_time=event_time,
         received_time=received_time,
     )
 
 
-def summed_levels(
-    rows: Iterable[wire.RestingOrder], depth: int
-) -> tuple[tuple[Decimal, Decimal], ...]:
+def summed_levels(rows: Iterable[wire.RestingOrder], depth: int) -> tuple[BookLevel, ...]:
     """Return the first levels of orders that come best first."""
     levels: dict[Decimal, Decimal] = {}
     for row in rows:
         if row.price not in levels and len(levels) == depth:
             break
         levels[row.price] = levels.get(row.price, Decimal(0)) + row.remaining_base_amount
-    return tuple(levels.items())
+    return tuple(BookLevel(price=price, quantity=size) for price, size in levels.items())
 
 
 def trade(symbol: str, row: wire.TradeRow, *, received_time: datetime) -> Trade:

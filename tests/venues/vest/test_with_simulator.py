@@ -42,9 +42,9 @@ async def test_errors_are_understood_however_they_are_carried(desk: Desk, envelo
     with pytest.raises(VenueRefused, match="1121"):
         await desk.connector._queries.order_book("NOPE-PERP", 1)
     stranger = desk.credential(apiKey="nobody")
-    outcome = await desk.connector.send(await desk.reserve(RESTING), desk.with_key(stranger))
-    assert isinstance(outcome.outcome, Rejected), outcome
-    assert outcome.outcome.code == "unknown_signer"
+    sent = await desk.connector.send(await desk.reserve(RESTING), desk.with_key(stranger))
+    assert isinstance(sent.outcome, Rejected), sent
+    assert sent.outcome.code == "unknown_signer"
 
 
 @pytest.mark.parametrize("cancels", [True, False])
