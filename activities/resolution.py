@@ -180,6 +180,11 @@ class ResolutionActivities:
         self._carrier.note(reservation.row, result.outcome)
         return await self._note_noop(reservation.row.key, result)
 
+    async def is_burned(self, row: CommandRow) -> bool:
+        """Tell whether a command's nonce went to a noop, as it does where its lane is cleared."""
+        rows = await self._ledger.of_order(row.carried_by or row.key.order_id)
+        return any(_burns(noop, row) and isinstance(noop.outcome, Accepted) for noop in rows)
+
     def _is_under_way(self, noop: CommandRow) -> bool:
         """Tell whether another order of the same request may be sending this noop right now.
 
@@ -272,7 +277,8 @@ class _Search:
         report = self._report(await self._look())
         proofs = self._connector.proofs
         resting = report is not None and not report.verdict.is_terminal
-        repeatable = proofs.replay_protected or proofs.cancels_repeatable
+        burned = resting and await self._activities.is_burned(self._row)
+        repeatable = (proofs.replay_protected or proofs.cancels_repeatable) and not burned
         if resting and repeatable and self._activities._admissible(self._row):
             result = await self._connector.resend(self._row, self._access)
             if isinstance(result.outcome, Accepted | Rejected):
@@ -286,7 +292,9 @@ class _Search:
         self.seen = self._describe(report, venue_time)
         return decide_cancel(
             self._row,
-            CancelEvidence(report=report, all_silent=silent, venue_time=venue_time),
+            CancelEvidence(
+                report=report, all_silent=silent, nonce_burned=burned, venue_time=venue_time
+            ),
             visibility_delay_s=proofs.visibility_delay_s,
             has_fence=proofs.proves_absence,
         )
@@ -375,11 +383,12 @@ def _noops_of(rows: Sequence[CommandRow], revision: int) -> int:
     )
 
 
-def _burns(noop: CommandRow, placement: CommandRow) -> bool:
+def _burns(noop: CommandRow, command: CommandRow) -> bool:
+    """Tell whether a noop is for the nonce of a command: on another lane the number is another."""
     return (
         noop.key.command is CommandKind.NOOP
-        and noop.target_revision == placement.target_revision
-        and noop.nonce == placement.nonce
+        and noop.target_revision == command.target_revision
+        and (noop.lane, noop.nonce) == (command.lane, command.nonce)
     )
 
 
