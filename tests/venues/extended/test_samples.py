@@ -118,7 +118,7 @@ def test_accounts() -> None:
     assert str(info.l2Vault) == "500343"
     (held,) = read(recorded["GET /user/positions?market=BTC-USD"], list[wire.PositionRow])
     position = translate.position(account(), held)
-    assert (position.side, position.leverage) == (PositionSide.LONG, 10)
+    assert (position.side, position.leverage) == (PositionSide.LONG, Decimal(10))
     assert position.liquidation_price is None
     (fees,) = read(recorded["GET /user/fees?market=BTC-USD"], list[wire.FeeRow])
     assert (fees.makerFeeRate, fees.takerFeeRate) == (0, Decimal("0.00025"))
