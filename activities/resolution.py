@@ -1,7 +1,8 @@
 """Resolving: from a command whose bytes may be out to a proven outcome. Slow, heartbeating.
 
-Looks first, then closes the fence, then looks everywhere, and writes an outcome only when
-`domain.resolution` finds it proven. Knows no venue; the proof table says what the venue offers.
+Hears first what the venue has told of a placement by another way; then looks, closes the fence,
+looks everywhere, and writes an outcome only when `domain.resolution` finds it proven. Knows no
+venue; the proof table says what the venue offers.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from activities.final_state import report_of
 from activities.orders import SEND_WITHIN_S
 from domain.accounts import TradingAccess
 from domain.commands import BurnNonce, CommandKind
-from domain.errors import CorruptState, VenueRefused, VenueUnavailable
+from domain.errors import CorruptState, Unavailable, VenueRefused, VenueUnavailable
 from domain.fills import Fill, total
 from domain.ledger import CommandDraft, CommandKey, CommandRow, Inserted, NonceRule
 from domain.orders import Concern, Order, OrderReport, Verdict
@@ -32,7 +33,7 @@ from domain.resolution import (
     decide_placement,
     fence_closed,
 )
-from domain.settlement import find_revision
+from domain.settlement import find_revision, told_of
 from venues.connector import Connector, Fence, OrderLookup, VenueOrder
 from venues.lanes import message_signer
 
@@ -234,7 +235,8 @@ class _Search:
         return await self._placement_round()
 
     async def _placement_round(self) -> Outcome | None:
-        report = self._report(await self._look())
+        # What a feed has told is the venue's word, and need not be asked for.
+        report = await self._told() or self._report(await self._look())
         venue_time, silent = None, False
         if report is None:
             # First the fence, then the venue's clock, then every look-up: only so is silence proof.
@@ -289,6 +291,14 @@ class _Search:
         self._burned = isinstance(outcome, Accepted) or refused == "nonce_too_low"
         self._used = refused == "nonce_used"
         self._spent = refused == NONCE_SPENT
+
+    async def _told(self) -> OrderReport | None:
+        """Return what the venue has said of the placement so far, whoever heard it."""
+        try:
+            order = await self._activities.stored(self._row.key.order_id)
+        except Unavailable:
+            return None
+        return told_of(order, self._row.target_revision)
 
     async def _look(self) -> OrderLookup:
         return await self._connector.find_order(

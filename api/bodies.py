@@ -25,6 +25,7 @@ from domain.accounts import Network
 from domain.brackets import ExitRule, OnFailure
 from domain.identifiers import AUTO, fingerprint
 from domain.instruments import OrderSide
+from domain.key_claims import IntentKind
 from domain.numbers import plain
 from domain.orders import OrderType, TimeInForce, TriggerType
 
@@ -145,6 +146,13 @@ class PlaceOrderBody(Body):
     def is_bracket(self) -> bool:
         """Whether what fills is to be protected."""
         return self.take_profit is not None or self.stop_loss is not None
+
+    @property
+    def intent_kind(self) -> IntentKind:
+        """What the key of the request names."""
+        if self.split:
+            return IntentKind.SPLIT
+        return IntentKind.BRACKET if self.is_bracket else IntentKind.ORDER
 
     @property
     def is_routed(self) -> bool:

@@ -13,7 +13,7 @@ from api.bodies import ExitBody, PlaceOrderBody
 from api.context import Context
 from api.problems import UNKNOWN, Problem, ProblemError, invalid_input, unavailable
 from domain.brackets import BracketPlan, BracketState
-from domain.errors import Conflict, Unavailable
+from domain.errors import Unavailable
 from domain.instruments import Instrument, OrderSide
 from domain.orders import Order
 
@@ -94,16 +94,12 @@ def _unclear(problem: Problem) -> Problem:
 async def start_bracket(context: Context, plan: BracketPlan) -> Order:
     """Keep a bracket and start its workflow; return its entry, which is placed as any order.
 
+    Its key is claimed.
+
     Raises:
-        Conflict: the key named another order before.
         ProblemError: 503, outcome unknown: whether the start happened is not known.
     """
     kept = await context.parts.brackets.keep(BracketState(plan=plan))
-    if kept.plan.entry.fingerprint != plan.entry.fingerprint:
-        raise Conflict(
-            "this idempotency key named another order; use a new key for a new intent",
-            code="idempotency_mismatch",
-        )
     try:
         await context.ask(context.parts.bracket_desk.start(kept.plan))
     except Unavailable as error:

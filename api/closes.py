@@ -17,7 +17,7 @@ from api.close_bodies import CloseBody
 from api.close_views import ClosesView, CloseView, close_view
 from api.context import Caller, Context, Ctx, Wait, bounded
 from api.failures import respond
-from api.idempotency import key_of, key_of_header
+from api.idempotency import claim_key, key_of, key_of_header
 from api.placing import market_for
 from api.position_ids import NamedPosition, named_position, position_id_of
 from api.problems import NOT_SENT, UNKNOWN, Problem, ProblemError, of_error, unavailable
@@ -27,6 +27,7 @@ from domain.close_store import CloseFilter
 from domain.closing import ClosePlan, CloseState, CloseStatus
 from domain.errors import Conflict, InvalidInput, NotFound, Unavailable
 from domain.identifiers import check_order_id, order_id_for, request_id_for
+from domain.key_claims import IntentKind, key_mismatch
 from domain.principals import Action, Principal
 
 LIMIT_MAX: Final = 500
@@ -65,13 +66,11 @@ async def close_position(
     replayed = plan is not None
     if plan is None:
         plan = await _plan(context, caller, position_id, body, key)
+        await claim_key(context, close_id, IntentKind.CLOSE, plan.fingerprint)
         await context.parts.closes.request(plan)
     await context.authorize(caller, Action.CLOSE, plan.owner, f"close:{close_id}")
     if replayed and not await _is_same(context, plan, position_id, body):
-        raise Conflict(
-            "this idempotency key named another close; use a new key for a new intent",
-            code="idempotency_mismatch",
-        )
+        raise key_mismatch(IntentKind.CLOSE)
     response = await _begin(request, context, plan, wait_s)
     response.headers["Idempotency-Key"] = f'"{key}"'
     response.headers["Preference-Applied"] = f"wait={wait_s:g}"

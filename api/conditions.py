@@ -18,7 +18,7 @@ from api.condition_bodies import ConditionBody
 from api.condition_views import ConditionsView, ConditionView, condition_view
 from api.context import Caller, Context, Ctx, Wait, bounded
 from api.failures import respond
-from api.idempotency import key_of, key_of_header
+from api.idempotency import claim_key, key_of, key_of_header
 from api.placing import market_for
 from api.position_ids import named_position, position_id_of
 from api.problems import NOT_SENT, Problem, ProblemError, unavailable
@@ -29,6 +29,7 @@ from domain.conditions import check_form
 from domain.errors import Conflict, InvalidInput, NotFound, Unavailable
 from domain.guarding import GuardPlan, GuardState, GuardStatus
 from domain.identifiers import check_order_id, order_id_for, request_id_for
+from domain.key_claims import IntentKind, key_mismatch
 from domain.native_exits import check_native
 from domain.principals import Action, Principal
 
@@ -67,6 +68,7 @@ async def set_conditions(
     known = await context.parts.conditions.get(condition_id)
     if known is None:
         plan = await _plan(context, caller, position_id, body, key)
+        await claim_key(context, condition_id, IntentKind.CONDITIONS, plan.fingerprint)
         known = await context.parts.conditions.keep(GuardState(plan=plan))
         replayed = False
     else:
@@ -74,10 +76,7 @@ async def set_conditions(
     plan = known.plan
     await context.authorize(caller, Action.CLOSE, plan.owner, f"condition:{condition_id}")
     if replayed and not await _is_same(context, plan, position_id, body):
-        raise Conflict(
-            "this idempotency key named other conditions; use a new key for a new intent",
-            code="idempotency_mismatch",
-        )
+        raise key_mismatch(IntentKind.CONDITIONS)
     response = await _begin(request, context, known, wait_s)
     response.headers["Idempotency-Key"] = f'"{key}"'
     response.headers["Preference-Applied"] = f"wait={wait_s:g}"

@@ -48,6 +48,7 @@ from domain.dead_man import DeadManStore
 from domain.errors import InvalidInput, NotFound, Unavailable
 from domain.halt_store import HaltBoard, KillSwitchStore
 from domain.identifiers import check_order_id
+from domain.key_claims import KeyClaims
 from domain.net_positions import NetPositions
 from domain.orders import Order
 from domain.ports import AccountStore, AuditLog, AuditRecord, MarketStore, OrderStore
@@ -140,6 +141,7 @@ class ApiParts:
     reconciliations: ReconciliationStore
     reconciliation_gate: ReconciliationGate
     reconcile_desk: ReconcileDesk
+    key_claims: KeyClaims
     routes: RouteStore
     splits: SplitStore
     split_desk: SplitDesk

@@ -1,6 +1,7 @@
-"""Idempotency keys: from the header, from the body, or made here and returned.
+"""Idempotency keys: from the header, from the body, or made here and returned; and who holds them.
 
-The key names the intent; nothing about it is stored apart from the order itself.
+A key names one intent of whatever kind. It is claimed after all that may refuse a request, and
+before anything is kept or started of it.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ import uuid
 
 from fastapi import Request
 
+from api.context import Context
 from api.problems import ProblemError, invalid_header, invalid_input
 from domain.errors import InvalidInput
 from domain.identifiers import check_idempotency_key
+from domain.key_claims import IntentKind, KeyClaim, key_mismatch
 
 HEADER = "Idempotency-Key"
 
@@ -49,3 +52,32 @@ def key_of(header_key: str | None, client_key: str | None) -> str:
             )
         )
     return header_key or client_key or str(uuid.uuid4())
+
+
+async def claim_key(context: Context, intent_id: str, kind: IntentKind, fingerprint: str) -> None:
+    """Have a key name this intent for ever; it may do so already.
+
+    Raises:
+        Conflict: it names another one, of whatever kind.
+        Unavailable: the database does not answer; nothing may be started.
+    """
+    asked = KeyClaim(
+        intent_id=intent_id,
+        kind=kind,
+        fingerprint=fingerprint,
+        claimed_at=context.parts.now(),
+    )
+    held = await context.parts.key_claims.claim(asked)
+    if held.fingerprint != fingerprint:
+        raise key_mismatch(held.kind)
+
+
+async def refuse_if_claimed(context: Context, intent_id: str, fingerprint: str) -> None:
+    """Check that a key names nothing else, before much is asked for its sake; claims nothing.
+
+    Raises:
+        Conflict: it names another intent, of whatever kind.
+    """
+    held = await context.parts.key_claims.held(intent_id)
+    if held is not None and held.fingerprint != fingerprint:
+        raise key_mismatch(held.kind)

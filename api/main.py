@@ -157,6 +157,7 @@ async def compose(
         reconciliations=storage.reconciliations,
         reconciliation_gate=storage.reconciliations,
         reconcile_desk=ReconcileWorkflows(client),
+        key_claims=storage.key_claims,
         routes=storage.routes,
         splits=storage.splits,
         split_desk=SplitWorkflows(client),

@@ -19,6 +19,7 @@ import structlog
 from api.bodies import PlaceOrderBody
 from api.bracketing import check_exits, plan_of, start_bracket, unclear
 from api.context import Context
+from api.idempotency import claim_key
 from api.problems import (
     NOT_SENT,
     UNKNOWN,
@@ -31,12 +32,13 @@ from api.problems import (
 )
 from api.risk_limits import check_new
 from api.risk_views import RISK_LIMIT
-from api.routing import account_of, refuse_if_routed, route_for, routed, view_of
+from api.routing import account_of, route_for, routed, view_of
 from api.views import order_view
 from domain.accounts import Account, AccountState
 from domain.errors import Conflict, InvalidInput, NotFound, PerpDexError, Unavailable
 from domain.identifiers import order_id_for
 from domain.instruments import Instrument
+from domain.key_claims import IntentKind, key_mismatch
 from domain.orders import Order
 from domain.principals import Action, Principal
 
@@ -73,7 +75,6 @@ async def place(
         route = await route_for(context, principal, body, order_id)
         account = usable(await account_of(context, route))
     else:
-        await refuse_if_routed(context, order_id)
         account = await account_for(context, principal, body)
     market = await market_for(context, account, body.symbol)
     check_market(body, market)
@@ -82,6 +83,8 @@ async def place(
     order = order if route is None else routed(order, route)
     await check_new(context, order)
     with context.placements.admit(account.account_id):
+        if route is None:
+            await claim_key(context, order_id, body.intent_kind, body.fingerprint)
         answer = await _begin(context, body, order, account.label, wait_s)
     await context.audit(
         principal,
@@ -165,10 +168,7 @@ async def _replay(
 ) -> Answer:
     await context.authorize(principal, Action.TRADE, kept.owner, f"order:{kept.order_id}")
     if kept.fingerprint != body.fingerprint:
-        raise Conflict(
-            "this idempotency key named another order; use a new key for a new intent",
-            code="idempotency_mismatch",
-        )
+        raise key_mismatch(IntentKind.ORDER)
     label = await context.label_of(kept.account_id)
     if not _is_decided(kept) and not kept.is_terminal:
         answer = await _start(context, kept, label, wait_s)
@@ -212,10 +212,7 @@ async def _start(context: Context, order: Order, label: str, wait_s: float) -> A
     if placed is None:
         placed = await _what_exists(context, order.order_id)
     if placed.fingerprint != order.fingerprint:
-        raise Conflict(
-            "this idempotency key named another order; use a new key for a new intent",
-            code="idempotency_mismatch",
-        )
+        raise key_mismatch(IntentKind.ORDER)
     return answer_for(placed, label, replayed=placed.created_at != order.created_at)
 
 

@@ -13,12 +13,13 @@ from typing import Any
 
 from api.bodies import PlaceOrderBody
 from api.context import Context
+from api.idempotency import claim_key, refuse_if_claimed
 from api.problems import NOT_SENT, Problem, ProblemError
 from api.risk_limits import violations_of
 from api.route_places import accounts_for, ask_of, places_of
 from api.routing_views import RouteView, exclusion_members, route_view
 from domain.accounts import Account
-from domain.errors import Conflict
+from domain.key_claims import key_mismatch
 from domain.numbers import plain
 from domain.orders import Order
 from domain.principals import Principal
@@ -28,8 +29,6 @@ from domain.routing_store import Route
 from domain.splits import SplitShare
 from domain.splitting import Split, split
 from domain.violations import in_words as violations_in_words
-
-MISMATCH = "this idempotency key named another order; use a new key for a new intent"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,23 +53,15 @@ async def route_for(
     """
     route = await context.parts.routes.get(order_id)
     if route is None:
+        await refuse_if_claimed(context, order_id, body.fingerprint)
         chosen = await chosen_now(context, principal, body)
         if not chosen.shares:
             raise ProblemError(_nobody(chosen))
+        await claim_key(context, order_id, body.intent_kind, body.fingerprint)
         route = await context.parts.routes.keep(_route(context, principal, body, order_id, chosen))
     if route.owner != principal.principal_id or route.fingerprint != body.fingerprint:
-        raise Conflict(MISMATCH, code="idempotency_mismatch")
+        raise key_mismatch(body.intent_kind)
     return route
-
-
-async def refuse_if_routed(context: Context, order_id: str) -> None:
-    """Check that a key of an order which names its account did not name one without.
-
-    Raises:
-        Conflict: it did.
-    """
-    if await context.parts.routes.get(order_id) is not None:
-        raise Conflict(MISMATCH, code="idempotency_mismatch")
 
 
 async def account_of(context: Context, route: Route) -> Account:

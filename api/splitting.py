@@ -16,9 +16,9 @@ from api.bodies import PlaceOrderBody
 from api.context import Context
 from api.placing import Answer
 from api.problems import NOT_SENT, UNKNOWN, Problem, ProblemError, unavailable
-from api.routing import MISMATCH, labels_of, route_for, view_of
+from api.routing import labels_of, route_for, view_of
 from api.split_views import SplitView, split_view, workflow_id
-from domain.errors import Conflict, Unavailable
+from domain.errors import Unavailable
 from domain.identifiers import order_id_for
 from domain.orders import Order
 from domain.principals import Action, Principal
@@ -31,7 +31,6 @@ async def place_split(
 ) -> Answer:
     """Place the split order that `key` names, or answer for the one it named before."""
     split_id = order_id_for(principal.principal_id, key)
-    await _refuse_if_order(context, split_id)
     replayed = await context.parts.splits.get(split_id)
     if replayed is not None:
         await context.authorize(principal, Action.TRADE, replayed.plan.owner, f"split:{split_id}")
@@ -54,19 +53,6 @@ async def place_split(
             detail={"symbol": body.symbol, "side": body.side.value, "legs": str(len(plan.shares))},
         )
     return answer
-
-
-async def _refuse_if_order(context: Context, split_id: str) -> None:
-    """Check that the key names no order that is not split, in SQL or running already.
-
-    Raises:
-        Conflict: it does.
-    """
-    order = await context.parts.orders.get(split_id)
-    if order is None:
-        order = await context.ask(context.parts.desk.pending(split_id))
-    if order is not None:
-        raise Conflict(MISMATCH, code="idempotency_mismatch")
 
 
 async def _start(context: Context, plan: SplitPlan) -> None:

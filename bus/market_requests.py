@@ -259,7 +259,9 @@ class MarketAnswers:
         except TimeoutError:
             return MarketReply(
                 code=VenueUnavailable.code,
-                message=f"expected the venue's answer within {seconds:.1f} s, found none; try again",
+                message=(
+                    f"expected the venue's answer within {seconds:.1f} s, found none; try again"
+                ),
             )
 
     async def _reply_to(self, request: _Request) -> MarketReply:

@@ -50,7 +50,7 @@ def list_venues(as_json: Json = False) -> int:
                 ", ".join(venue.connected),
                 ", ".join(venue.opening_refused) or "no",
                 ", ".join(venue.capabilities.networks) if venue.capabilities else None,
-                ", ".join(venue.proofs.fences) if venue.proofs else None,
+                (", ".join(venue.proofs.fences) or "none") if venue.proofs else None,
                 _dead_man(venue.capabilities),
             )
             for venue in found
@@ -104,7 +104,7 @@ def _print(found: Venue) -> None:
 
 def _capabilities(found: VenueCapabilities) -> tuple[tuple[str, object], ...]:
     return (
-        ("networks", ", ".join(found.networks)),
+        ("networks", _networks(found)),
         ("order types", ", ".join(found.order_types)),
         ("times in force", ", ".join(found.times_in_force)),
         ("margin modes", ", ".join(found.margin_modes)),
@@ -123,6 +123,11 @@ def _capabilities(found: VenueCapabilities) -> tuple[tuple[str, object], ...]:
         ("past of a market", ", ".join(found.market_queries) or "not told"),
         ("candles of", ", ".join(found.candle_intervals) or None),
     )
+
+
+def _networks(found: VenueCapabilities) -> str:
+    listed = ", ".join(found.networks)
+    return listed if "testnet" in found.networks else f"{listed}; it has no testnet"
 
 
 def _dead_man(found: VenueCapabilities | None) -> str | None:

@@ -6,6 +6,7 @@ return the lifecycle that follows from what a step brought. So every path is tes
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -14,7 +15,8 @@ from typing import Literal
 from domain.commands import CommandKind
 from domain.ledger import CommandKey
 from domain.numbers import plain
-from domain.orders import Closure, Concern, Order, Revision, Verdict
+from domain.order_fold import apply
+from domain.orders import Closure, Concern, Order, OrderReport, Revision, Verdict
 
 ANSWERS_KEPT = 64
 
@@ -282,6 +284,31 @@ def after_report(life: Lifecycle, order: Order) -> Lifecycle:
     return _answer_if_done(life)
 
 
+def after_reports(life: Lifecycle, reports: Sequence[OrderReport]) -> tuple[Lifecycle, bool]:
+    """Return the lifecycle after reports, and whether one is of a revision it does not know."""
+    order, is_behind = life.order, False
+    for report in reports:
+        if any(r.number == report.revision for r in order.revisions):
+            order = apply(order, report)
+        else:
+            is_behind = True
+    return (life if order == life.order else after_report(life, order)), is_behind
+
+
+def after_word(life: Lifecycle, request_id: str, order: Order, word: str) -> Lifecycle:
+    """Return the lifecycle after an operator's word, which decides what was unresolved."""
+    life = answered(request(life, request_id, "resolve"), request_id, None)
+    waits = "; the venue's word outranks it, by the feed or the next reconciliation"
+    return after_report(replace(life, unresolved=(), last_answer=word + waits), order)
+
+
+def announced(life: Lifecycle) -> Lifecycle:
+    """Return the lifecycle with the modify request, if there still is one, known to be durable."""
+    if life.replacement is None:
+        return life
+    return replace(life, replacement=replace(life.replacement, announced=True))
+
+
 def given_up(life: Lifecycle) -> Lifecycle:
     """Return the lifecycle without the modify that could not be begun in its time."""
     if life.replacement is None:
@@ -342,9 +369,36 @@ def want_cancel(life: Lifecycle) -> Lifecycle:
     return undelayed(replace(life, cancel_wanted=True))
 
 
+def replacement_of(
+    order: Order,
+    request_id: str,
+    *,
+    quantity: Decimal | None,
+    price: Decimal | None,
+    now: datetime,
+) -> Replacement:
+    """Return what a modify request makes of an order; None leaves as it is. It has as long as the
+    order itself had to be placed."""
+    return Replacement(
+        request_id=request_id,
+        quantity=order.quantity if quantity is None else quantity,
+        price=order.price if price is None else price,
+        place_by=now + (order.place_by - order.created_at),
+    )
+
+
 def want_replacement(life: Lifecycle, wanted: Replacement) -> Lifecycle:
     """Return the lifecycle with a modify wanted."""
     return undelayed(_clear(replace(life, replacement=wanted)))
+
+
+def is_in_doubt(life: Lifecycle) -> bool:
+    """Tell whether a placement may be out of which nobody has told anything yet.
+
+    One that the venue has told of is placed, although our own search for it has not ended.
+    """
+    newest = life.order.current
+    return bool(life.unresolved) and (newest is None or newest.effective is Verdict.SUBMITTED)
 
 
 def refuse_modify(life: Lifecycle, quantity: Decimal) -> str | None:

@@ -140,7 +140,10 @@ _TERMINAL_STATUSES = frozenset(
 
 
 class Concern(StrEnum):
-    """What we are doing about an order, apart from what the venue says of it."""
+    """What we are doing about an order, apart from what the venue says of it.
+
+    UNKNOWN: looking for what became of a placement that had no answer.
+    """
 
     NONE = "NONE"
     UNKNOWN = "UNKNOWN"
@@ -329,7 +332,9 @@ class Order:
     def status(self) -> OrderStatus:
         """The status to show.
 
-        While a modify is under way the old venue order's cancellation does not end the order.
+        While a modify is under way the old venue order's cancellation does not end the order. What
+        the venue has said of the newest revision is not UNKNOWN any more, whoever heard it first;
+        an order whose replacement nobody has heard of is, although it was accepted before.
         """
         if self.denied is not None:
             return OrderStatus.DENIED
@@ -338,9 +343,16 @@ class Order:
             return OrderStatus.PENDING_MODIFY
         if verdict is not None and verdict.is_terminal:
             return OrderStatus(verdict.value)
-        if self.concern is not Concern.NONE:
+        if self.concern is not Concern.NONE and not self._is_doubt_over:
             return OrderStatus(self.concern.value)
         return OrderStatus.PENDING if verdict is None else OrderStatus(verdict.value)
+
+    @property
+    def _is_doubt_over(self) -> bool:
+        """Whether the venue has meanwhile told what a placement's own answer did not."""
+        newest = self.current
+        in_doubt = newest is None or newest.effective is Verdict.SUBMITTED
+        return self.concern is Concern.UNKNOWN and not in_doubt
 
     @property
     def _is_being_replaced(self) -> bool:

@@ -10,12 +10,16 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
+from typing import Final
 
 from domain.commands import CommandKind
 from domain.ledger import CommandRow
 from domain.order_fold import apply, with_absence
-from domain.orders import Order, OrderReport, Revision, Verdict
+from domain.orders import Order, OrderReport, OrderStatus, Revision, Verdict
 from domain.outcomes import Accepted, NotSent, Outcome, Rejected
+
+#: The source of a report of what is stored already.
+TOLD: Final = "told before"
 
 
 def settle(order: Order, row: CommandRow, outcome: Outcome) -> Order:
@@ -45,11 +49,13 @@ def settle(order: Order, row: CommandRow, outcome: Outcome) -> Order:
 def needs_hearing(before: Order, after: Order) -> bool:
     """Tell whether an order's workflow has to hear of this change.
 
-    It has to when a filled quantity changed, when the order ended, or when it was reopened.
+    It has to when a filled quantity changed, when the order ended, when it was reopened, or when
+    the venue told what was UNKNOWN: somebody may wait for that answer.
     """
     return (
         before.filled_quantity != after.filled_quantity
         or (after.is_terminal and not before.is_terminal)
+        or (before.status is OrderStatus.UNKNOWN and after.status is not OrderStatus.UNKNOWN)
         or is_reopened(before, after)
     )
 
@@ -120,6 +126,29 @@ def standing(order: Order, report: OrderReport) -> OrderReport:
         average_price=revision.average_price,
         venue_order_id=revision.venue_order_id,
         reason=revision.reason,
+    )
+
+
+def told_of(order: Order, number: int) -> OrderReport | None:
+    """Return what the venue has told of a revision so far, as one report; None: nothing yet.
+
+    Raises:
+        KeyError: the order has no such revision.
+    """
+    revision = find_revision(order, number)
+    # Its fills alone tell that there is one, too.
+    told = revision.effective if revision.verdict is Verdict.SUBMITTED else revision.verdict
+    if told is Verdict.SUBMITTED:
+        return None
+    return OrderReport(
+        order_id=order.order_id,
+        revision=number,
+        verdict=told,
+        filled_quantity=revision.filled_quantity or None,
+        average_price=revision.average_price,
+        venue_order_id=revision.venue_order_id,
+        reason=revision.reason,
+        source=TOLD,
     )
 
 

@@ -2,7 +2,7 @@
 process.settings_docs --check|--write`.
 
 Run by hand and by the checks; imported by nothing. It names the classes of the composition roots
-by dotted path and loads them when run.
+by dotted path, and the venues' by their folders, and loads them when run.
 """
 
 import argparse
@@ -16,20 +16,15 @@ from pydantic_settings import BaseSettings
 
 from process.settings_fields import SettingsField, settings_fields
 
-#: `module:Class`, in the order of the documentation.
+#: `module:Class`, in the order of the documentation; the venues' follow.
 SETTINGS_CLASSES: Final = (
     "stack.settings:StackSettings",
     "serving.settings:WorkerSettings",
     "api.settings:ApiSettings",
     "streaming.settings:StreamingSettings",
-    "venues.hyperliquid.settings:HyperliquidSettings",
-    "venues.extended.settings:ExtendedSettings",
-    "venues.lighter.settings:LighterSettings",
-    "venues.pacifica.settings:PacificaSettings",
-    "venues.edgex.settings:EdgexSettings",
-    "venues.vest.settings:VestSettings",
     "venues.simulation.__main__:SimulatorSettings",
 )
+_FOLDERS: Final = "venues.folders"
 
 _HEADER: Final = """\
 # Settings
@@ -90,6 +85,20 @@ def load_classes(paths: Sequence[str]) -> list[type[BaseSettings]]:
     return classes
 
 
+def venue_classes() -> tuple[str, ...]:
+    """Name the settings class of every venue in the registry, as `module:Class`."""
+    folders = importlib.import_module(_FOLDERS)
+    modules = [importlib.import_module(f"{folders.folder_of(v)}.settings") for v in folders.names()]
+    return tuple(
+        f"{module.__name__}:{name}"
+        for module in modules
+        for name, found in vars(module).items()
+        if isinstance(found, type)
+        and issubclass(found, BaseSettings)
+        and found.__module__ == module.__name__
+    )
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check or write both files; 0 when they are current, 1 when not."""
     parser = argparse.ArgumentParser(prog="python -m process.settings_docs", description=__doc__)
@@ -97,10 +106,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     action.add_argument("--check", action="store_true", help="fail if a file is not current")
     action.add_argument("--write", action="store_true", help="write the files")
     parser.add_argument("--root", type=Path, default=Path(), help="the checkout")
-    parser.add_argument("--classes", nargs="+", default=list(SETTINGS_CLASSES), help="module:Class")
+    parser.add_argument("--classes", nargs="+", help="module:Class; every one unless given")
     options = parser.parse_args(arguments)
 
-    classes = load_classes(options.classes)
+    classes = load_classes(options.classes or (*SETTINGS_CLASSES, *venue_classes()))
     rendered = {
         options.root / "docs" / "settings.md": render_settings_table(classes),
         options.root / ".env.example": render_env_example(classes),

@@ -24,13 +24,13 @@ from stack.paths import StackPaths
 from stack.ports import PortChoice
 from stack.settings import StackSettings
 from stack.spec import Pace, ProcessState
-from stack.state import PROCESS_NAMES, Durability, Phase, StackStatus, last_state, read_status
+from stack.state import Durability, Phase, StackStatus, last_state, process_names, read_status
 from stack.table import own_command, with_our_rooms
 
 Progress = Callable[[str], None]
 
 #: The supervisor's own log and that of the database migration are read like the others.
-LOG_NAMES: Final = (*PROCESS_NAMES, "supervisor", "migrate")
+LOG_NAMES: Final = (*process_names(), "supervisor", "migrate")
 
 _LOOK_S: Final = 0.1
 # Three drain stages of ten seconds, and what killing takes.

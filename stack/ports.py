@@ -7,13 +7,13 @@ import random
 import socket
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Final, Self
 
 from stack.errors import PortTaken
-from stack.settings import StackSettings
+from stack.settings import SIMULATED, StackSettings
 
 LOOPBACK: Final = "127.0.0.1"
 
@@ -43,39 +43,36 @@ class StackPorts:
     api_metrics: int
     worker_metrics: int
     streaming_metrics: int
-    sim: int
-    sim_control: int
-    sim_lighter: int
-    sim_lighter_control: int
-    sim_pacifica: int
-    sim_pacifica_control: int
-    sim_extended: int
-    sim_extended_control: int
-    sim_edgex: int
-    sim_edgex_control: int
-    sim_vest: int
-    sim_vest_control: int
+    #: By name, of every simulated exchange: its wire's port and its controls'.
+    simulators: Mapping[str, int]
 
     @classmethod
     def of(cls, settings: StackSettings) -> Self:
         """Give the ports as they are set."""
-        return cls(**{name: getattr(settings, _setting(name).lower()) for name in _NAMES})
+        return cls._named(
+            {name: getattr(settings, _setting(name).lower()) for name in (*_FIXED, *_simulated())}
+        )
+
+    @classmethod
+    def _named(cls, ports: Mapping[str, int]) -> Self:
+        simulators = {name: ports[name] for name in _simulated()}
+        return cls(**{name: ports[name] for name in _FIXED}, simulators=simulators)
 
     def as_dict(self) -> dict[str, int]:
         """Give the ports by name, for the state file."""
-        return asdict(self)
+        return {**{name: getattr(self, name) for name in _FIXED}, **self.simulators}
 
 
-_NAMES: Final = tuple(field.name for field in fields(StackPorts))
-#: The wire's and the controls' port of each venue's simulated exchange.
-SIMULATOR_PORTS: Final = {
-    "hyperliquid": ("sim", "sim_control"),
-    "lighter": ("sim_lighter", "sim_lighter_control"),
-    "pacifica": ("sim_pacifica", "sim_pacifica_control"),
-    "extended": ("sim_extended", "sim_extended_control"),
-    "edgex": ("sim_edgex", "sim_edgex_control"),
-    "vest": ("sim_vest", "sim_vest_control"),
-}
+_FIXED: Final = tuple(field.name for field in fields(StackPorts) if field.name != "simulators")
+
+
+def simulator_ports(venue: str) -> tuple[str, str]:
+    """Name the wire's and the controls' port of a venue's simulated exchange."""
+    return SIMULATED[venue], f"{SIMULATED[venue]}_control"
+
+
+def _simulated() -> tuple[str, ...]:
+    return tuple(name for venue in SIMULATED for name in simulator_ports(venue))
 
 
 def needed_ports(settings: StackSettings) -> tuple[str, ...]:
@@ -85,10 +82,10 @@ def needed_ports(settings: StackSettings) -> tuple[str, ...]:
         left_out |= {"temporal", "temporal_ui"}
     if settings.redis_url is not None:
         left_out.add("valkey")
-    for venue, names in SIMULATOR_PORTS.items():
+    for venue in SIMULATED:
         if venue not in settings.simulators:
-            left_out.update(names)
-    return tuple(name for name in _NAMES if name not in left_out)
+            left_out.update(simulator_ports(venue))
+    return tuple(name for name in (*_FIXED, *_simulated()) if name not in left_out)
 
 
 def choose_ports(
@@ -119,7 +116,7 @@ def choose_ports(
         taken[port] = name
         if not is_free(port, _host(settings, name)):
             raise PortTaken(_explain_taken(name, port))
-    return StackPorts(**ports)
+    return StackPorts._named(ports)
 
 
 def is_free(port: int, host: str = LOOPBACK) -> bool:

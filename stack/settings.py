@@ -29,8 +29,17 @@ def _host_and_port(address: str | None) -> str | None:
     return address
 
 
-#: Every venue that has a simulated exchange, in the order in which they are shown.
-SIMULATED: Final = ("hyperliquid", "lighter", "pacifica", "extended", "edgex", "vest")
+#: Every venue's simulated exchange, in the order in which they are shown, with the name of its port
+#: below: `sim_vest` is the setting SIM_VEST_PORT, and its controls' SIM_VEST_CONTROL_PORT. A venue
+#: joins by a line here and by those two settings.
+SIMULATED: Final = {
+    "hyperliquid": "sim",
+    "lighter": "sim_lighter",
+    "pacifica": "sim_pacifica",
+    "extended": "sim_extended",
+    "edgex": "sim_edgex",
+    "vest": "sim_vest",
+}
 
 
 def _names(text: str) -> tuple[str, ...]:

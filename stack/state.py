@@ -14,23 +14,14 @@ from typing import Self
 from stack.errors import StackError
 from stack.lock import lock_holder
 from stack.paths import StackPaths
+from stack.settings import SIMULATED
 from stack.spec import ProcessState
 
-#: In the order in which they are shown.
-PROCESS_NAMES = (
-    "temporal",
-    "valkey",
-    "sim-hyperliquid",
-    "sim-lighter",
-    "sim-pacifica",
-    "sim-extended",
-    "sim-edgex",
-    "sim-vest",
-    "worker",
-    "watchdog",
-    "api",
-    "streaming",
-)
+
+def process_names() -> tuple[str, ...]:
+    """Name every process, in the order in which they are shown."""
+    simulators = (f"sim-{venue}" for venue in SIMULATED)
+    return ("temporal", "valkey", *simulators, "worker", "watchdog", "api", "streaming")
 
 
 class Durability(StrEnum):
@@ -173,7 +164,7 @@ def nothing_running() -> tuple[ProcessStatus, ...]:
     """Give the processes of a stack none of which was started."""
     return tuple(
         ProcessStatus(name=name, pid=None, state=ProcessState.STOPPED, endpoint=None)
-        for name in PROCESS_NAMES
+        for name in process_names()
     )
 
 

@@ -14,11 +14,11 @@ from urllib.parse import urlsplit
 import stack
 from stack import probes
 from stack.paths import StackPaths
-from stack.ports import LOOPBACK, SIMULATOR_PORTS, StackPorts
+from stack.ports import LOOPBACK, StackPorts, simulator_ports
 from stack.servers import temporal_spec, valkey_spec
 from stack.settings import FILE_VARIABLES, StackSettings
 from stack.spec import ExternalServer, Probe, ProcessSpec, StackTable
-from stack.state import PROCESS_NAMES, Durability
+from stack.state import Durability, process_names
 
 _GRACE_S: Final = 10.0
 _SIMULATOR_GRACE_S: Final = 5.0
@@ -41,7 +41,7 @@ def stack_table(
         external.append(_external_valkey(settings.redis_url))
     processes += _own_processes(settings, ports, paths)
     present = {spec.name for spec in processes} | {server.name for server in external}
-    order = tuple(name for name in PROCESS_NAMES if name in present)
+    order = tuple(name for name in process_names() if name in present)
     return StackTable(processes=tuple(processes), external=tuple(external), order=order)
 
 
@@ -73,7 +73,7 @@ def own_environment(
         PYTHONUNBUFFERED="1",
     )
     for venue in settings.simulators:
-        wire, _ = SIMULATOR_PORTS[venue]
+        wire, _ = simulator_ports(venue)
         environment[f"{venue.upper()}_PAPER_URL"] = _at(ports, wire)
     ui_url = temporal_ui_url(settings, ports)
     if ui_url is not None:
@@ -90,7 +90,7 @@ def own_environment(
 
 def control_urls(settings: StackSettings, ports: StackPorts) -> dict[str, str]:
     """Give where each simulated exchange is controlled, by its venue."""
-    return {venue: _at(ports, SIMULATOR_PORTS[venue][1]) for venue in settings.simulators}
+    return {venue: _at(ports, simulator_ports(venue)[1]) for venue in settings.simulators}
 
 
 def _at(ports: StackPorts, name: str) -> str:
@@ -137,7 +137,7 @@ def _own_processes(
             own(
                 f"sim-{venue}",
                 own_command("venues.simulation", venue),
-                _at(ports, SIMULATOR_PORTS[venue][0]),
+                _at(ports, simulator_ports(venue)[0]),
                 start_stage=0,
                 drain_stage=2,
                 grace_s=_SIMULATOR_GRACE_S,
@@ -214,7 +214,7 @@ def _own(
 
 
 def _simulator_environment(venue: str, ports: StackPorts, paths: StackPaths) -> dict[str, str]:
-    wire, control = SIMULATOR_PORTS[venue]
+    wire, control = simulator_ports(venue)
     taken = ports.as_dict()
     return {
         "SIM_PORT": str(taken[wire]),

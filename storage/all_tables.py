@@ -7,6 +7,7 @@ import storage.closing_tables
 import storage.condition_tables
 import storage.credential_tables
 import storage.halt_tables
+import storage.key_claims
 import storage.position_tables
 import storage.reconciliation_tables
 import storage.risk_tables

@@ -40,6 +40,7 @@ from storage.credential_rotation import SqlCredentialRotation
 from storage.dead_man import SqlDeadManStore
 from storage.engine import Database, open_database
 from storage.halts import HaltStore
+from storage.key_claims import SqlKeyClaims
 from storage.kill_switches import SqlKillSwitchStore
 from storage.lanes import SqlLaneStore
 from storage.ledger import SqlIntentLedger
@@ -195,6 +196,7 @@ class Storage:
     reconciliation_ledger: SqlReconciliationLedger
     routes: SqlRouteStore
     splits: SqlSplitStore
+    key_claims: SqlKeyClaims
     listeners: Listeners = field(repr=False)
 
     def on_change(self, listener: Listener) -> None:
@@ -267,6 +269,7 @@ async def open_storage(database_url: str, home: Path) -> Storage:
         reconciliation_ledger=SqlReconciliationLedger(database, told=listeners.tell),
         routes=SqlRouteStore(database),
         splits=SqlSplitStore(database),
+        key_claims=SqlKeyClaims(database),
         listeners=listeners,
     )
     try:

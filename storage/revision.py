@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from domain.errors import CorruptState
 
-HEAD = "0010"
+HEAD = "0011"
 UPGRADE_COMMAND = "perp-dex db upgrade"
 
 

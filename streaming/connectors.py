@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import Protocol
 
 from domain.accounts import Network
 from domain.errors import PerpDexError
@@ -19,10 +20,20 @@ _log = logging.getLogger(__name__)
 LoadVenue = Callable[[str], VenueSpec]
 
 
+class Connecting(Protocol):
+    """What is needed of a venue's entry to ask it: all of `VenueSpec` that is used here."""
+
+    def connect(self, network: Network) -> Connector:
+        """Return a connector, not yet started. Raises InvalidInput for a network it lacks."""
+        ...
+
+
 class Connectors:
     """Makes, keeps and closes connectors."""
 
-    def __init__(self, load: LoadVenue, credentials: FeedCredentialSource | None = None) -> None:
+    def __init__(
+        self, load: Callable[[str], Connecting], credentials: FeedCredentialSource | None = None
+    ) -> None:
         self._load = load
         self._credentials = credentials
         self._made: dict[tuple[str, Network], Connector] = {}

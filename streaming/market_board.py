@@ -11,6 +11,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 from domain.market_data import Candle, OrderBook, Ticker, Trade
@@ -31,6 +32,7 @@ from venues.connector import (
 TRADES_KEPT: Final = 100
 TRADE_IDS_KEPT: Final = 1_000
 CANDLES_KEPT: Final = 100
+CHANNELS_REMEMBERED: Final = 4_096
 #: A book may come so much later than one that is newer, in seconds.
 LATE_MAX_S: Final = 10.0
 
@@ -191,16 +193,20 @@ def channel_of(event: BookSeen | TradesSeen | TickerSeen | CandleSeen) -> Market
     match event:
         case BookSeen():
             kind = MarketChannelKind.TOP if event.is_top else MarketChannelKind.BOOK
-            return MarketChannel(kind=kind, symbol=event.book.symbol)
+            return _channel(kind, event.book.symbol)
         case TradesSeen():
-            return MarketChannel(kind=MarketChannelKind.TRADES, symbol=event.market)
+            return _channel(MarketChannelKind.TRADES, event.market)
         case TickerSeen():
-            return MarketChannel(kind=MarketChannelKind.TICKER, symbol=event.ticker.symbol)
+            return _channel(MarketChannelKind.TICKER, event.ticker.symbol)
         case CandleSeen():
             candle = event.candle
-            return MarketChannel(
-                kind=MarketChannelKind.CANDLES, symbol=candle.symbol, interval=candle.interval
-            )
+            return _channel(MarketChannelKind.CANDLES, candle.symbol, candle.interval)
+
+
+@lru_cache(maxsize=CHANNELS_REMEMBERED)
+def _channel(kind: MarketChannelKind, symbol: str, interval: str | None = None) -> MarketChannel:
+    """Return a channel, the same one each time: it is looked up by it with every event."""
+    return MarketChannel(kind=kind, symbol=symbol, interval=interval)
 
 
 def is_late(latest: Latest, event: MarketEvent) -> bool:

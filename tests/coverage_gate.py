@@ -50,8 +50,7 @@ def judge(rooms: dict[str, tuple[int, int]]) -> tuple[list[str], bool]:
         passed = passed and percent(*rooms[name]) >= mark
     passed = passed and percent(*total) >= TOTAL_MIN
     for name in sorted(rooms):
-        mark = ROOM_MIN.get(name)
-        lines.append(_line(name, percent(*rooms[name]), mark))
+        lines.append(_line(name, percent(*rooms[name]), ROOM_MIN.get(name)))
     lines.append(_line("all", percent(*total), TOTAL_MIN))
     return lines, passed
 

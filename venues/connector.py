@@ -439,9 +439,20 @@ class ShapedVenue(Protocol):
 class VenueSpec(Protocol):
     """A venue's entry: how to build its parts from the environment's settings."""
 
-    venue: str
-    capabilities: Capabilities
-    proofs: ProofTable
+    @property
+    def venue(self) -> str:
+        """Its name, as everywhere."""
+        ...
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can do."""
+        ...
+
+    @property
+    def proofs(self) -> ProofTable:
+        """What proves a command's outcome there."""
+        ...
 
     def connect(self, network: Network) -> Connector:
         """Return a connector, not yet started. Raises InvalidInput for a network it lacks."""

@@ -43,15 +43,17 @@ class MarketChannels:
         self._count_max = count_max
         self._of_a_channel_max = of_a_channel_max
         self._wanted: frozenset[MarketChannel] = frozenset()
+        #: The venue's names by what is wanted of them: asked for with each frame of some venues.
+        self._names_of: dict[MarketChannelKind, frozenset[str]] = {}
 
     def all(self) -> list[Subscription]:
         """Return everything to ask for on a fresh connection, in order."""
         spelled = self._spelled(self._wanted)
         return [spelled[key] for key in sorted(spelled)]
 
-    def names_of(self, kind: MarketChannelKind) -> set[str]:
+    def names_of(self, kind: MarketChannelKind) -> frozenset[str]:
         """Return the venue's names of the markets of which that kind is wanted."""
-        return {self._names[channel.symbol] for channel in self._wanted if channel.kind is kind}
+        return self._names_of.get(kind, frozenset())
 
     def want(
         self, channels: Iterable[MarketChannel]
@@ -69,6 +71,10 @@ class MarketChannels:
         self._check_count(spelled)
         before = self._spelled(self._wanted)
         self._wanted = wanted
+        self._names_of = {
+            kind: frozenset(self._names[each.symbol] for each in wanted if each.kind is kind)
+            for kind in MarketChannelKind
+        }
         gone, new = before.keys() - spelled.keys(), spelled.keys() - before.keys()
         return [before[key] for key in sorted(gone)], [spelled[key] for key in sorted(new)]
 

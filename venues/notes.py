@@ -1,13 +1,14 @@
 """`python -m venues.notes --write|--check`: prints each venue's data into its NOTES.md.
 
-A venue names its error table in `<venue>/refusals.py` as `error_table()`. Changes nothing outside
-the two marks.
+A venue names its error table in the `refusals.py` of its folder as `error_table()`. Changes nothing
+outside the two marks.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import importlib.util
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,8 +21,16 @@ from venues.sheets import BEGIN, END, notes_part, sheet_of
 
 def error_table_of(venue: str) -> tuple[ErrorRow, ...]:
     """Return a venue's error table."""
-    module = importlib.import_module(f"venues.{venue}.refusals")
+    module = importlib.import_module(f"{registry.folder_of(venue)}.refusals")
     return cast("tuple[ErrorRow, ...]", module.error_table())
+
+
+def notes_of(venue: str) -> Path:
+    """Return where a venue's NOTES are."""
+    found = importlib.util.find_spec(registry.folder_of(venue))
+    if found is None or found.origin is None:
+        raise ValueError(f"{venue}: expected a folder with an __init__.py, found none")
+    return Path(found.origin).parent / "NOTES.md"
 
 
 def renewed(venue: str, text: str) -> str:
@@ -33,7 +42,7 @@ def renewed(venue: str, text: str) -> str:
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise ValueError(f"venues/{venue}/NOTES.md: expected the lines {BEGIN!r} and {END!r}")
+        raise ValueError(f"{venue}'s NOTES.md: expected the lines {BEGIN!r} and {END!r}")
     spec = registry.load(venue)
     sheet = sheet_of(venue, spec.capabilities, spec.proofs)
     return before + notes_part(sheet, error_table_of(venue)) + after
@@ -48,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     stale = 0
     for venue in registry.names():
-        path = Path(__file__).parent / venue / "NOTES.md"
+        path = notes_of(venue)
         text = path.read_text(encoding="utf-8")
         current = renewed(venue, text)
         if text == current:

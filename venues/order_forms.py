@@ -6,15 +6,49 @@ What one venue wants besides is its own `actions`. Knows no venue and no wire.
 from __future__ import annotations
 
 from collections.abc import Collection
+from decimal import Decimal
 from typing import Final
 
 from domain.commands import PlaceOrder
-from domain.errors import InvalidInput
+from domain.errors import InvalidInput, VenueRefused
 from domain.instruments import Instrument, OrderSide
+from domain.market_data import OrderBook
 from domain.orders import OrderType, TimeInForce, TriggerType
 
 _MARK: Final = (TriggerType.MARK,)
 _RESTING_OR_NOT: Final = (TimeInForce.GTC, TimeInForce.IOC)
+_SLIPPAGE_UNIT: Final = 10_000
+
+
+def bound_price(
+    instrument: Instrument, side: OrderSide, book: OrderBook, slippage_bps: int
+) -> Decimal:
+    """Return the worst valid price within `slippage_bps` of the book's middle.
+
+    With one side empty the best price of the side that would be hit is taken instead.
+
+    Raises:
+        InvalidInput: no such slippage, or one that leaves no price.
+        VenueRefused: there is nothing to trade with.
+    """
+    if not 0 <= slippage_bps < _SLIPPAGE_UNIT:
+        raise InvalidInput(
+            "max_slippage_bps", f"expected 0 to 9999 basis points, found {slippage_bps}"
+        )
+    opposite = book.asks if side is OrderSide.BUY else book.bids
+    if not opposite:
+        raise VenueRefused(
+            f"{instrument.venue} has no liquidity to {side} {instrument.symbol} against"
+        )
+    share = Decimal(slippage_bps) / _SLIPPAGE_UNIT
+    factor = 1 + share if side is OrderSide.BUY else 1 - share
+    price = instrument.safe_price(side, (book.mid_price or opposite[0].price) * factor)
+    if price <= 0:
+        raise InvalidInput(
+            "max_slippage_bps",
+            f"expected a bound above zero for {instrument.symbol}, found none",
+        )
+    return price
 
 
 def check_amounts(instrument: Instrument, order: PlaceOrder) -> None:

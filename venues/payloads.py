@@ -1,12 +1,15 @@
 """How a venue's JSON becomes payloads: strict shapes, and decimals that stay exact and ordinary.
 
-What the fields are called and mean is each venue's `wire`; knows no venue.
+What the fields are called and mean is each venue's `wire`; knows no venue. All that venues say
+passes here, thousands of payloads a second: what a kind of payload may hold is found out once.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from decimal import Decimal
-from typing import Annotated, Final, TypeVar
+from operator import attrgetter
+from typing import Annotated, Any, Final, TypeVar, get_args
 
 import msgspec
 
@@ -32,27 +35,65 @@ class Wire(msgspec.Struct, frozen=True):
     """What all payloads are: it refuses decimals that are not finite and of ordinary size."""
 
     def __post_init__(self) -> None:
-        for name in self.__struct_fields__:
-            if not _is_sane(getattr(self, name)):
-                raise ValueError(f"expected an ordinary decimal in {name!r}")
+        try:
+            values = _VALUES[self.__class__]
+        except KeyError:
+            values = _VALUES[self.__class__] = _values_of(self.__class__)
+        if values is not None and not _are_ordinary(values(self)):
+            raise ValueError(f"expected an ordinary decimal in {_extraordinary(self)!r}")
 
 
-def _is_sane(value: object) -> bool:
-    """Tell whether a value, and all of a list that has decimals, is ordinary.
+#: Returns the values of a payload that may be decimals or have some in them.
+_Values = Callable[[Wire], tuple[Any, ...]]
+#: By kind of payload; None where there are none.
+_VALUES: Final[dict[type[Wire], _Values | None]] = {}
+
+
+def _values_of(kind: type[Wire]) -> _Values | None:
+    names = [field.name for field in msgspec.structs.fields(kind) if _may_have_any(field.type)]
+    # Asked for one name alone `attrgetter` returns no tuple.
+    return attrgetter(*(names if len(names) > 1 else 2 * names)) if names else None
+
+
+def _extraordinary(payload: Wire) -> str:
+    """Return the name of the first field that is refused."""
+    names = payload.__struct_fields__
+    return next(name for name in names if not _are_ordinary((getattr(payload, name),)))
+
+
+def _may_have_any(kind: Any) -> bool:
+    """Tell whether a value of a type may be a decimal, or a list of some."""
+    if kind in (Any, object):
+        return True
+    if isinstance(kind, type) and not get_args(kind):
+        return issubclass(kind, (Decimal, list, tuple))
+    return any(map(_may_have_any, get_args(kind)))
+
+
+def _are_ordinary(values: Iterable[object]) -> bool:
+    """Tell whether all decimals among values, and in lists of some, are finite and of usual size.
 
     Lists of payloads have been looked at, each by itself.
     """
-    if isinstance(value, Decimal):
-        return _is_ordinary(value)
-    if isinstance(value, (list, tuple)) and value and not isinstance(value[0], (Wire, str)):
-        return all(map(_is_sane, value))
+    for value in values:
+        if value.__class__ is Decimal:
+            if not value.is_finite():
+                return False
+            # Of a zero the exponent says nothing.
+            if not -_EXPONENT_BOUND <= value.adjusted() <= _EXPONENT_BOUND and value:
+                return False
+        elif (
+            isinstance(value, (list, tuple))
+            and value
+            and not isinstance(value[0], (Wire, str))
+            and not _are_ordinary(value)
+        ):
+            return False
     return True
 
 
-def _is_ordinary(value: Decimal) -> bool:
-    if not value.is_finite():
-        return False
-    return not value or -_EXPONENT_BOUND <= value.adjusted() <= _EXPONENT_BOUND
+#: By kind of payload; to find out what a kind is made of takes longer than to read a small one.
+_DECODERS: Final[dict[Any, msgspec.json.Decoder[Any]]] = {}
 
 
 def decode(body: bytes, kind: type[T]) -> T:
@@ -62,8 +103,12 @@ def decode(body: bytes, kind: type[T]) -> T:
         WireError: it is not JSON, or not of that shape.
     """
     wire_tap.saw(body, kind)
+    decoder = _DECODERS.get(kind)
+    if decoder is None:
+        decoder = _DECODERS[kind] = msgspec.json.Decoder(kind)
     try:
-        return msgspec.json.decode(body, type=kind)
+        found: T = decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         wire_tap.failed(body, kind)
         raise WireError(f"expected {getattr(kind, '__name__', kind)}, found: {error}") from None
+    return found

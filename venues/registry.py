@@ -1,35 +1,19 @@
-"""The venues there are: one lazy line each. Naming a venue loads nothing of it."""
+"""The venues there are, each by the entry in its folder. Naming a venue loads nothing of it."""
 
 from __future__ import annotations
 
 import importlib
-from typing import Final, cast
+from typing import cast
 
-from domain.errors import InvalidInput
 from venues.connector import VenueSpec
-
-_VENUES: Final = {
-    "edgex": "venues.edgex.spec",
-    "extended": "venues.extended.spec",
-    "hyperliquid": "venues.hyperliquid.spec",
-    "lighter": "venues.lighter.spec",
-    "pacifica": "venues.pacifica.spec",
-    "vest": "venues.vest.spec",
-}
-
-
-def names() -> tuple[str, ...]:
-    """Return the names of all venues, sorted."""
-    return tuple(sorted(_VENUES))
+from venues.folders import folder_of as folder_of
+from venues.folders import names as names
 
 
 def load(venue: str) -> VenueSpec:
-    """Import a venue and return its entry.
+    """Import a venue and return its entry, `SPEC` of its `spec`.
 
     Raises:
         InvalidInput: there is no venue of that name.
     """
-    module = _VENUES.get(venue)
-    if module is None:
-        raise InvalidInput("venue", f"expected one of {', '.join(names())}, found {venue[:64]!r}")
-    return cast(VenueSpec, importlib.import_module(module).SPEC)
+    return cast(VenueSpec, importlib.import_module(f"{folder_of(venue)}.spec").SPEC)

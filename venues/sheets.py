@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final
 
+from domain.accounts import Network
 from domain.dead_man import EFFECT, EFFECT_OF_WATCHDOG, EFFECT_STOPS_STAY, Keeper
 from domain.venue_sheets import VenueProof, VenueSheet
 from venues.capabilities import Capabilities, ProofTable
@@ -68,6 +69,7 @@ def notes_part(sheet: VenueSheet, errors: Iterable[ErrorRow]) -> str:
         "",
         f"- Standing: {standing(sheet)}.",
         *([f"- Caution: {sheet.caution}."] if sheet.caution else []),
+        f"- Networks: {_networks(sheet)}.",
         f"- Fences: {', '.join(sheet.fences) or 'none: an order of unknown outcome stays unknown'}",
         f"- A command is admitted {_seconds(sheet.admission_window_s, 'for ever')} after its "
         f"ledger row; look-ups show it {sheet.visibility_delay_s:g} s later at the latest; a "
@@ -112,6 +114,13 @@ def _ordered(values: Iterable[StrEnum]) -> tuple[str, ...]:
     members = set(values)
     kinds = {type(member) for member in members}
     return tuple(str(each.value) for kind in kinds for each in kind if each in members)
+
+
+def _networks(sheet: VenueSheet) -> str:
+    listed = ", ".join(sheet.networks)
+    if Network.TESTNET.value in sheet.networks:
+        return listed
+    return f"{listed}; it has no testnet, so nothing can be tried there but with money"
 
 
 def _dead_man_effect(capabilities: Capabilities) -> str:

@@ -40,13 +40,11 @@ from domain.lifecycle import (
     Close,
     Lifecycle,
     Place,
-    Replacement,
     Resolve,
     Step,
     Wait,
     next_step,
 )
-from domain.order_fold import apply
 from domain.orders import Order, OrderReport
 from workflows import describing, policies
 from workflows.contracts import (
@@ -177,8 +175,7 @@ class OrderWorkflow:
             )
         except FailureError as error:
             # A local activity's failure comes bare, without an ActivityError around it.
-            self._life = replace(self._life, last_answer=f"not done: {error.cause or error}")
-            self._delay()
+            self._delay(f"not done: {error.cause or error}")
             return None
         return result
 
@@ -193,23 +190,38 @@ class OrderWorkflow:
             self._life = lifecycle.undelayed(self._life)
 
     async def _resolve(self, step: Resolve) -> None:
+        search = workflow.start_activity_method(
+            ResolutionActivities.resolve,
+            ResolveTask(key=step.key),
+            start_to_close_timeout=policies.LOOK_TIMEOUT,
+            heartbeat_timeout=policies.LOOK_HEARTBEAT,
+            retry_policy=policies.ONCE,
+            summary=f"what became of {step.key.command} {step.key.revision}",
+            cancellation_type=ActivityCancellationType.ABANDON,
+        )
+        await self._hear_until(search)
         try:
-            result = await workflow.execute_activity_method(
-                ResolutionActivities.resolve,
-                ResolveTask(key=step.key),
-                start_to_close_timeout=policies.LOOK_TIMEOUT,
-                heartbeat_timeout=policies.LOOK_HEARTBEAT,
-                retry_policy=policies.ONCE,
-                summary=f"what became of {step.key.command} {step.key.revision}",
-                cancellation_type=ActivityCancellationType.ABANDON,
-            )
+            result = await search
         except FailureError as error:
-            self._life = replace(self._life, last_answer=f"look-up failed: {error.cause or error}")
-            self._delay()
+            self._delay(f"look-up failed: {error.cause or error}")
             return
         self._after(step.key, result)
         if not result.definite:
             self._delay()
+
+    async def _hear_until(self, search: workflow.ActivityHandle[CommandResult]) -> None:
+        """Take in what is reported while something is searched for: the search may take long.
+
+        What it brings may be older, so that the reports are folded in once more afterwards.
+        """
+        heard: list[OrderReport] = []
+        while not search.done():
+            await workflow.wait_condition(lambda: search.done() or bool(self._reports))
+            if self._reports:
+                heard += self._reports
+                self._take_reports()
+                self._show()
+        self._reports = heard
 
     async def _announce(self) -> None:
         """Write the modify request down by a regular activity, whose schedule makes it durable."""
@@ -228,9 +240,7 @@ class OrderWorkflow:
             summary="keep the modify request",
             cancellation_type=ActivityCancellationType.ABANDON,
         )
-        if self._life.replacement is not None:
-            announced = replace(self._life.replacement, announced=True)
-            self._life = replace(self._life, replacement=announced)
+        self._life = lifecycle.announced(self._life)
 
     async def _close(self, step: Close) -> None:
         closure = step.closure
@@ -244,8 +254,7 @@ class OrderWorkflow:
                 retry_policy=policies.ONCE,
             )
         except FailureError as error:
-            self._life = replace(self._life, last_answer=f"not closed: {error.cause or error}")
-            self._delay()
+            self._delay(f"not closed: {error.cause or error}")
             return
         if adoption.undecided or not adoption.order.is_terminal:
             self._take_over(adoption)
@@ -278,13 +287,11 @@ class OrderWorkflow:
                 retry_policy=policies.ONCE,
             )
         except FailureError as error:
-            self._life = replace(self._life, last_answer=f"not settled: {error.cause or error}")
-            self._delay()
+            self._delay(f"not settled: {error.cause or error}")
             return False
         self._life = lifecycle.after_report(self._life, settlement.order)
         if not settlement.settled:
-            self._life = replace(self._life, last_answer=f"not settled: {settlement.missing}")
-            self._delay()
+            self._delay(f"not settled: {settlement.missing}")
             return False
         await workflow.wait_condition(workflow.all_handlers_finished)
         return self._life.order.is_terminal and not self._reports
@@ -358,12 +365,12 @@ class OrderWorkflow:
     async def modify(self, request: ModifyRequest) -> RequestReply:
         """Replace the order's quantity or price and wait until the replacement is decided."""
         if lifecycle.find_request(self._life, request.request_id) is None:
-            order = self._life.order
-            wanted = Replacement(
-                request_id=request.request_id,
-                quantity=order.quantity if request.quantity is None else request.quantity,
-                price=order.price if request.price is None else request.price,
-                place_by=workflow.now() + (order.place_by - order.created_at),
+            wanted = lifecycle.replacement_of(
+                self._life.order,
+                request.request_id,
+                quantity=request.quantity,
+                price=request.price,
+                now=workflow.now(),
             )
             self._life = lifecycle.request(self._life, request.request_id, "modify")
             self._life = lifecycle.want_replacement(self._life, wanted)
@@ -375,7 +382,7 @@ class OrderWorkflow:
         if lifecycle.find_request(self._life, request.request_id) is not None:
             return
         order = self._life.order
-        if not self._placed or self._life.unresolved:
+        if not self._placed or lifecycle.is_in_doubt(self._life):
             raise ApplicationError("the order is not placed yet", type="not_placed")
         quantity = order.quantity if request.quantity is None else request.quantity
         refusal = lifecycle.refuse_modify(self._life, quantity)
@@ -398,12 +405,8 @@ class OrderWorkflow:
             start_to_close_timeout=policies.COMMAND_TIMEOUT,
             retry_policy=policies.PATIENT,
         )
-        self._life = lifecycle.request(self._life, request.request_id, "resolve")
-        self._life = lifecycle.answered(self._life, request.request_id, None)
         word = f"operator {request.by}: {request.verdict}, {request.reason}"
-        waits = "; the venue's word outranks it, by the feed or the next reconciliation"
-        self._life = replace(self._life, unresolved=(), last_answer=word + waits)
-        self._life = lifecycle.after_report(self._life, adoption.order)
+        self._life = lifecycle.after_word(self._life, request.request_id, adoption.order, word)
         self._touched = True
         return await self._reply(request.request_id)
 
@@ -441,17 +444,14 @@ class OrderWorkflow:
             )
 
     def _take_reports(self) -> None:
-        order = self._life.order
-        for report in self._reports:
-            if any(r.number == report.revision for r in order.revisions):
-                order = apply(order, report)
-            else:
-                self._reconsider = self._reconsider or self._placed
+        self._life, is_behind = lifecycle.after_reports(self._life, self._reports)
+        self._reconsider = self._reconsider or (is_behind and self._placed)
         self._reports.clear()
-        if order != self._life.order:
-            self._life = lifecycle.after_report(self._life, order)
 
-    def _delay(self) -> None:
+    def _delay(self, why: str | None = None) -> None:
+        """Pause before the next attempt; `why` is kept as the last answer."""
+        if why is not None:
+            self._life = replace(self._life, last_answer=why)
         pause = policies.pause(self._life.attempts, workflow.random().random())
         self._life = lifecycle.delayed(self._life, workflow.now() + pause)
 

@@ -10,23 +10,29 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Final
 
 import msgspec
 
-from benchmarks.streaming import venue_frames
-from benchmarks.streaming.venue_frames import MARKETS, Made
+from benchmarks.streaming.frames import edgex, extended, hyperliquid, lighter, pacifica, vest
+from benchmarks.streaming.frames.making import Made
 from domain.accounts import Network
-from domain.instruments import Instrument, PriceRule
+from domain.instruments import Instrument
 from streaming.market_board import MarketBoard
 from streaming.market_feeds import MarketFeeds
 from streaming.market_sources import STREAM, Deliver, MarketSource, Place
+from venues import registry
 from venues.connector import MarketChannel, MarketChannelKind, MarketEvent
+from venues.edgex.market_stream import MarketStream as EdgexStream
+from venues.extended.market_stream import MarketStream as ExtendedStream
 from venues.feeds import MarketConversation
 from venues.hyperliquid.market_stream import MarketStream as HyperliquidStream
+from venues.lighter.market_stream import MarketStream as LighterStream
 from venues.pacifica.market_stream import MarketStream as PacificaStream
 from venues.stream_session import LiveStream
+from venues.vest.market_stream import MarketStream as VestStream
+
+Conversing = Callable[[Sequence[Instrument]], MarketConversation]
 
 ROUNDS: Final = 5
 AT: Final = datetime(2026, 1, 1, tzinfo=UTC)
@@ -36,6 +42,14 @@ KINDS: Final = (
     MarketChannelKind.TRADES,
     MarketChannelKind.TICKER,
 )
+_VENUES: Final[dict[str, tuple[Callable[[], Made], Conversing]]] = {
+    "edgex": (edgex.frames, EdgexStream),
+    "extended": (extended.frames, ExtendedStream),
+    "hyperliquid": (hyperliquid.frames, HyperliquidStream),
+    "lighter": (lighter.frames, LighterStream),
+    "pacifica": (pacifica.frames, PacificaStream),
+    "vest": (vest.frames, VestStream),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,44 +79,22 @@ class _NoSource:
 
 def ingest() -> list[Taken]:
     """Measure every venue and its floor, several times over, and return the medians."""
-    return [
-        _measured("hyperliquid", venue_frames.hyperliquid(), HyperliquidStream),
-        _measured("pacifica", venue_frames.pacifica(), PacificaStream),
-    ]
+    if set(_VENUES) != set(registry.names()):
+        raise AssertionError(f"expected frames of {registry.names()}, found {tuple(_VENUES)}")
+    return [_measured(venue, make(), stream) for venue, (make, stream) in _VENUES.items()]
 
 
-def _measured(
-    venue: str, made: Made, stream: Callable[[list[Instrument]], MarketConversation]
-) -> Taken:
-    frames, updates = made
-    markets = instruments(venue)
-    ours = sorted(_ours(venue, markets, stream(markets), frames) for _ in range(ROUNDS))
-    bare = sorted(_bare(frames) for _ in range(ROUNDS))
+def _measured(venue: str, made: Made, stream: Conversing) -> Taken:
+    ours = sorted(_ours(venue, made, stream(made.markets)) for _ in range(ROUNDS))
+    bare = sorted(_bare(made.frames) for _ in range(ROUNDS))
     return Taken(
         venue=venue,
-        frames_per_s=len(frames) / ours[ROUNDS // 2],
-        updates_per_s=updates / ours[ROUNDS // 2],
-        bare_frames_per_s=len(frames) / bare[ROUNDS // 2],
-        frames=len(frames),
-        updates=updates,
+        frames_per_s=len(made.frames) / ours[ROUNDS // 2],
+        updates_per_s=made.updates / ours[ROUNDS // 2],
+        bare_frames_per_s=len(made.frames) / bare[ROUNDS // 2],
+        frames=len(made.frames),
+        updates=made.updates,
     )
-
-
-def instruments(venue: str) -> list[Instrument]:
-    """Return the markets that the frames are about."""
-    return [
-        Instrument(
-            venue=venue,
-            symbol=f"COIN{number}-PERP",
-            venue_symbol=f"COIN{number}",
-            asset_index=number,
-            lot_size=Decimal("0.01"),
-            price_rule=PriceRule(significant_figures=5, max_decimals=4),
-            min_notional=Decimal(10),
-            max_leverage=10,
-        )
-        for number in range(MARKETS)
-    ]
 
 
 def _bare(frames: Sequence[bytes]) -> float:
@@ -113,9 +105,7 @@ def _bare(frames: Sequence[bytes]) -> float:
     return time.perf_counter() - began
 
 
-def _ours(
-    venue: str, markets: Sequence[Instrument], stream: MarketConversation, frames: Sequence[bytes]
-) -> float:
+def _ours(venue: str, made: Made, stream: MarketConversation) -> float:
     """Return the seconds from the first frame to the last one's place on the board."""
     delivered: list[Deliver] = []
 
@@ -128,7 +118,7 @@ def _ours(
     board = MarketBoard(feeds)
     channels = [
         MarketChannel(kind=kind, symbol=instrument.symbol)
-        for instrument in markets
+        for instrument in made.markets
         for kind in KINDS
     ]
     for channel in channels:
@@ -139,7 +129,11 @@ def _ours(
     stream.want(channels, 0.0)
     core.connected(0.0, AT)
     deliver, received = delivered[0], core.received
-    events = 0
+    for frame in made.beginning:
+        for event in received(frame, 0.0, AT).events:
+            deliver(place, event, STREAM)
+    seen.count = events = 0
+    frames = made.frames
     began = time.perf_counter()
     for number, frame in enumerate(frames):
         for event in received(frame, number * 0.001, AT).events:
@@ -148,8 +142,8 @@ def _ours(
     took = time.perf_counter() - began
     if seen.count != events or events < len(frames):
         raise AssertionError(
-            f"expected a change on the board for each of {len(frames)} frames at least, and for "
-            f"each of {events} events, found {seen.count}"
+            f"expected a change on the board for each of {len(frames)} frames of {venue} at "
+            f"least, and for each of {events} events, found {seen.count}"
         )
     return took
 

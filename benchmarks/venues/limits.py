@@ -16,6 +16,8 @@ from typing import Any, Final
 import pytest
 from pydantic_settings import BaseSettings
 
+from venues import registry
+
 _WIDE: Final = 1_000_000_000
 _BY_TIER: Final = "WEIGHT_PER_MINUTE_BY_TIER"
 _SPANS: Final = ("_per_minute", "_per_second")
@@ -23,7 +25,7 @@ _SPANS: Final = ("_per_minute", "_per_second")
 
 def _budgets(venue: str) -> dict[str, tuple[str, Any]]:
     """Return the budgets of a venue's settings: each variable with its name and its field."""
-    module = importlib.import_module(f"venues.{venue}.settings")
+    module = importlib.import_module(f"{registry.folder_of(venue)}.settings")
     found: dict[str, tuple[str, Any]] = {}
     for kind in vars(module).values():
         if not isinstance(kind, type) or not issubclass(kind, BaseSettings):
@@ -37,7 +39,7 @@ def _budgets(venue: str) -> dict[str, tuple[str, Any]]:
 
 def _tiers(venue: str) -> dict[str, float]:
     """Return the weights that a minute has by an account's tier, where a venue has tiers."""
-    name = f"venues.{venue}.limits"
+    name = f"{registry.folder_of(venue)}.limits"
     if importlib.util.find_spec(name) is None:
         return {}
     found: dict[str, float] = getattr(importlib.import_module(name), _BY_TIER, {})

@@ -99,12 +99,11 @@ def ticker(mark: str | None, index: str | None = None, age: float = 0) -> Callab
 
 def book(bid: str, ask: str) -> Callable[[float], Any]:
     def answer(_: float) -> Any:
-        level = {"quantity": Decimal(1)}
         return OrderBook(
             venue="hyperliquid",
             symbol="BTC-PERP",
-            bids=(BookLevel(price=Decimal(bid), **level),),
-            asks=(BookLevel(price=Decimal(ask), **level),),
+            bids=(BookLevel(price=Decimal(bid), quantity=Decimal(1)),),
+            asks=(BookLevel(price=Decimal(ask), quantity=Decimal(1)),),
             event_time=now(),
             received_time=now(),
         )
@@ -231,7 +230,9 @@ async def test_what_was_traded_while_nobody_watched(held: Floor) -> None:
     since = now() - timedelta(minutes=5)
 
     sight = await Reader(held, candles=candles).look(gap_since=since)
-    assert (sight.high, sight.low) == (71, 60), "of the time before the guard nothing counts"
+    assert (sight.high, sight.low) == (Decimal(71), Decimal(60)), (
+        "of the time before the guard nothing counts"
+    )
 
     only_before = Answers(lambda _: (candle(-5, "90", "1"),))
     sight = await Reader(held, candles=only_before).look(gap_since=since)

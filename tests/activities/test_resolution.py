@@ -18,8 +18,9 @@ from domain.accounts import SignerFacts
 from domain.commands import BurnNonce, CommandKind
 from domain.errors import CorruptState
 from domain.ledger import CommandKey, CommandRow, CommandSlot, Found
-from domain.orders import Concern, Order, OrderStatus, Verdict
+from domain.orders import Concern, Order, OrderReport, OrderStatus, Verdict
 from domain.outcomes import Accepted, NotSent, Rejected, SendResult, Unknown
+from domain.settlement import TOLD
 from sealing.box import BoxLabel, CredentialPart, seal
 from tests.activities.floor import ACCOUNT_ID, TAKING, Altered, Floor, an_order, place_task
 from venues.connector import Fence
@@ -70,6 +71,23 @@ async def test_an_order_that_rests_is_found_by_its_client_id(floor: Floor) -> No
     assert result.order.concern is Concern.NONE
     assert await noops(floor, order) == []
     assert floor.heartbeats == ["looking for the order at the venue"]
+
+
+async def test_what_the_feed_has_told_is_not_asked_for(floor: Floor) -> None:
+    """The venue answers nothing at all, and the search ends by what is stored."""
+    order = await unknown(floor)
+    report = OrderReport(order_id=order.order_id, revision=0, verdict=Verdict.ACCEPTED)
+    folded = await floor.storage.orders.fold(report)
+    assert (folded.order.status, folded.order.outcome) == (OrderStatus.ACCEPTED, "accepted")
+    await floor.close_venue()
+
+    result = await floor.resolve(order)
+
+    assert result.definite
+    assert (result.order.status, result.order.concern) == (OrderStatus.ACCEPTED, Concern.NONE)
+    row = await floor.row(order)
+    assert isinstance(row.outcome, Accepted) and row.outcome.report is not None
+    assert row.outcome.report.source == TOLD
 
 
 async def test_an_order_that_filled_is_found(floor: Floor) -> None:

@@ -258,7 +258,12 @@ async def fresh_storage(template: Path, directory: Path) -> Storage:
     """Return storage over a copy of an up-to-date database, with an account and markets in it."""
     database = directory / "perp-dex.db"
     shutil.copy(template, database)
-    storage = await open_storage(f"sqlite+aiosqlite:///{database}", directory)
+    return await furnished(f"sqlite+aiosqlite:///{database}", directory)
+
+
+async def furnished(database_url: str, directory: Path) -> Storage:
+    """Return storage over an empty database, with an account and markets put in."""
+    storage = await open_storage(database_url, directory)
     await storage.accounts.add(account(), trading=b"sealed", feed=None)
     await storage.accounts.set_state(PAPER, AccountState.ACTIVE, reason=None, signer="0xagent")
     await storage.markets.save(Network.PAPER, [BTC, OLD], seen_at=datetime.now(UTC))
@@ -332,6 +337,7 @@ def stored(storage: Storage) -> dict[str, Any]:
         "rotation": storage.rotation,
         "reconciliations": storage.reconciliations,
         "reconciliation_gate": storage.reconciliations,
+        "key_claims": storage.key_claims,
         "routes": storage.routes,
         "splits": storage.splits,
         "nonce_lanes": storage.signer_nonces,

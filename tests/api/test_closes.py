@@ -20,7 +20,7 @@ from tests.api.serving import FOREIGN, PAPER, Api, account, keep, order
 AT = "/api/v1/positions/paper:BTC-PERP/close"
 
 
-async def close(api: Api, body: dict[str, Any] | None = None, **headers: str) -> httpx2.Response:
+async def close(api: Api, body: dict[str, Any] | None = None, /, **headers: str) -> httpx2.Response:
     return await api.post(AT, body or {}, **headers)
 
 

@@ -9,6 +9,7 @@ import httpx2
 import pytest
 
 from api.authentication import COOKIE_NAME, Authenticator, OperatorSessions
+from api.ports import Probe
 from domain.errors import Unavailable
 from storage.opening import Storage
 from streaming.paths import PATHS
@@ -141,7 +142,7 @@ async def test_readiness_gives_reasons(storage: Storage) -> None:
     async def broken() -> None:
         raise OSError("postgresql://user:password@host")
 
-    probes = {"storage": storage.check, "temporal": away, "other": broken}
+    probes: dict[str, Probe] = {"storage": storage.check, "temporal": away, "other": broken}
     async with serving(storage, probes=probes) as api, httpx2.AsyncClient() as anyone:
         assert (await anyone.get(f"{api.url}/healthz")).json() == {"status": "ok"}
         answer = await anyone.get(f"{api.url}/readyz")

@@ -389,7 +389,7 @@ async def _audit(api: Api) -> list[tuple[str, str, str, str]]:
     from sqlalchemy import text
 
     found = await api.storage.database.fetch_all(
-        text("SELECT action, subject, outcome, request_id FROM audit")  # type: ignore[arg-type]
+        text("SELECT action, subject, outcome, request_id FROM audit")
     )
     return [tuple(row) for row in found]
 

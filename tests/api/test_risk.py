@@ -17,7 +17,7 @@ from domain.errors import RiskRefused
 from domain.fills import Fill, LiquiditySide
 from domain.halts import EVERYTHING
 from domain.instruments import OrderSide
-from domain.orders import Revision
+from domain.orders import Order, Revision
 from domain.violations import ALL_ACCOUNTS, LimitName, Violation
 from storage.tables import audit
 from tests.api.serving import FOREIGN, PAPER, Api, account, keep, order
@@ -251,8 +251,8 @@ async def test_what_the_worker_refused_shows_limit_and_value_too(api: Api) -> No
     )
     act = api.desk._act
 
-    async def denying(asked: Any) -> Any:
-        return await act(replace(asked, violations=(violation,)))
+    async def denying(order: Order) -> Order:
+        return await act(replace(order, violations=(violation,)))
 
     api.desk._act = denying  # type: ignore[method-assign]
     api.desk.script = "deny"

@@ -94,7 +94,7 @@ async def test_only_the_newest_of_each_market_is_written(bus: Bus) -> None:
     )
     assert btc is not None
     assert eth is not None
-    assert (btc.mark_price, eth.mark_price, other) == (499, -499, None)
+    assert (btc.mark_price, eth.mark_price, other) == (Decimal(499), Decimal(-499), None)
     assert writer.writes + writer.passed_over <= 1000
     assert writer.writes < 50, "many prices, few writes"
     assert await reader.read_many([]) == []

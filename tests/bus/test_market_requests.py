@@ -175,7 +175,7 @@ async def test_junk_in_the_requests_is_passed_over(
 async def test_junk_in_the_reply_is_unavailable(bus: Bus) -> None:
     async def answer_junk() -> None:
         taken = await bus.redis.blpop([REQUESTS_KEY], timeout=0.9)
-        assert taken is not None
+        assert taken is not None and isinstance(taken[1], bytes)
         request = msgspec.msgpack.decode(taken[1], type=BookRequest)
         await bus.redis.rpush(REPLY_KEY + request.request_id, b"\xc1")
 

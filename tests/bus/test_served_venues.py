@@ -50,6 +50,7 @@ async def test_other_bytes_are_no_venue(bus: Bus, found: bytes) -> None:
 async def test_another_venues_sheet_under_a_name_is_not_shown(bus: Bus) -> None:
     await ServedVenuesOnBus(bus).say(SERVED)
     said = await bus.call(lambda redis: redis.get(KEY + "hyperliquid"))
+    assert said is not None
     await bus.call(lambda redis: redis.set(KEY + "lighter", said))
     assert await ServedVenuesOnBus(bus).read("lighter") is None
 

@@ -218,7 +218,7 @@ async def test_drawn_in_a_terminal_with_colours_age_and_the_last_events(
             child = pexpect.spawn(
                 command()[0],
                 [*command()[1:], "monitor", "positions"],
-                env=environment(TERM="xterm-256color"),  # type: ignore[arg-type]
+                env=environment(TERM="xterm-256color"),
                 dimensions=(30, 160),
                 timeout=20,
                 encoding="utf-8",

@@ -194,7 +194,7 @@ async def test_a_key_is_asked_for_without_echo_on_a_terminal(desk: Terminal, api
         child = pexpect.spawn(
             command()[0],
             [*command()[1:], *arguments.split()],
-            env=environment(),  # type: ignore[arg-type]
+            env=environment(),
             timeout=30,
             encoding="utf-8",
         )

@@ -55,6 +55,20 @@ async def test_how_far_a_venue_is_to_be_trusted_is_said_wherever_it_is_met(
     assert found["capabilities"]["lists_fills"] is False
 
 
+async def test_a_venue_without_a_testnet_or_a_fence_is_plainly_said_to_be_so(
+    api: Api, desk: Terminal
+) -> None:
+    assert "no testnet" not in (await desk("venue", "info", "hyperliquid")).out
+    served = api.venues.said["hyperliquid"]
+    sheet = replace(served.sheet, networks=("mainnet", "paper"), fences=())
+    api.venues.said["hyperliquid"] = replace(served, sheet=sheet)
+    shown = (await desk("venue", "info", "hyperliquid")).out
+    assert "mainnet, paper; it has no testnet" in shown
+    assert "none: what is unknown stays so" in shown
+    header, row = (await desk("venue", "list")).out.splitlines()[:2]
+    assert row[header.index("fences") :].startswith("none")
+
+
 async def test_what_nobody_serves_is_said_to_be_so(api: Api, desk: Terminal) -> None:
     served = api.venues.said["hyperliquid"]
     api.venues.said["hyperliquid"] = replace(served, opening_refused=("paper",))

@@ -12,11 +12,8 @@ import aiohttp
 from aiohttp import web
 
 from tests.conformance.hostility import Twist
+from tests.conformance.way import passed_on
 
-#: Of the connection, not of what is asked.
-_KEPT_BACK = frozenset(
-    ("host", "content-length", "connection", "upgrade", "transfer-encoding", "accept-encoding")
-)
 _MESSAGE_MAX = 64 * 1024 * 1024
 
 
@@ -43,7 +40,7 @@ class HostileWay:
             return await self._bridge(request)
         if self.endless(request.path):
             return await self._without_end(request)
-        headers = _passed_on(request)
+        headers = passed_on(request.headers)
         async with self.session.request(
             request.method,
             self.behind + request.path_qs,
@@ -76,7 +73,7 @@ class HostileWay:
         near = web.WebSocketResponse(max_msg_size=_MESSAGE_MAX, compress=False)
         await near.prepare(request)
         url = "ws" + self.behind.removeprefix("http") + request.path_qs
-        headers = _passed_on(request)
+        headers = passed_on(request.headers)
         async with self.session.ws_connect(url, headers=headers, max_msg_size=_MESSAGE_MAX) as far:
             there = asyncio.create_task(self._pass_on(near, far))
             back = asyncio.create_task(self._pass_back(far, near))
@@ -116,14 +113,6 @@ class HostileWay:
             except UnicodeDecodeError:
                 # A text frame that is no text: aiohttp would not send it as one.
                 await near.send_bytes(body)
-
-
-def _passed_on(request: web.Request) -> dict[str, str]:
-    return {
-        name: value
-        for name, value in request.headers.items()
-        if name.lower() not in _KEPT_BACK and not name.lower().startswith("sec-websocket")
-    }
 
 
 @asynccontextmanager

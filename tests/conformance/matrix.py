@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from domain.accounts import MarginMode, Network
+from domain.market_past import MarketQuery
 from domain.orders import OrderType, TimeInForce
 from venues import registry
-from venues.capabilities import Capabilities, MarketQuery, ProofTable
+from venues.capabilities import Capabilities, ProofTable
 from venues.connector import VenueSpec
 
 HERE: Final = Path(__file__).parent

@@ -8,21 +8,15 @@ it must not know the suite.
 from __future__ import annotations
 
 import importlib
-import importlib.util
-import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
 from domain.commands import CommandKind
-from venues import registry
+from venues import folders, notes, registry
 from venues.error_table import ErrorRow
 from venues.simulation.server import RunningSimulator
-
-if "SEVENTH_VENUE" in os.environ:
-    # A venue that only a test knows: see tests/seventh.
-    importlib.import_module("tests.seventh.joining").join_simulators()
 
 #: What `open_account` of a venue's simulator returned: an account's addresses and keys.
 Opened = Mapping[str, str]
@@ -76,14 +70,17 @@ class VenueRig:
     @property
     def notes(self) -> Path:
         """The venue's NOTES.md."""
-        found = importlib.util.find_spec(f"venues.{self.venue}")
-        assert found is not None and found.origin is not None
-        return Path(found.origin).parent / "NOTES.md"
+        return notes.notes_of(self.venue)
 
 
 def rig_of(venue: str) -> VenueRig:
-    """Return a venue's rig; a venue without one has no place in the registry."""
-    module = importlib.import_module(f"tests.venues.{venue}.rig")
+    """Return a venue's rig; a venue without one has no place in the registry.
+
+    The rig of a folder `venues.vest` is `tests.venues.vest.rig`; one in the tests has it beside it.
+    """
+    room = folders.folder_of(venue)
+    room = f"tests.{room}" if room.startswith("venues.") else room.rpartition(".")[0]
+    module = importlib.import_module(f"{room}.rig")
     return cast(VenueRig, module.RIG)
 
 

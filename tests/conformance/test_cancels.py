@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 
@@ -23,7 +24,7 @@ async def test_by_the_venues_id(stage: Stage) -> None:
     await canceled(stage, await stage.cancel(row, venue_order_id=seen.venue_order_id))
     assert not stage.one_at_venue(row).status.is_live
     ended = await stage.ended(row)
-    assert (ended.verdict, ended.filled_quantity) == (Verdict.CANCELED, 0)
+    assert (ended.verdict, ended.filled_quantity) == (Verdict.CANCELED, Decimal(0))
     assert await stage.connector.open_orders(stage.account) == ()
     history = await stage.connector.order_history(stage.account)
     assert row.client_order_id in {order.client_order_id for order in history}

@@ -16,7 +16,7 @@ from tests.conformance.rig import VenueRig
 from venues import notes, registry
 from venues.connector import Fence
 from venues.sheets import BEGIN, END, sheet_of
-from venues.simulation.venue import SIMULATORS
+from venues.simulation.venue import load_simulator
 
 ROOT = Path(__file__).parents[2]
 #: What every proof table has to say at least.
@@ -24,7 +24,7 @@ PROVEN = {"accepted", "rejected"}
 
 
 def test_every_registered_venue_has_a_simulator_and_notes(rig: VenueRig) -> None:
-    assert rig.venue in SIMULATORS
+    assert callable(load_simulator(rig.venue))
     assert rig.notes.is_file()
     assert rig.error_table == notes.error_table_of(rig.venue)
 

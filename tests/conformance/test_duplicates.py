@@ -19,6 +19,7 @@ from domain.commands import CommandKind
 from domain.ledger import CommandRow, CommandSlot, NonceRule
 from domain.orders import Verdict
 from domain.outcomes import Accepted, Unknown
+from stack.table import with_our_rooms
 from tests.conformance.rig import VenueRig
 from tests.conformance.stage import Stage, open_stage, running
 from tests.conformance.way import Broken, Way
@@ -150,7 +151,7 @@ async def start(stage: Stage, home: Path) -> asyncio.subprocess.Process:
         cwd=ROOT,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env=with_our_rooms(os.environ),
     )
     assert process.stdin is not None and process.stdout is not None
     process.stdin.write(stage.key.reveal().hex().encode() + b"\n")
@@ -165,12 +166,11 @@ async def test_two_processes_of_one_signer_never_share_a_nonce_or_an_id(
 ) -> None:
     processes = await asyncio.gather(*(start(stage, tmp_path) for _ in range(2)))
     own = [stage.send(await stage.resting()) for _ in range(EACH)]
-    said = await asyncio.gather(*(process.communicate(b"go\n") for process in processes), *own)
-    lines = [line.split(" ", 3) for out in said[:2] for line in out[0].decode().splitlines()]
+    theirs = asyncio.gather(*(process.communicate(b"go\n") for process in processes))
+    said, sent = await asyncio.gather(theirs, asyncio.gather(*own))
+    lines = [line.split(" ", 3) for out, _ in said for line in out.decode().splitlines()]
     assert len(lines) == 2 * EACH
-    ours = [
-        (outcome.kind, f"{row.lane}:{row.nonce}", row.client_order_id) for row, outcome in said[2:]
-    ]
+    ours = [(outcome.kind, f"{row.lane}:{row.nonce}", row.client_order_id) for row, outcome in sent]
     everything = [(line[0], line[1], line[2]) for line in lines] + ours
     assert Counter(kind for kind, _, _ in everything) == {"accepted": 3 * EACH}, lines
     if stage.connector.capabilities.nonce_rule is not NonceRule.NONE:

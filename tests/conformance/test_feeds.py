@@ -227,7 +227,7 @@ async def test_frames_twice_and_reversed_give_the_same_facts(stage: Stage) -> No
         row, _ = await stage.accepted(await stage.taking())
         await heard.order(row.client_order_id, Verdict.FILLED)
         record = stage.one_at_venue(row)
-        quantities = {}
+        quantities: dict[tuple[str, str, str, str, int], Decimal] = {}
         while sum(quantities.values(), Decimal(0)) < record.filled:
             if not heard.fills():
                 await heard.until(lambda event: isinstance(event, FillsSeen))
@@ -299,12 +299,11 @@ async def test_every_channel_carries_what_it_is_named_for(
         taking = await stage.taking()
 
         def fits(event: Any) -> bool:
-            of_book = isinstance(event, BookSeen)
             if isinstance(event, TradesSeen) and not event.trades:
                 return False
-            return isinstance(event, EVENTS[kind]) and (
-                not of_book or event.is_top is (kind is MarketChannelKind.TOP)
-            )
+            if isinstance(event, BookSeen) and event.is_top is not (kind is MarketChannelKind.TOP):
+                return False
+            return isinstance(event, EVENTS[kind])
 
         async def trade() -> None:
             while True:

@@ -35,7 +35,7 @@ async def refused(stage: Stage, command: PlaceOrder, field: str) -> None:
 async def test_a_limit_order_rests_and_both_ids_and_every_list_know_it(stage: Stage) -> None:
     row, report = await stage.accepted(await stage.resting())
     record = stage.one_at_venue(row)
-    assert (record.account, record.filled) == (stage.account.address, 0)
+    assert (record.account, record.filled) == (stage.account.address, Decimal(0))
     assert report.venue_order_id in (None, stage.id_of(record))
     seen = await stage.until(row, Verdict.ACCEPTED)
     assert seen.venue_order_id == stage.id_of(record)
@@ -105,7 +105,7 @@ async def test_every_time_in_force(stage: Stage, time_in_force: TimeInForce) -> 
     # Immediate, and nothing to match with: it has ended and nothing of it filled.
     assert isinstance(outcome, Accepted | Rejected), outcome
     for record in stage.at_venue(row):
-        assert (record.status.is_live, record.filled) == (False, 0)
+        assert (record.status.is_live, record.filled) == (False, Decimal(0))
     assert await stage.connector.open_orders(stage.account) == ()
     if isinstance(outcome, Accepted):
         seen = await stage.ended(row)
@@ -144,7 +144,7 @@ async def test_post_only_rests_or_ends_but_never_takes(stage: Stage) -> None:
     assert isinstance(outcome, Accepted | Rejected), outcome
     assert stage.held() == 0
     for record in stage.at_venue(crossed):
-        assert (record.status.is_live, record.filled) == (False, 0)
+        assert (record.status.is_live, record.filled) == (False, Decimal(0))
     if isinstance(outcome, Accepted):
         assert (await stage.ended(crossed)).verdict in (Verdict.REJECTED, Verdict.CANCELED)
 

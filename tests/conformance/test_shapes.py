@@ -32,7 +32,7 @@ def test_each_shape_is_told_apart(rig: VenueRig) -> None:
 
 def test_every_shape_is_what_the_venues_decode_reads(rig: VenueRig) -> None:
     """A kind that `decode` is never given would never be looked at."""
-    wire = importlib.import_module(f"venues.{rig.venue}.wire")
+    wire = importlib.import_module(f"{registry.folder_of(rig.venue)}.wire")
     shapes = shapes_of(rig.venue) or ()
     tap = Tap([shape.kind for shape in shapes], one_in=1, kept_max=len(shapes))
     wire_tap.install(tap)

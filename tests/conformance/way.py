@@ -6,7 +6,7 @@ Knows no venue: only which paths bear commands. HTTP only; feeds go to the simul
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -16,18 +16,19 @@ from aiohttp import web
 
 from tests.conformance.rig import WireReply
 
-_KEPT_HEADERS = (
-    "Content-Type",
-    "Accept",
-    "Authorization",
-    "User-Agent",
-    "X-Api-Key",
-    "xrestservermm",
-    "X-edgeX-Api-Key",
-    "X-edgeX-Passphrase",
-    "X-edgeX-Timestamp",
-    "X-edgeX-Signature",
+#: Of one connection, not of what is asked or answered.
+_OF_CONNECTION = frozenset(
+    ("host", "content-length", "connection", "upgrade", "transfer-encoding", "accept-encoding")
 )
+
+
+def passed_on(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return what of a message's headers is its own: a venue may sign in any of them."""
+    return {
+        name: value
+        for name, value in headers.items()
+        if name.lower() not in _OF_CONNECTION and not name.lower().startswith("sec-websocket")
+    }
 
 
 class Broken(StrEnum):
@@ -63,7 +64,7 @@ class Way:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
-        headers = {name: request.headers[name] for name in _KEPT_HEADERS if name in request.headers}
+        headers = passed_on(request.headers)
         sent = Sent(method=request.method, path=request.path_qs, headers=headers, body=body)
         if request.path in self.command_paths and request.method != "GET":
             self.sent.append(sent)
@@ -84,13 +85,11 @@ class Way:
         )
         async with asked as answer:
             body = await answer.read()
-            told = {
-                name: value
-                for name, value in answer.headers.items()
-                if name.lower().startswith(("ratelimit", "x-ratelimit")) or name == "Date"
-            }
             return WireReply(
-                status=answer.status, body=body, content_type=answer.content_type, headers=told
+                status=answer.status,
+                body=body,
+                content_type=answer.content_type,
+                headers=passed_on(answer.headers),
             )
 
 

@@ -150,8 +150,10 @@ class AlwaysInserted:
     ) -> Order:
         return await self._ledger.decide(key, result, concern=concern)
 
-    async def absorb(self, row: CommandRow, result: SendResult | None) -> Order:
-        return await self._ledger.absorb(row, result)
+    async def absorb(
+        self, row: CommandRow, result: SendResult | None, order: Order | None = None
+    ) -> Order:
+        return await self._ledger.absorb(row, result, order)
 
     async def read(self, key: CommandKey) -> CommandRow | None:
         return await self._ledger.read(key)
@@ -180,7 +182,7 @@ def forget_fences() -> None:
     """Let no venue have a fence, whatever its proof table says: what is lost stays unknown."""
     never: Any = lambda *_, **__: False  # noqa: E731 - stands for functions of any form
     resolution.fence_closed = never
-    searching.fence_closed = never
+    searching.fence_closed = never  # type: ignore[attr-defined] # the name it has imported
     ProofTable.proves_absence = property(never)  # type: ignore[method-assign,assignment]
     policies.ATTENTION_AFTER = ASKS_FOR_HELP_AFTER
 

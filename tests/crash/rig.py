@@ -16,7 +16,7 @@ from typing import Any, Self, TypeVar
 import httpx2
 
 from stack.paths import StackPaths
-from stack.ports import SIMULATOR_PORTS, PortChoice, StackPorts, choose_ports
+from stack.ports import PortChoice, StackPorts, choose_ports, simulator_ports
 from stack.settings import StackSettings
 from stack.spec import ProcessSpec
 from stack.state import Durability
@@ -98,7 +98,7 @@ class Rig:
         return self._simulator_url(venue, 0)
 
     def _simulator_url(self, venue: str, which: int) -> str:
-        return f"http://127.0.0.1:{self.ports.as_dict()[SIMULATOR_PORTS[venue][which]]}"
+        return f"http://127.0.0.1:{self.ports.as_dict()[simulator_ports(venue)[which]]}"
 
     @property
     def temporal_address(self) -> str:

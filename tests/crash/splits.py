@@ -1,7 +1,8 @@
 """Orders that name no account, and split ones, killed between choice, start and ledger.
 
 Judged by both exchanges' own ledgers: each share is there once, the shares add up to what was
-asked, and the choice is the one that was made first, wherever prices went meanwhile.
+asked, and the choice is the one that was made first, wherever prices went meanwhile. Of an order
+and a split one that ask by one key the exchanges see one.
 """
 
 from __future__ import annotations
@@ -23,10 +24,13 @@ POINTS = {
 }
 API_POINTS = ("split.choice_kept", "split.started")
 CHOICE_KEPT = "choice kept | workflow started"
+KEY_CLAIMED = "key claimed | workflow started"
 MARKET = "BTC-PERP"
 #: The exchanges that an order is split over; the rig has to serve both.
 VENUES = ("hyperliquid", "pacifica")
 MARK, MOVED = "65000", "60000"
+RACES = 4
+PLAIN_ACCOUNT = "split-hyperliquid"
 
 
 def split_cells() -> list[Cell]:
@@ -40,6 +44,7 @@ def split_cells() -> list[Cell]:
         ]
     for kill in ("api", "worker+temporal+api"):
         cells.append(Cell(command="routed", gap=CHOICE_KEPT, kill=kill))
+        cells.append(Cell(command="one key", gap=KEY_CLAIMED, kill=kill))
     return cells
 
 
@@ -61,7 +66,8 @@ class Splits:
         try:
             if not self._addresses:
                 await self._open()
-            await (self._routed(cell) if cell.command == "routed" else self._cell(cell))
+            kinds = {"routed": self._routed, "one key": self._one_key}
+            await kinds.get(cell.command, self._cell)(cell)
         except AssertionError as error:
             wrong = str(error) or repr(error)
         finally:
@@ -121,6 +127,59 @@ class Splits:
         for venue, count in (("pacifica", 1), ("hyperliquid", 0)):
             found = await self._orders_at(venue, limit)
             assert len(found) == count, f"expected {count} at {venue}, it has {found}"
+
+    async def _one_key(self, cell: Cell) -> None:
+        """Have an order's process die once it has claimed its key, and a split order ask for it."""
+        self._runs += 1
+        key, price = f"one-key-{self._runs}", str(30_000 + 10 * self._runs)
+        whole = self._order(str(self._quantity), price)
+        self._rig.points.arm("place.choice_kept")
+        placing = asyncio.create_task(self._plain(key, price))
+        try:
+            await eventually(
+                lambda: self._is_hit("place.choice_kept"), within_s=20, what="the claim"
+            )
+            self._rig.kill(*cell.kill.split("+"))
+            self._rig.points.disarm()
+            await self._rig.start("temporal", "worker", "api")
+            code = await self._trader.refused(key, split=True, **whole)
+            assert code == "idempotency_mismatch", f"expected the order's claim to hold: {code}"
+            placed = await placing
+        finally:
+            placing.cancel()
+        assert placed["outcome"] == "accepted", f"expected it placed: {placed}"
+        assert await self._taken(price) == Decimal("0.001")
+        await self._trader.cancel(placed["order_id"], f"{key}-end")
+        for number in range(RACES):
+            await self._race(f"{key}-{number}", str(30_001 + 10 * self._runs + number))
+
+    async def _race(self, key: str, price: str) -> None:
+        """Have an order and a split one ask by one key in the same moment: one is there."""
+        whole = self._order(str(self._quantity), price)
+        plain = self._order("0.001", price) | {"account": PLAIN_ACCOUNT}
+        del plain["group"]
+        codes = await asyncio.gather(
+            self._trader.refused(key, **plain), self._trader.refused(key, split=True, **whole)
+        )
+        assert sorted(map(str, codes)) == ["None", "idempotency_mismatch"], codes
+        if codes[0] is None:
+            placed = await self._plain(key, price)
+            assert await self._taken(price) == Decimal("0.001")
+            await self._trader.cancel(placed["order_id"], f"{key}-end")
+            return
+        split = await self._place(key, price)
+        assert await self._taken(price) == self._quantity
+        await self._trader.end_split(split["split_id"], f"{key}-end")
+
+    async def _plain(self, key: str, price: str) -> dict[str, Any]:
+        asked = self._order("0.001", price) | {"account": PLAIN_ACCOUNT, "group": None}
+        return await self._trader.place(key, **asked, place_within_s=None)
+
+    async def _taken(self, price: str) -> Decimal:
+        """Return how much all orders at a price are that the exchanges did not refuse."""
+        orders = [order for venue in VENUES for order in await self._orders_at(venue, price)]
+        taken = [order for order in orders if "reject" not in order["status"].lower()]
+        return sum((Decimal(order["quantity"]) for order in taken), Decimal(0))
 
     async def _take(self, key: str, limit: str) -> dict[str, Any]:
         order = await self._trader.place(key, account=None, **self._order("0.001", limit))

@@ -136,6 +136,14 @@ class Trader:
                 return dict(response.json())
             assert time.monotonic() < deadline, response.text
 
+    async def refused(self, key: str, **order: Any) -> str | None:
+        """Ask for an order; return the code of its refusal, or None where it was taken."""
+        headers = {"Idempotency-Key": key}
+        response = await self._insist("POST", "/api/v1/orders", json=order, headers=headers)
+        if response.status_code in (201, 202):
+            return None
+        return str(response.json()["code"])
+
     async def dry_run(self, **order: Any) -> dict[str, Any]:
         """Return what an order would be now."""
         body = {"dry_run": True, **order}
@@ -212,8 +220,5 @@ def _is_too_early(method: str, response: httpx2.Response) -> bool:
 
 
 def _is_settled(order: dict[str, Any]) -> bool:
-    """Tell whether it is known what became of a placement, and nothing is looked for any more.
-
-    A report of the feed may be there a moment before the search that it answers has ended.
-    """
-    return order["outcome"] not in ("pending", "unknown") and order["status"] != "UNKNOWN"
+    """Tell whether it is known what became of a placement."""
+    return order["outcome"] not in ("pending", "unknown")

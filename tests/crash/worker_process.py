@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 
 from activities.resolution import ResolutionActivities
 from domain.ports import IntentLedger
@@ -35,9 +36,12 @@ def main() -> int:
         forget_fences()
     settings = WorkerSettings.load_or_exit()
     configure_logging(service="worker", log_format=settings.log_format, level=settings.log_level)
+    ledger: Callable[[IntentLedger], IntentLedger] = (
+        AlwaysInserted if mutant == "always-inserted" else _as_it_is
+    )
     parts = Parts(
         checkpoints=FileCheckpoints.from_environment(),
-        ledger=AlwaysInserted if mutant == "always-inserted" else _as_it_is,
+        ledger=ledger,
         resolution=RESOLUTIONS.get(mutant, ResolutionActivities),
     )
     return run_to_exit(settings, parts)

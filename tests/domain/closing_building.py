@@ -40,7 +40,7 @@ def a_plan(**changes: Any) -> ClosePlan:
     return ClosePlan(**{**values, **changes})
 
 
-def a_sight(quantity: str | int = 10, **changes: Any) -> Sight:
+def a_sight(quantity: str | int | Decimal = 10, **changes: Any) -> Sight:
     """Return what is seen of a long position, or FLAT of quantity 0."""
     held = Decimal(quantity)
     values: dict[str, Any] = {

@@ -34,7 +34,7 @@ def a_guard(**changes: Any) -> GuardPlan:
     return GuardPlan(**{**values, **changes})
 
 
-def a_look(mark: str | int | None = 100, **changes: Any) -> GuardSight:
+def a_look(mark: str | int | Decimal | None = 100, **changes: Any) -> GuardSight:
     values: dict[str, Any] = {
         "at": NOW,
         "position": LONG,

@@ -47,8 +47,8 @@ def delta(first: int, bids: Any = (), asks: Any = (), **more: Any) -> BookDelta:
         tuple(LevelChange(price=Decimal(p), quantity=Decimal(q)) for p, q in side)
         for side in (bids, asks)
     ]
-    values = {"first": first, "last": first, "event_time": at, "received_time": at} | more
-    return BookDelta(bids=levels[0], asks=levels[1], **values)
+    values: dict[str, Any] = {"first": first, "last": first, "event_time": at, "received_time": at}
+    return BookDelta(bids=levels[0], asks=levels[1], **{**values, **more})
 
 
 # A venue's story: a book, and changes of it, each of one or several numbers.
@@ -250,4 +250,4 @@ def test_a_change_that_reaches_back_into_the_book_is_applied(previous: int | Non
     assert keeper.apply(delta(4, bids=[(5, 2)], last=7, previous=previous)) is Applied.APPLIED
     found = keeper.book()
     assert found is not None
-    assert (keeper.number, found.bids[0].quantity) == (7, 2)
+    assert (keeper.number, found.bids[0].quantity) == (7, Decimal(2))

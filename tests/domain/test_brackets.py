@@ -142,8 +142,8 @@ def test_what_fills_is_protected() -> None:
 
     stop, target = life.place(), life.place()
 
-    assert (stop.quantity, stop.trigger_price) == (4, 95)
-    assert (target.quantity, target.trigger_price) == (4, 110)
+    assert (stop.quantity, stop.trigger_price) == (Decimal(4), Decimal(95))
+    assert (target.quantity, target.trigger_price) == (Decimal(4), Decimal(110))
     assert life.step() == AwaitNews()
 
 
@@ -226,7 +226,7 @@ def test_a_part_that_one_filled_shrinks_the_other() -> None:
 
     stop = life.place()
 
-    assert (stop.leg, stop.quantity) == (LegKind.STOP_LOSS, 6)
+    assert (stop.leg, stop.quantity) == (LegKind.STOP_LOSS, Decimal(6))
     life.leg(2, OrderStatus.ACCEPTED)
     life.look()
     assert life.cancel() == (leg_order_id(ORDER_ID, 0),)
@@ -272,7 +272,7 @@ def test_a_refused_exit_is_placed_again_then_closed_at_market() -> None:
 
     step = life.place()
 
-    assert (step.leg, step.quantity, step.trigger_price) == (LegKind.CLOSE, 10, None)
+    assert (step.leg, step.quantity, step.trigger_price) == (LegKind.CLOSE, Decimal(10), None)
     assert life.step() == AwaitNews()
     life.leg(FAILURES_MAX, OrderStatus.FILLED, 10)
     life.look()

@@ -29,9 +29,9 @@ def test_best_prices_name_their_venues_most_first() -> None:
     found = consolidate("BTC-PERP", books, depth=20)
     assert found.venues == ("a", "b")
     assert found.best_bid is not None and found.best_ask is not None
-    assert (found.best_bid.price, found.best_bid.quantity) == (9, 4)
+    assert (found.best_bid.price, found.best_bid.quantity) == (d(9), d(4))
     assert found.best_bid.venues == (("b", d(3)), ("a", d(1)))
-    assert (found.best_ask.price, found.best_ask.venues) == (10, (("b", d(2)),))
+    assert (found.best_ask.price, found.best_ask.venues) == (d(10), (("b", d(2)),))
     assert [level.quantity for level in found.asks] == [2, 5]
 
 

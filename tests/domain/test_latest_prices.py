@@ -57,7 +57,8 @@ def test_nothing_known_is_no_price() -> None:
 def test_parts_make_one_price() -> None:
     found = price_of(PriceParts().with_ticker(ticker(0), "stream").with_book(a_book(1), "poll"))
     assert (found.mark_price, found.index_price) == (Decimal(100), Decimal("99.9"))
-    assert (found.best_bid, found.best_ask, found.mid_price) == (99, 101, 100)
+    best = (found.best_bid, found.best_ask, found.mid_price)
+    assert best == (Decimal(99), Decimal(101), Decimal(100))
     assert found.received_time == T0 + timedelta(seconds=1)
     assert found.event_time == T0 + timedelta(seconds=0.95)
     assert found.source == "poll"
@@ -68,7 +69,7 @@ def test_the_middle_is_the_tickers_while_the_book_has_none() -> None:
     assert price_of(parts).mid_price == Decimal("100.5")
     assert price_of(parts.with_book(a_book(ask=None), "stream")).mid_price == Decimal("100.5")
     one_side = price_of(PriceParts().with_book(a_book(bid=None), "stream"))
-    assert (one_side.best_bid, one_side.best_ask, one_side.mid_price) == (None, 101, None)
+    assert (one_side.best_bid, one_side.best_ask, one_side.mid_price) == (None, Decimal(101), None)
 
 
 def test_what_is_older_than_known_changes_nothing() -> None:
@@ -82,7 +83,7 @@ def test_a_part_that_grew_old_is_left_out() -> None:
     parts = PriceParts().with_ticker(ticker(), "stream").with_book(a_book(last_s), "stream")
     assert price_of(parts).mark_price == 100
     later = price_of(parts.with_book(a_book(last_s + 0.1), "stream"))
-    assert (later.mark_price, later.index_price, later.best_bid) == (None, None, 99)
+    assert (later.mark_price, later.index_price, later.best_bid) == (None, None, Decimal(99))
     other = PriceParts().with_book(a_book(), "stream").with_ticker(ticker(last_s + 1), "stream")
     assert price_of(other).best_bid is None
     assert price_of(other).mid_price == Decimal("100.5")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -325,7 +326,7 @@ def test_a_replacement_learned_of_from_the_ledger_is_not_canceled_by_itself() ->
     assert next_step(life, NOW) == Wait()
 
 
-def a_ledger_ahead(**changes: object) -> tuple[Lifecycle, Order]:
+def a_ledger_ahead(**changes: Any) -> tuple[Lifecycle, Order]:
     """A modify whose process died after its placement was reserved: the cancel runs again."""
     life = lifecycle.request(Lifecycle(order=resting()), "m1", "modify")
     life = replace(life, replacement=a_replacement(announced=True))

@@ -12,7 +12,7 @@ from tests.domain.building import NOW, later
 
 
 def reading(price: str | int, seconds: float = 0, **more: Any) -> MarkReading:
-    values = {name: Decimal(str(value)) for name, value in more.items()}
+    values: dict[str, Any] = {name: Decimal(str(value)) for name, value in more.items()}
     return MarkReading(price=Decimal(str(price)), at=later(seconds), **values)
 
 

@@ -140,7 +140,7 @@ def test_the_exits_are_of_the_whole_and_have_names_of_their_own() -> None:
         OrderType.STOP_MARKET,
         OrderType.TAKE_PROFIT_MARKET,
     )
-    for order, trigger in ((stop, 95), (target, 110)):
+    for order, trigger in ((stop, Decimal(95)), (target, Decimal(110))):
         assert (order.quantity, order.trigger_price) == (plan.entry.quantity, trigger)
         assert order.reduce_only
         assert order.joint

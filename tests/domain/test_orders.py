@@ -90,7 +90,7 @@ def test_the_outcome_follows_the_verdict(verdict: Verdict, outcome: str) -> None
     assert order.reason == (None if verdict is Verdict.SUBMITTED else "why")
 
 
-@pytest.mark.parametrize("concern", [c for c in Concern if c is not Concern.NONE])
+@pytest.mark.parametrize("concern", [Concern.PENDING_CANCEL, Concern.PENDING_MODIFY])
 def test_a_concern_shows_while_the_order_lives_and_not_after(concern: Concern) -> None:
     live = of(a_revision(verdict=Verdict.ACCEPTED), concern=concern)
     assert live.status.value == concern.value
@@ -101,6 +101,26 @@ def test_a_concern_shows_while_the_order_lives_and_not_after(concern: Concern) -
 def test_an_unknown_order_says_so() -> None:
     order = of(a_revision(), concern=Concern.UNKNOWN)
     assert (order.status, order.outcome) == (OrderStatus.UNKNOWN, "unknown")
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+@pytest.mark.parametrize("filled", [0, 4])
+def test_what_the_venue_has_told_of_is_not_unknown(verdict: Verdict, filled: int) -> None:
+    told = a_revision(verdict=verdict, filled_quantity=Decimal(filled))
+    order = of(told, concern=Concern.UNKNOWN)
+    is_told = told.effective is not Verdict.SUBMITTED
+    assert (order.status is OrderStatus.UNKNOWN) is not is_told
+    assert (order.outcome == "unknown") is not is_told
+    if is_told:
+        assert order.status.value == told.effective.value
+
+
+def test_an_order_whose_replacement_nobody_has_heard_of_is_unknown() -> None:
+    old = a_revision(verdict=Verdict.CANCELED)
+    unheard = of(old, a_revision(1), concern=Concern.UNKNOWN)
+    assert (unheard.status, unheard.outcome) == (OrderStatus.UNKNOWN, "accepted")
+    told = of(old, a_revision(1, verdict=Verdict.ACCEPTED), concern=Concern.UNKNOWN)
+    assert (told.status, told.outcome) == (OrderStatus.ACCEPTED, "accepted")
 
 
 def test_a_cancel_on_the_way_to_a_replacement_does_not_end_the_order() -> None:

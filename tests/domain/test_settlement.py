@@ -21,6 +21,7 @@ from domain.settlement import (
     needs_hearing,
     settle,
     standing,
+    told_of,
 )
 from tests.domain.building import NOW, a_placed_order, a_report, a_revision, a_row
 
@@ -132,6 +133,33 @@ def test_a_venues_contradiction_reopens_the_order(
 def test_a_report_after_the_venue_has_spoken_reopens_nothing() -> None:
     canceled = apply(CLOSED, a_report(Verdict.CANCELED))
     assert not is_reopened(canceled, apply(canceled, a_report(Verdict.CANCELED, 2)))
+
+
+def test_a_workflow_hears_what_was_unknown_as_soon_as_the_venue_has_told_it() -> None:
+    unknown = replace(a_placed_order(), concern=Concern.UNKNOWN)
+    accepted = apply(unknown, a_report(Verdict.ACCEPTED))
+    assert needs_hearing(unknown, accepted)
+    assert not needs_hearing(accepted, accepted)
+    assert not needs_hearing(unknown, unknown)
+
+
+def test_what_was_told_of_a_revision_is_one_report_that_says_nothing_new() -> None:
+    assert told_of(a_placed_order(), 0) is None
+    order = apply(a_placed_order(), a_report(Verdict.PARTIALLY_FILLED, 4))
+    told = told_of(order, 0)
+    assert told is not None and (told.verdict, told.filled_quantity) == (
+        Verdict.PARTIALLY_FILLED,
+        4,
+    )
+    assert apply(order, told) == order
+    with pytest.raises(KeyError):
+        told_of(order, 7)
+
+
+def test_fills_alone_tell_that_there_is_an_order() -> None:
+    filled = apply(a_placed_order(), a_report(Verdict.SUBMITTED, 4))
+    told = told_of(filled, 0)
+    assert told is not None and told.verdict is Verdict.PARTIALLY_FILLED
 
 
 @given(

@@ -43,7 +43,7 @@ class DownRig(Rig):
 
     def __init__(self, home: Path, door: VenueDoor) -> None:
         super().__init__(home)
-        door.target_port = self.ports.sim
+        door.target_port = self.ports.simulators["sim"]
         address = {"HYPERLIQUID_PAPER_URL": f"http://127.0.0.1:{door.port}"}
         for name in OURS:
             spec = self._specs[name]

@@ -22,7 +22,7 @@ import httpx2
 from domain.halts import HaltStage
 from domain.ports import OrderFilter
 from storage.opening import open_storage
-from tests.crash.rig import Rig, eventually
+from tests.crash.rig import HOUSE, Rig, eventually
 from tests.crash.trader import Trader
 from tests.halts.lossy import LossyWay, lossy_way
 
@@ -258,7 +258,7 @@ def _three_digits(price: Decimal) -> Decimal:
 async def run_drill(home: Path, plan: Plan, say: Callable[[str], None]) -> Outcome:
     """Run one drill on a stack of its own, the worker's way to the venue being lossy."""
     rig = Rig(home)
-    target = f"http://127.0.0.1:{rig.ports.sim}"
+    target = rig.venue_url(HOUSE)
     async with lossy_way(target, random.Random(plan.seed + 1)) as (way, url):
         spec = rig._specs["worker"]
         environment = {**spec.environment, "HYPERLIQUID_PAPER_URL": url}

@@ -228,7 +228,7 @@ def client_again(port: int) -> PerpDexClient:
 async def test_a_wait_ends_with_its_time(client: PerpDexClient) -> None:
     order = await client.place(wanted())
     for wait_for in ("terminal", "fill"):
-        found = await client.wait(order.order_id, wait_for, timeout_s=0.2)  # type: ignore[arg-type]
+        found = await client.wait(order.order_id, wait_for, timeout_s=0.2)
         assert found.status == "ACCEPTED"
     decided = await client.wait(order.order_id, "decided", timeout_s=5)
     assert decided.is_decided

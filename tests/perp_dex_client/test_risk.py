@@ -35,7 +35,11 @@ async def test_limits_are_read_and_replaced(client: PerpDexClient) -> None:
     assert [scope.account for scope in before.accounts] == ["paper"]
     assert before.halts == ()
 
-    limits = {"max_order_notional": D("4000.5"), "max_open_orders": 3, "max_leverage": None}
+    limits: dict[str, Decimal | int | None] = {
+        "max_order_notional": D("4000.5"),
+        "max_open_orders": 3,
+        "max_leverage": None,
+    }
     put = await client.risk.put(limits, account="paper", version=0)
 
     assert (put.scope, put.version, put.set_by) == (PAPER, 1, "local")

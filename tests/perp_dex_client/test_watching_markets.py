@@ -192,7 +192,8 @@ _level = st.builds(PriceLevel, _price, st.integers(0, 3).map(Decimal))
 def test_a_side_agrees_with_a_plain_account_of_it(
     steps: list[tuple[bool, list[PriceLevel]]],
 ) -> None:
-    side, reference = LiveBook(descending=True), {}
+    side = LiveBook(descending=True)
+    reference: dict[Decimal, Decimal] = {}
     shown: tuple[PriceLevel, ...] = ()
     for whole, levels in steps:
         reference = {} if whole else reference

@@ -50,8 +50,8 @@ async def deliver(database: Database, market: RandomMarket, seed: int) -> None:
         for page in pages(source, market.fills(account)):
             # A restarted process knows nothing but what is stored.
             await SqlOrderStore(database).book(page)
-        for page in pages(source, market.funding(account)):
-            await SqlPositionStore(database).book_funding(page)
+        for payments in pages(source, market.funding(account)):
+            await SqlPositionStore(database).book_funding(payments)
 
 
 async def compare(database: Database, market: RandomMarket) -> None:

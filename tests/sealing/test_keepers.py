@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -186,11 +186,12 @@ def test_a_chain_of_keyrings_is_followed_only_to_one_that_encrypts() -> None:
 
     Chain.__module__, Chain.__qualname__ = "keyring.backends.chainer", "ChainerBackend"
     real = object.__new__(keyring.backends.SecretService.Keyring)
+    chain = object.__new__(Chain)
     Chain.backends = [PlaintextKeyring(), real]
-    assert secure_backend(Chain()) is real
+    assert secure_backend(chain) is real
     Chain.backends = [PlaintextKeyring()]
     with pytest.raises(KeeperUnavailable, match="PlaintextKeyring"):
-        secure_backend(Chain())
+        secure_backend(chain)
 
 
 def test_what_this_machine_has_is_judged_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,7 +239,11 @@ def test_a_keyring_that_fails_is_named_without_its_words() -> None:
     assert keeper.unwrap(KeyUse.WORKER, moved) == DATA_KEY
     assert moved.partition(b"\n")[0] != wrapped.partition(b"\n")[0]
     memory.locked = True
-    for act in (lambda: keeper.unwrap(KeyUse.WORKER, wrapped), lambda: fresh(memory)):
+    acts: tuple[Callable[[], object], ...] = (
+        lambda: keeper.unwrap(KeyUse.WORKER, wrapped),
+        lambda: fresh(memory),
+    )
+    for act in acts:
         with pytest.raises(KeeperUnavailable, match="RuntimeError") as refused:
             act()
         assert "canary" not in str(refused.value)

@@ -247,6 +247,7 @@ def payloads_of(message: Message) -> Iterator[Payload]:
     for descriptor, value in message.ListFields():
         if descriptor.type != FieldDescriptor.TYPE_MESSAGE:
             continue
+        assert descriptor.message_type is not None
         if descriptor.message_type.GetOptions().map_entry:
             values = [one for one in value.values() if isinstance(one, Message)]
         elif descriptor.is_repeated:

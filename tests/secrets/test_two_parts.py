@@ -189,12 +189,17 @@ def test_the_streaming_process_hands_its_source_to_such_a_feed_only() -> None:
     kept: Any = Kept()
     ingest = object.__new__(Ingest)
     ingest._credentials = kept
-    venue: Any = Venue()
-    assert ingest._feed(venue, Network.PAPER) is venue
+    venue = Venue()
+    entry: Any = venue
+    fed: object = ingest._feed(entry, Network.PAPER)
+    assert fed is venue
     assert venue.source is kept
-    plain: Any = Venue(needs_token=False)
-    assert ingest._feed(plain, Network.PAPER).source is None  # type: ignore[attr-defined]
+    plain = Venue(needs_token=False)
+    unneeding: Any = plain
+    other: object = ingest._feed(unneeding, Network.PAPER)
+    assert other is plain
+    assert plain.source is None
     ingest._credentials = None
     with pytest.raises(InvalidInput, match="takes credentials"):
-        ingest._feed(venue, Network.PAPER)
+        ingest._feed(entry, Network.PAPER)
     assert CAPABILITIES.feed_credential is False

@@ -1,40 +1,27 @@
-"""Has the seventh venue join: one line in the registry, one among the simulators, and its rig.
+"""Has the seventh venue join: its line among the folders, and for tests its rig.
 
-Where SEVENTH_VENUE names the folder that `making` wrote. Every Python process of that environment
-does it as it starts: the folder has a `sitecustomize.py`, and is on the path.
+It is not there unless a process is told of it: each that has `environment()` does it as it starts.
 """
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Final
 
-import tests.venues
-import venues
-from tests.seventh.making import NAME
-from venues import registry
+from venues import folders
 
-VARIABLE: Final = "SEVENTH_VENUE"
-
-
-def join_registry() -> None:
-    """Add the venue's line to the registry, if there is one and it is not there yet."""
-    named = os.environ.get(VARIABLE)
-    entries = cast("dict[str, Any]", registry._VENUES)
-    if not named or NAME in entries:
-        return
-    venues.__path__.append(str(Path(named) / "venues"))
-    tests.venues.__path__.append(str(Path(named) / "rigs"))
-    entries[NAME] = f"venues.{NAME}.spec"
+NAME: Final = "seventh"
+FOLDER: Final = "tests.seventh.venue"
+ROOT: Final = Path(__file__).parents[2]
+_ON_PATH: Final = Path(__file__).parent / "path"
 
 
-def join_simulators() -> None:
-    """Add the venue's line to the simulators; this loads an HTTP server."""
-    from venues.simulation import venue as simulators
-
-    if os.environ.get(VARIABLE):
-        simulators.SIMULATORS[NAME] = f"venues.{NAME}.simulator"
+def join() -> None:
+    """Add the venue's line, as an edit of `venues/folders.py` would."""
+    folders._FOLDERS[NAME] = FOLDER
 
 
-join_registry()
+def environment() -> dict[str, str]:
+    """Return the environment of a process in which the venue is there, as in all its children."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join((str(_ON_PATH), str(ROOT)))}

@@ -34,7 +34,7 @@ from stack.paths import StackPaths
 from stack.ports import PortChoice, is_free
 from stack.servers import RETENTION, SEARCH_ATTRIBUTES, server_environment
 from stack.spec import ProcessState
-from stack.state import PROCESS_NAMES, Durability, Phase, StackStatus
+from stack.state import Durability, Phase, StackStatus, process_names
 from tests.stack.building import QUICK, events_of, eventually, is_alive, pids_of
 
 FAKES = Path(__file__).with_name("fake_product")
@@ -80,7 +80,7 @@ async def test_a_whole_life_detached(paths: StackPaths, capsys: pytest.CaptureFi
     found = await up(replace(OPTIONS, detach=True), on_ready=ready.append)
     assert ready == [found]
     assert "worker: ready" in capsys.readouterr().err
-    assert [process.name for process in found.processes] == list(PROCESS_NAMES)
+    assert [process.name for process in found.processes] == list(process_names())
     assert all(process.state is ProcessState.READY for process in found.processes)
     assert found == status()
     assert events_of(paths)[0] == "migrate upgrade"
@@ -218,7 +218,7 @@ async def _assert_temporal(found: StackStatus) -> None:
 async def test_nothing_is_left_when_the_supervisor_is_killed(paths: StackPaths) -> None:
     found = await up(replace(OPTIONS, detach=True))
     running = pids_in(found)
-    assert len(running) == len(PROCESS_NAMES)
+    assert len(running) == len(process_names())
     assert all(is_alive(pid) for pid in running)
     assert found.supervisor_pid is not None
     os.kill(found.supervisor_pid, signal.SIGKILL)
@@ -444,7 +444,7 @@ async def test_a_log_that_does_not_exist_is_refused_by_name() -> None:
 def test_status_of_a_home_that_was_never_used(tmp_path: Path) -> None:
     found = status(tmp_path / "unused")
     assert found.phase is Phase.STOPPED
-    assert [process.name for process in found.processes] == list(PROCESS_NAMES)
+    assert [process.name for process in found.processes] == list(process_names())
     assert not (tmp_path / "unused").exists()
 
 

@@ -48,18 +48,14 @@ PORTS = StackPorts(
     api_metrics=8,
     worker_metrics=9,
     streaming_metrics=10,
-    sim=6,
-    sim_control=7,
-    sim_lighter=15,
-    sim_lighter_control=16,
-    sim_pacifica=11,
-    sim_pacifica_control=12,
-    sim_extended=13,
-    sim_extended_control=14,
-    sim_edgex=17,
-    sim_edgex_control=18,
-    sim_vest=15,
-    sim_vest_control=16,
+    simulators={
+        **{"sim": 6, "sim_control": 7},
+        **{"sim_lighter": 15, "sim_lighter_control": 16},
+        **{"sim_pacifica": 11, "sim_pacifica_control": 12},
+        **{"sim_extended": 13, "sim_extended_control": 14},
+        **{"sim_edgex": 17, "sim_edgex_control": 18},
+        **{"sim_vest": 15, "sim_vest_control": 16},
+    },
 )
 
 

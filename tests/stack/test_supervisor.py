@@ -35,7 +35,8 @@ async def test_stages_start_in_order_and_drain_in_theirs(paths: StackPaths) -> N
     await eventually(lambda: running.state_of("database") is ProcessState.STARTING, "database")
     await eventually(lambda: "database started" in events_of(paths), "database runs")
     assert events_of(paths) == ["database started"]
-    assert running.supervisor.phase is Phase.STARTING
+    phase = running.supervisor.phase
+    assert phase is Phase.STARTING
     (paths.home / "database.not-ready").unlink()
     await running.until_ready()
     assert events_of(paths) == ["database started", "worker started", "api started"]

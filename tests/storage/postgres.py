@@ -12,6 +12,7 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import signal
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -54,7 +55,10 @@ class RunningPostgres:
 
     def kill(self) -> None:
         """Kill the server as a crash of its machine would; its clients' connections break."""
-        self._server.get_postmaster_info().process.kill()
+        process = self._server.get_postmaster_info().process
+        process.kill()
+        # Looked at while it still dies, it would be taken for running when it is to start again.
+        process.wait(10)
 
     def start_again(self) -> None:
         """Start a killed server on its data, at its address."""

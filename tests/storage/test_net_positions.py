@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import create_engine, select
 
+from domain.commands import PlaceOrder
 from domain.errors import Conflict, NotFound
 from domain.exposure import open_price, open_quantity
 from domain.instruments import OrderSide
@@ -347,6 +348,7 @@ class Life:
         self.newest[which] += 1
         changed = replace(stored, quantity=stored.filled_quantity + Decimal(quantity))
         draft = a_placement(self.placed[which], revision=self.newest[which])
+        assert isinstance(draft.command, PlaceOrder)
         command = replace(draft.command, quantity=Decimal(quantity))
         await reserve(self.ledger, replace(draft, order=changed, command=command))
 

@@ -101,12 +101,24 @@ async def test_a_period_has_its_own_fills_and_funding(
     await orders.book([bought, sold])
     await positions.book_funding([a_payment("-3", after_s=5), a_payment("-4", after_s=90_000)])
     (whole,) = await positions.period("acc", since=None)
-    assert (whole.realized_pnl, whole.fees, whole.funding) == (1_000, Decimal("0.2"), -7)
-    assert (whole.volume, whole.fill_count) == (136_000, 2)
+    assert (whole.realized_pnl, whole.fees, whole.funding) == (
+        Decimal(1_000),
+        Decimal("0.2"),
+        Decimal(-7),
+    )
+    assert (whole.volume, whole.fill_count) == (Decimal(136_000), 2)
     (second,) = await positions.period("acc", since=sold.event_time)
-    assert (second.realized_pnl, second.funding, second.fill_count) == (1_000, -4, 1)
+    assert (second.realized_pnl, second.funding, second.fill_count) == (
+        Decimal(1_000),
+        Decimal(-4),
+        1,
+    )
     (first,) = await positions.period("acc", since=None, until=sold.event_time)
-    assert (first.realized_pnl, first.funding, first.fill_count) == (0, -3, 1)
+    assert (first.realized_pnl, first.funding, first.fill_count) == (
+        Decimal(0),
+        Decimal(-3),
+        1,
+    )
     assert await positions.period("acc", since=sold.event_time + day) == ()
 
 

@@ -248,7 +248,9 @@ async def test_prices_stay_near_the_mark_which_must_be_given(
     far = placing(an_order("far", price=D(45_451)))
     assert await refusal(ledger, far) == {"max_price_distance_bps": D("100.2223")}
     bound = an_order("market", order_type=OrderType.MARKET, price=None)
-    command = replace(placing(bound).command, price=D(47_250))
+    command = placing(bound).command
+    assert isinstance(command, PlaceOrder)
+    command = replace(command, price=D(47_250))
     refused = await refusal(ledger, placing(bound, command=command))
     assert refused == {"max_price_distance_bps": D("500.0000")}
 
@@ -505,6 +507,10 @@ async def test_limits_set_among_orders_hold_from_their_acknowledgement_on(
         await risk.put(scope, RiskLimits(), by="me")
 
 
+async def answer(database: Database, query: str) -> str:
+    return str(await database.read(lambda connection: connection.exec_driver_sql(query).all()))
+
+
 async def test_a_thousand_live_orders_are_measured_without_their_bodies(
     ledger: SqlIntentLedger, risk: SqlRiskStore, database: Database
 ) -> None:
@@ -516,7 +522,7 @@ async def test_a_thousand_live_orders_are_measured_without_their_bodies(
         query = f"{plan} SELECT {wanted} FROM orders WHERE NOT ended AND account_id = 'acc'" + (
             " AND open_quantity IS NOT NULL" if "symbol" in wanted else ""
         )
-        lines = str(await database.read(lambda c, query=query: c.exec_driver_sql(query).all()))
+        lines = await answer(database, query)
         covering = "COVERING INDEX orders_account_live_idx"
         assert (covering if database.is_sqlite else "orders_account_live_idx") in lines
 
@@ -530,5 +536,5 @@ async def test_the_last_minute_is_found_without_a_walk_through_all_orders(
             "EXPLAIN QUERY PLAN SELECT count(*) FROM commands WHERE command = 'place' "
             f"AND revision = 0 {of_account}AND inserted_at > '2026-05-04' AND order_id <> 'o'"
         )
-        lines = str(await database.read(lambda c, query=query: c.exec_driver_sql(query).all()))
+        lines = await answer(database, query)
         assert "SEARCH commands USING INDEX commands_new_orders_idx (inserted_at>?" in lines

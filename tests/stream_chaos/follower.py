@@ -74,8 +74,8 @@ class Follower:
         #: A market's messages are numbered anew for whoever subscribes: nothing to resume from.
         self._is_market = "symbol" in subject
         self._names_channel = path is not None or self._is_market
-        self._url = f"{url}/ws/v1/{path or ('markets' if self._is_market else channel)}"
-        self._token = token
+        self._path = path or ("markets" if self._is_market else channel)
+        self.go_to(url, token)
         self._connection = 0
         self._announced = False
         self._parts: list[Json] = []
@@ -90,6 +90,11 @@ class Follower:
     def is_live(self) -> bool:
         """Whether the server said last that the venue's data are fresh."""
         return bool(self.statuses) and not self.statuses[-1][1]
+
+    def go_to(self, url: str, token: str) -> None:
+        """Connect there from the next time on, as behind a load balancer."""
+        self._url = f"{url}/ws/v1/{self._path}"
+        self._token = token
 
     async def run(self) -> None:
         """Follow over as many connections as it takes."""

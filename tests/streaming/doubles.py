@@ -99,10 +99,11 @@ class BrokenFeed:
 
     async def events(self) -> AsyncIterator[Any]:
         self._venue.broken += 1
-        if self._ends:
-            return
-        raise RuntimeError("a defect of the feed")
-        yield
+        if not self._ends:
+            raise RuntimeError("a defect of the feed")
+        nothing: tuple[Any, ...] = ()
+        for event in nothing:
+            yield event
 
     async def watch(self, accounts: Any) -> None:
         pass

@@ -29,6 +29,7 @@ from venues import registry
 from venues.connections import ConnectionBudget
 from venues.connector import BookSeen, FeedState, MarketChannel, MarketChannelKind, MarketEvent
 from venues.hyperliquid import market_stream
+from venues.hyperliquid import spec as hyperliquid
 from venues.stream import Backoff
 
 __all__ = ["floor"]
@@ -267,7 +268,7 @@ async def test_a_silent_channel_is_stale_and_the_stream_made_anew(
     floor: Floor, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feed_fallback, "RENEW_AGAIN_S", 3.0)
-    spec = registry.load("hyperliquid")
+    spec = hyperliquid.SPEC
     silences = ((MarketChannelKind.BOOK, 1.5),)
     capabilities = replace(spec.capabilities, market_silence_max_s=silences)
     impatient = replace(spec, capabilities=capabilities)

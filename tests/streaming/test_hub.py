@@ -179,7 +179,8 @@ def test_reading_nothing_for_too_long_is_closed_and_nobody_else_is() -> None:
     slow.outbox.pause(100.0)
     slow.outbox.pause(105.0)
     hub.sweep(109.9)
-    assert client.closed is None
+    before = client.closed
+    assert before is None
     hub.sweep(110.0)
     assert client.closed == (CloseCode.SLOW_CONSUMER, "nothing read for too long")
     assert other.closed is None

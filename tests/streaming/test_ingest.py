@@ -18,9 +18,8 @@ from domain.errors import VenueUnavailable
 from domain.ledger import CommandKey
 from domain.orders import OrderStatus, TimeInForce
 from domain.ports import Folded, OrderStore
-from streaming import catch_up as catch_up_module
 from streaming import ingest as ingest_module
-from streaming.budget import BudgetRule, ReadBudget
+from streaming.budget import LISTING_COST, LOOKUP_COST, BudgetRule, ReadBudget
 from streaming.catch_up import Cadence, CatchUp
 from streaming.connectors import Connectors
 from streaming.fallback_source import own_sources
@@ -167,7 +166,7 @@ async def test_fill_before_answer(floor: Floor, stage: Stage) -> None:
         # The answer that comes late changes nothing.
         key = CommandKey(order_id=order_id(1), command=CommandKind.PLACE, revision=0)
         late = await stage.ledger.decide(key, result)
-        assert (late.status, late.filled_quantity) == (OrderStatus.FILLED, 1)
+        assert (late.status, late.filled_quantity) == (OrderStatus.FILLED, Decimal(1))
 
 
 async def test_missed_fills_are_caught_up_exactly_once(floor: Floor, stage: Stage) -> None:
@@ -282,7 +281,8 @@ async def test_orders_of_nobody_are_counted_and_labelled_nothing(
 ) -> None:
     """An order that our ledger does not know: placed by other means on the same account."""
     await floor.open_account()
-    elsewhere = Stage(stage.orders, stage.accounts, Forgetful(stage.ledger), stage.positions)
+    forgetful: Any = Forgetful(stage.ledger)
+    elsewhere = Stage(stage.orders, stage.accounts, forgetful, stage.positions)
     strange = Floor(
         sim=floor.sim,
         stage=elsewhere,
@@ -424,10 +424,10 @@ async def test_reading_is_paced_by_the_budget(floor: Floor, stage: Stage) -> Non
     await reading.follow(account)
     await reading.read("acc-1")
     assert spent == [
-        catch_up_module.LISTING_COST,
-        catch_up_module.LISTING_COST,
-        catch_up_module.LISTING_COST,
-        catch_up_module.LOOKUP_COST,
-        catch_up_module.LOOKUP_COST,
+        LISTING_COST,
+        LISTING_COST,
+        LISTING_COST,
+        LOOKUP_COST,
+        LOOKUP_COST,
     ], "three listings and one look for the account, one for the one order that is not open"
     await connectors.close()

@@ -116,7 +116,7 @@ class Made:
         self.board = MarketBoard(feeds, clock=lambda: self.passed_s)
         self.budget = ReadBudget(BudgetRule(), clock=lambda: self.passed_s)
         self.reader = PastReader(
-            Connectors(lambda name: self.venue),  # type: ignore[arg-type, return-value]
+            Connectors(lambda name: self.venue),
             self.board,
             self.budget,
             self._present,

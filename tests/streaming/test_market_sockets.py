@@ -187,9 +187,11 @@ async def test_what_nobody_follows_any_more_is_dropped_at_the_venue(
     at_work: tuple[StreamingApp, Served],
 ) -> None:
     app, served = at_work
-    wanted = lambda: {  # noqa: E731 - read again and again
-        channel.kind.value for place in app.feeds._places for channel in app.feeds.wanted(place)
-    }
+
+    def wanted() -> set[str]:
+        places = app.feeds._places
+        return {channel.kind.value for place in places for channel in app.feeds.wanted(place)}
+
     async with client_of(served) as first:
         await subscribe(first, "book")
         await subscribe(first, "top")

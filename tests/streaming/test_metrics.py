@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
@@ -170,7 +171,7 @@ async def test_prices_are_measured_while_they_are_wanted(
             for channel in channels:
                 await app.feeds.join(place, channel)
             for kind in KINDS:
-                await until(lambda kind=kind: value("feed_messages_total", **stream, channel=kind))
+                await until(partial(value, "feed_messages_total", **stream, channel=kind))
                 assert value("feed_silence_seconds", **about, channel=kind) is not None
             assert value("feed_live", **stream) == 1
             assert value("feed_lag_seconds_count", **stream, channel="book")

@@ -25,12 +25,15 @@ from streaming.freshness import FreshnessBoard
 from streaming.market_feeds import STREAM, MarketFeeds
 from streaming.marks import Mark, MarketKey, Marks
 from streaming.positions import SAVE_EVERY_S, PositionBoard
+from tests.bus.valkey import running_valkey
 from tests.domain.test_positions import said
 from tests.storage.builders import a_fill
 from tests.streaming.floor import Floor
 from tests.streaming.sockets import TOKEN, Served, ask, hear
 from tests.streaming.stage import Stage
-from tests.streaming.test_app import Workflows, floor, running_valkey, until, working
+from tests.streaming.test_app import floor, working
+from tests.streaming.test_bridge import Workflows
+from tests.streaming.test_ingest import until
 from venues import registry
 from venues.connector import TickerSeen
 

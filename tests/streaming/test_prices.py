@@ -111,7 +111,11 @@ async def test_a_fresh_feed_answers_without_asking_the_venue() -> None:
     made.prices.take(PLACE, FeedState(account_id=None, live=True, reason="", at=T0), "stream")
     made.now = T0 + timedelta(seconds=1)
     found = await made.prices.price(request())
-    assert (found.mark_price, found.best_bid, found.source) == (100, 99, "stream")
+    assert (found.mark_price, found.best_bid, found.source) == (
+        Decimal(100),
+        Decimal(99),
+        "stream",
+    )
     assert made.venue.tickers_asked == 0
     assert len(made.writer._waiting) == 1
 

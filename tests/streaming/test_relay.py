@@ -271,14 +271,18 @@ def test_a_new_wish_is_begun_by_the_next_snapshot() -> None:
     for event in (ticker(1), ticker(1, "ETH-PERP"), trades(1)):
         leader.take(event, "stream")
     listening.hear(leader.batch())
+
+    def needs_snapshot() -> bool:
+        return listening.following.needs_snapshot
+
     listening.wanted = frozenset({BTC_TICKER, ETH_TICKER, BTC_TRADES})
     listening.following.want(listening.wanted)
-    assert listening.following.needs_snapshot
+    assert needs_snapshot()
     leader.take(trades(2), "stream")
     assert listening.hear(leader.batch()) == [], "trades begin with what was before"
     said = listening.hear(*leader.snapshot())
     assert [event for event, _ in said] == [ticker(1, "ETH-PERP"), trades(1, 2, is_backlog=True)]
-    assert not listening.following.needs_snapshot
+    assert not needs_snapshot()
     assert listening.hear(*leader.snapshot()) == [], "who is in step knows it all"
 
 

@@ -33,7 +33,7 @@ BTC = {"venue": "hyperliquid", "network": "paper", "symbol": "BTC-PERP"}
 
 @dataclass
 class Group:
-    """Two processes, the first of which was there first, and so does everything."""
+    """Two processes; made in order, the first was there first, and so does everything."""
 
     floor: Floor
     valkey: ValkeyProcess
@@ -62,7 +62,10 @@ class Group:
 
 
 @asynccontextmanager
-async def group(stage: Stage, tmp_path: Path) -> AsyncIterator[Group]:
+async def group(
+    stage: Stage, tmp_path: Path, database_url: str | None = None, *, in_order: bool = True
+) -> AsyncIterator[Group]:
+    url = database_url or f"sqlite+aiosqlite:///{tmp_path / 'perp-dex.db'}"
     async with AsyncExitStack() as stack:
         valkey = stack.enter_context(running_valkey())
         floor = await stack.enter_async_context(open_floor(stage))
@@ -70,21 +73,25 @@ async def group(stage: Stage, tmp_path: Path) -> AsyncIterator[Group]:
         await floor.send(100, price=floor.bid * 2, time_in_force=TimeInForce.IOC)
         homes = (tmp_path / "first", tmp_path / "second")
         processes: list[Running] = []
-        urls: list[str] = []
         for home in homes:
             home.mkdir()
             made = await stack.enter_async_context(
                 running(
                     home,
-                    DATABASE_URL=f"sqlite+aiosqlite:///{tmp_path / 'perp-dex.db'}",
+                    DATABASE_URL=url,
+                    # Tells a PostgreSQL which of them a connection is of.
+                    PGAPPNAME=home.name,
                     REDIS_URL=valkey.url,
                     HYPERLIQUID_PAPER_URL=floor.sim.url,
                 )
             )
-            urls.append(await made.endpoint())
             processes.append(made)
-            await until(lambda: len(floor.sim.simulator._feeds._clients) > 0)  # type: ignore[attr-defined]
-        yield Group(floor, valkey, processes[0], processes[1], (urls[0], urls[1]), homes)
+            if in_order:
+                await made.endpoint()
+                await until(lambda: len(floor.sim.simulator._feeds._clients) > 0)  # type: ignore[attr-defined]
+        first, second = processes
+        urls = (await first.endpoint(), await second.endpoint())
+        yield Group(floor, valkey, first, second, urls, homes)
 
 
 async def message(
@@ -98,7 +105,7 @@ async def message(
 
 def filled(number: int) -> Callable[[dict[str, Any]], bool]:
     def is_it(found: dict[str, Any]) -> bool:
-        return (
+        return bool(
             found["type"] == "update"
             and found["order"]["order_id"] == order_id(number)
             and found["order"]["status"] == "FILLED"

@@ -9,6 +9,7 @@ import struct
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.typing import Origin
 
 from tests.streaming.raw_frames import frame, raw_close_code, upgrade
 from tests.streaming.sockets import (
@@ -81,7 +82,7 @@ async def test_a_token_in_the_address_is_refused(stage: Stage) -> None:
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "http://127.0.0.1:1"])
 async def test_foreign_origins_are_closed_unheard(stage: Stage, origin: str) -> None:
-    async with serving(stage) as served, connect(served.url, origin=origin) as client:
+    async with serving(stage) as served, connect(served.url, origin=Origin(origin)) as client:
         assert await closed(client) == (4003, "this Origin is not allowed")
         assert served.server.hub.sessions == ()
 

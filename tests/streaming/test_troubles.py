@@ -30,7 +30,7 @@ from streaming.positions import PositionBoard
 from tests.streaming.building import T0
 from tests.streaming.stage import Stage, client_id, order_id
 from tests.streaming.test_ingest import until
-from venues.connector import FeedState, FillsSeen, OrdersSeen, VenueOrder
+from venues.connector import FeedState, FillsSeen, OrdersSeen, VenueOrder, VenueSpec
 
 
 def seen(number: int = 1, verdict: Verdict = Verdict.ACCEPTED) -> VenueOrder:
@@ -105,7 +105,7 @@ async def test_held_reports_are_tried_ever_more_rarely_and_kept_while_storage_is
     store = Troubled(stage.orders, match=match)
     intake = Intake(store, lambda folded: None, hold_s=5.0, clock=lambda: now[0])
     await intake.take_orders("acc-1", [seen(1)], source="feed", hold=True)
-    while intake.held:
+    while intake.held > 0:
         now[0] += 0.25
         await intake.retry_held()
     assert asked == [0.0, 0.25, 0.75, 1.75, 3.75, 5.0]
@@ -143,7 +143,7 @@ class Silent:
 
     error: Exception | None = None
 
-    def connect(self, network: object) -> Silent:
+    def connect(self, network: object) -> Any:
         return self
 
     async def start(self) -> None:
@@ -176,9 +176,13 @@ class Silent:
         )
 
 
+def no_feeds(name: str) -> VenueSpec:
+    raise AssertionError(f"the feeds of {name} were asked for")
+
+
 def board_of(stage: Stage, venue: Silent) -> PositionBoard:
     connectors = Connectors(lambda name: venue)
-    marks = Marks(MarketFeeds(own_sources(lambda name: venue, connectors)))
+    marks = Marks(MarketFeeds(own_sources(no_feeds, connectors)))
     return PositionBoard(stage.positions, marks, lambda: None)
 
 
@@ -231,9 +235,7 @@ async def test_accounts_that_cannot_be_read_are_said_once(
     intake = Intake(stage.orders, lambda folded: None)
     reading = catching_up(stage, Silent())
     positions = board_of(stage, Silent())
-    ingest = Ingest(
-        accounts, lambda name: Silent(), intake, positions, reading, board, refresh_s=0.01
-    )
+    ingest = Ingest(accounts, no_feeds, intake, positions, reading, board, refresh_s=0.01)
     task = asyncio.create_task(ingest.run())
     await until(lambda: len(caplog.records) == 2)
     task.cancel()

@@ -186,7 +186,11 @@ async def a_fill_reaches_the_socket(floor: Floor, url: str, home: Path, number: 
 
 
 async def test_nudges_of_this_process_wake_others_and_not_itself(
-    floor: Floor, stage: Stage, storage: Storage, caplog: pytest.LogCaptureFixture
+    floor: Floor,
+    stage: Stage,
+    storage: Storage,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     caplog.set_level(logging.INFO)
     await floor.open_account()
@@ -198,9 +202,11 @@ async def test_nudges_of_this_process_wake_others_and_not_itself(
                 await until(lambda: other.board.of("acc-1").live)
                 heard: list[str | None] = []
                 touch = other.positions.touch
-                other.positions.touch = lambda account_id: (
-                    heard.append(account_id),
-                    touch(account_id),
-                )[1]  # type: ignore[method-assign,func-returns-value]
+
+                def touched(account_id: str | None) -> None:
+                    heard.append(account_id)
+                    touch(account_id)
+
+                monkeypatch.setattr(other.positions, "touch", touched)
                 app.storage_changed("acc-1")
                 await until(lambda: "acc-1" in heard)

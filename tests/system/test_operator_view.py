@@ -207,7 +207,7 @@ async def test_without_the_cookie_there_is_ciphertext(stage: Stage) -> None:
         assert refused.status == 401
         assert "perp-dex ui" in await page.inner_text("body")
     async with httpx2.AsyncClient(base_url=stage.rig.api_url) as anyone:
-        payloads = {"payloads": []}
+        payloads: dict[str, list[object]] = {"payloads": []}
         for headers in ({}, {"Origin": stage.rig.api_url}):
             answer = await anyone.post(DECODE, json=payloads, headers=headers)
             assert answer.status_code == 401

@@ -229,7 +229,8 @@ class ByHand:
     async def follow(self, until: Callable[[], bool]) -> None:
         """Follow orders and a market over one new connection until what was heard will do."""
         where = self._desk.where
-        orders = {"op": "subscribe", "channel": "orders", "account_id": where["account"]}
+        account = where["account"]
+        orders: dict[str, Any] = {"op": "subscribe", "channel": "orders", "account_id": account}
         if self.seq is not None:
             orders["from_seq"] = self.seq
         market = {"channel": "top", "venue": "hyperliquid", "network": "paper"}

@@ -79,7 +79,8 @@ def brought_along(venue: str) -> set[str]:
         package = waiting.pop()
         found.add(package)
         for name in by_package.get(package, ()):
-            needed = {_plain(_NAME.match(line)[0]) for line in metadata.requires(name) or ()}
+            heads = [_NAME.match(line) for line in metadata.requires(name) or ()]
+            needed = {_plain(head[0]) for head in heads if head is not None}
             waiting |= {by_name[one] for one in needed if one in by_name} - found
     return found
 

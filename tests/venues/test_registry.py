@@ -11,6 +11,7 @@ from domain.accounts import Network
 from domain.errors import InvalidInput
 from venues import registry
 from venues.batches import JointPlacer
+from venues.shapes import shapes_of
 
 
 def test_names_are_sorted_and_all_load() -> None:
@@ -46,20 +47,22 @@ def test_unknown_venue_is_explained() -> None:
     [
         "import venues.registry, venues.connector",
         "import venues.registry; venues.registry.names()",
-        "import venues.registry; venues.registry.load('extended')",
-        "import venues.registry; venues.registry.load('hyperliquid')",
-        "import venues.registry; venues.registry.load('pacifica')",
-        "import venues.registry; venues.registry.load('edgex')",
-        "import venues.registry; venues.registry.load('vest')",
+        *(f"import venues.registry; venues.registry.load({name!r})" for name in registry.names()),
     ],
 )
 def test_naming_and_describing_a_venue_loads_neither_http_nor_signing(statement: str) -> None:
-    heavy = ["aiohttp", "picows", "eth_account", "coincurve", "hyperliquid", "pydantic"]
+    heavy = ["aiohttp", "picows", "pydantic", "eth_account", "eth_utils", "eth_abi", "coincurve"]
+    heavy += ["cryptography", "hyperliquid", "lighter", "fast_stark_crypto", "ctypes"]
     program = f"{statement}; import sys; print([m for m in {heavy!r} if m in sys.modules])"
     shown = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
     )
     assert shown.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", registry.names())
+def test_every_venue_lists_its_payloads_so_that_changes_of_them_are_seen(name: str) -> None:
+    assert shapes_of(name)
 
 
 @pytest.mark.parametrize("venue", registry.names())

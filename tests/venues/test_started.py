@@ -40,11 +40,12 @@ def serve(monkeypatch: pytest.MonkeyPatch, connector: Any) -> None:
 
 
 async def test_access_is_given_before_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    asking: Any = Asking()
+    asking = Asking()
     access: Any = SimpleNamespace()
     serve(monkeypatch, asking)
     connectors = Connectors(frozenset({"picky"}), access)
-    assert await connectors.connector("picky", Network.PAPER) is asking
+    connected: object = await connectors.connector("picky", Network.PAPER)
+    assert connected is asking
     assert asking.given == [access]
 
 

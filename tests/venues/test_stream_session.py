@@ -47,7 +47,8 @@ def stream() -> tuple[Echo, LiveStream[AccountEvent]]:
 
 def test_the_snapshot_comes_before_the_word_that_the_feed_is_live_and_that_comes_once() -> None:
     echo, core = stream()
-    assert not echo.watch.is_connected
+    before = echo.watch.is_connected
+    assert not before
     begun = core.connected(0.0, NOW)
     assert (begun.send, begun.events) == ((b"hello",), ())
     assert echo.watch.is_connected

@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
+from typing import Final
 
 import pytest
 from temporalio.api.enums.v1 import EventType
@@ -261,7 +262,7 @@ async def test_an_end_that_no_worker_has_heard_is_kept(holding: Holding) -> None
 
     async def kept() -> int:
         events = [event async for event in handle.fetch_history_events()]
-        asked = "workflow_execution_cancel_requested_event_attributes"
+        asked: Final = "workflow_execution_cancel_requested_event_attributes"
         return sum(event.HasField(asked) for event in events)
 
     async def stop(close_id: str) -> bool:

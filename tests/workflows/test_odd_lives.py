@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -447,7 +448,7 @@ async def test_a_long_life_goes_on_as_new_and_loses_nothing(impatient: Stage) ->
     for number in range(1, 9):
         await stage.fill("0.001")
         await until(
-            lambda wanted=number: _has_filled(stage, order, wanted),
+            partial(_has_filled, stage, order, number),
             what=f"fill {number} in the workflow",
         )
     assert (await stage.handle(order).describe()).run_id != first

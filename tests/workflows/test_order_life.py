@@ -10,7 +10,7 @@ import pytest
 
 from domain.errors import Conflict
 from domain.orders import Order, OrderStatus, Verdict
-from tests.activities.floor import ABOVE, MARKET, TAKING, an_order, until
+from tests.activities.floor import ABOVE, MARKET, TAKING, an_order, now, until
 from tests.workflows.stage import Stage, a_report
 from venues.simulation.faults import FaultKind
 
@@ -117,6 +117,33 @@ async def test_a_rejection_that_overtakes_the_answer(stage: Stage) -> None:
     placed = await placing
     assert placed.status is OrderStatus.REJECTED
     assert (await stage.ended(order)).startswith("REJECTED (Insufficient margin")
+
+
+async def test_the_feed_tells_what_neither_the_answer_nor_any_search_does(stage: Stage) -> None:
+    """Nobody is shown UNKNOWN and accepted at once, nor told that it is not placed."""
+    order = an_order()
+    stage.floor.fault(FaultKind.DROP_AFTER_APPLY)
+    stage.floor.fault(FaultKind.DELAY, "orderStatus", delay_ms=2_500, count=1)
+    placing = asyncio.create_task(stage.place(order))
+    await until(lambda: _shows(stage, order, OrderStatus.UNKNOWN), what="an unknown order")
+    await until(lambda: not stage.floor.venue.faults.listed(), what="a search at the venue")
+
+    await stage.deliver(a_report(order, Verdict.ACCEPTED))
+
+    for seen in (await stage.floor.stored(order), await placing, await stage.state(order)):
+        assert (seen.status, seen.outcome) == (OrderStatus.ACCEPTED, "accepted")
+    # The search still waits for its answer, which is no reason to refuse a modify.
+    assert await stage.floor.storage.ledger.undecided(before=now())
+    answer = await stage.workflows.modify(
+        order.order_id, "m1", quantity=Decimal("0.02"), price=None, wait_s=20
+    )
+    assert answer.order is not None and answer.refusal is None
+    assert (answer.order.quantity, answer.order.status) == (Decimal("0.02"), OrderStatus.ACCEPTED)
+
+
+async def _shows(stage: Stage, order: Order, status: OrderStatus) -> bool:
+    kept = await stage.floor.storage.orders.get(order.order_id)
+    return kept is not None and kept.status is status
 
 
 async def test_a_signal_in_the_middle_of_the_ledgers_commit(stage: Stage) -> None:

@@ -110,7 +110,8 @@ async def test_what_changes_seldom_is_asked_for_seldom(stage: Stage) -> None:
     run = ActivityEnvironment().run
     counting.silent = {"account_room"}
     room = (await run(reading.read, TASK)).room
-    assert (room.open_orders_max, room.requests_of) == (None, 1200), "our own budget is known"
+    known = (room.open_orders_max, room.requests_of)
+    assert known == (None, Decimal(1200)), "our own budget is known"
     assert counting.asked == ["account_summary", "fee_rates", "leverage_of", "account_room"]
     counting.silent = set()
     counting.asked.clear()

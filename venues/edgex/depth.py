@@ -9,18 +9,21 @@ Source: recorded on production 2026-09-28; NOTES.md "WebSocket".
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 
+from domain.market_data import BookLevel
+from venues.book_side import BookSide
 from venues.edgex import wire
 from venues.edgex.translate_markets import levels
 
 
 class DepthBook:
-    """One channel's book; `bids` and `asks` are sizes by price."""
+    """One channel's book."""
 
     def __init__(self) -> None:
-        self.bids: dict[Decimal, Decimal] = {}
-        self.asks: dict[Decimal, Decimal] = {}
+        self._bids = BookSide(bids=True)
+        self._asks = BookSide(bids=False)
         self._end: int | None = None
 
     @property
@@ -28,11 +31,13 @@ class DepthBook:
         """Whether there was a snapshot, and no gap since."""
         return self._end is not None
 
-    def lose(self) -> None:
-        """Know nothing any more."""
-        self._end = None
-        self.bids.clear()
-        self.asks.clear()
+    def bids(self, depth: int) -> tuple[BookLevel, ...]:
+        """Return the best bids, highest first."""
+        return self._bids.best(depth)
+
+    def asks(self, depth: int) -> tuple[BookLevel, ...]:
+        """Return the best asks, lowest first."""
+        return self._asks.best(depth)
 
     def apply(self, depth: wire.Depth, *, is_snapshot: bool) -> bool:
         """Take a snapshot or a change; return whether there is a newer whole book now.
@@ -44,27 +49,21 @@ class DepthBook:
         end = wire.integer(depth.end_version, "endVersion")
         bids, asks = levels(depth.bids), levels(depth.asks)
         if is_snapshot:
-            self.bids, self.asks = _without_empty(bids), _without_empty(asks)
+            self._bids.replace(bids.items())
+            self._asks.replace(asks.items())
             self._end = end
             return True
         if self._end is None or end <= self._end:
             return False
         if start not in (self._end, self._end + 1):
-            self.lose()
+            self._end = None
             return False
-        _change(self.bids, bids)
-        _change(self.asks, asks)
+        _change(self._bids, bids)
+        _change(self._asks, asks)
         self._end = end
         return True
 
 
-def _without_empty(rows: dict[Decimal, Decimal]) -> dict[Decimal, Decimal]:
-    return {price: size for price, size in rows.items() if size}
-
-
-def _change(side: dict[Decimal, Decimal], rows: dict[Decimal, Decimal]) -> None:
+def _change(side: BookSide, rows: Mapping[Decimal, Decimal]) -> None:
     for price, size in rows.items():
-        if size:
-            side[price] = size
-        else:
-            side.pop(price, None)
+        side.put(price, size)

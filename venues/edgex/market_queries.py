@@ -68,10 +68,9 @@ class MarketQueries:
             raise VenueUnavailable(f"expected one book of {symbol} from edgex, found another")
         row = answer.data[0]
         return _read(
-            lambda: translate_markets.order_book(
+            lambda: translate_markets.whole_book(
                 symbol,
-                translate_markets.levels(row.bids),
-                translate_markets.levels(row.asks),
+                row,
                 depth=depth,
                 event_time=answer.at or received,
                 received_time=received,

@@ -123,9 +123,8 @@ class MarketStream:
             if book.apply(depth, is_snapshot=is_snapshot):
                 found = translate_markets.order_book(
                     symbol,
-                    book.bids,
-                    book.asks,
-                    depth=_DEPTH,
+                    book.bids(_DEPTH),
+                    book.asks(_DEPTH),
                     # The venue tells no time of a book.
                     event_time=at,
                     received_time=at,

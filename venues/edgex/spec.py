@@ -26,6 +26,7 @@ class EdgexSpec:
     venue: str = "edgex"
     capabilities: Capabilities = CAPABILITIES
     proofs: ProofTable = PROOFS
+    shapes: str = "venues.edgex.shapes"
 
     def connect(self, network: Network) -> Connector:
         """Return a connector, not yet started. Raises InvalidInput for a network it lacks."""

@@ -12,6 +12,7 @@ from typing import Final
 
 from domain.instruments import OrderSide
 from domain.market_data import BookLevel, Candle, FundingRate, OrderBook, Ticker, Trade
+from venues.book_side import BookSide
 from venues.edgex import wire
 from venues.edgex.catalog import VENUE
 from venues.edgex.times import at_ms
@@ -44,30 +45,40 @@ def levels(rows: Iterable[wire.Level]) -> dict[Decimal, Decimal]:
 
 def order_book(
     symbol: str,
-    bids: dict[Decimal, Decimal],
-    asks: dict[Decimal, Decimal],
+    bids: tuple[BookLevel, ...],
+    asks: tuple[BookLevel, ...],
     *,
-    depth: int,
     event_time: datetime,
     received_time: datetime,
 ) -> OrderBook:
-    """Return a book, best prices first, cut to `depth` levels a side."""
+    """Return a book of levels, best first."""
     return OrderBook(
         venue=VENUE,
         symbol=symbol,
-        bids=_side(bids, reverse=True)[:depth],
-        asks=_side(asks, reverse=False)[:depth],
+        bids=bids,
+        asks=asks,
         event_time=event_time,
         received_time=received_time,
     )
 
 
-def _side(rows: dict[Decimal, Decimal], *, reverse: bool) -> tuple[BookLevel, ...]:
-    return tuple(
-        BookLevel(price=price, quantity=rows[price])
-        for price in sorted(rows, reverse=reverse)
-        if rows[price]
+def whole_book(
+    symbol: str, row: wire.Depth, *, depth: int, event_time: datetime, received_time: datetime
+) -> OrderBook:
+    """Return a book that comes whole, cut to `depth` levels a side. Raises WireError."""
+    return order_book(
+        symbol,
+        _side(row.bids, depth, bids=True),
+        _side(row.asks, depth, bids=False),
+        event_time=event_time,
+        received_time=received_time,
     )
+
+
+def _side(rows: Iterable[wire.Level], depth: int, *, bids: bool) -> tuple[BookLevel, ...]:
+    side = BookSide(bids=bids)
+    side.replace(levels(rows).items())
+    return side.best(depth)
 
 
 def top_of_book(symbol: str, row: wire.BookTicker, *, received_time: datetime) -> OrderBook:
@@ -76,15 +87,15 @@ def top_of_book(symbol: str, row: wire.BookTicker, *, received_time: datetime) -
         symbol,
         _best(row.best_bid_price, row.best_bid_size),
         _best(row.best_ask_price, row.best_ask_size),
-        depth=1,
         event_time=at_ms(row.time, "time"),
         received_time=received_time,
     )
 
 
-def _best(price: str, size: str) -> dict[Decimal, Decimal]:
+def _best(price: str, size: str) -> tuple[BookLevel, ...]:
     found = wire.number_or_none(price, "price")
-    return {found: wire.number(size, "size")} if found else {}
+    quantity = wire.number(size, "size") if found else None
+    return (BookLevel(price=found, quantity=quantity),) if found and quantity else ()
 
 
 def trade(symbol: str, row: wire.PublicTrade, *, received_time: datetime) -> Trade:

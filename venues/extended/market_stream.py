@@ -192,8 +192,8 @@ def _told(book: LiveBook, name: str, depth: int, frame: wire.Frame, at: datetime
     return OrderBook(
         venue=translate.VENUE,
         symbol=symbol_of(name),
-        bids=book.bids.highest(depth),
-        asks=book.asks.lowest(depth),
+        bids=book.bids(depth),
+        asks=book.asks(depth),
         event_time=at_ms(frame.ts) if frame.ts is not None else at,
         received_time=at,
     )

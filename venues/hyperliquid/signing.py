@@ -143,9 +143,7 @@ def sign_unchecked(
     is_mainnet: bool,
 ) -> Signature:
     """Sign any L1 action. For `Signer` and for proving vectors; nothing else may call it."""
-    connection_id: bytes = action_hash(  # type: ignore[no-untyped-call]
-        action, vault_address, nonce, expires_after_ms
-    )
+    connection_id: bytes = action_hash(action, vault_address, nonce, expires_after_ms)
     digest = _agent_digest(connection_id, is_mainnet=is_mainnet)
     signed = wallet.unsafe_sign_hash(digest)  # type: ignore[arg-type]
     return Signature(r=hex(signed.r), s=hex(signed.s), v=signed.v)
@@ -153,8 +151,8 @@ def sign_unchecked(
 
 def _typed(connection_id: bytes, *, is_mainnet: bool) -> SignableMessage:
     """Return the venue's typed data for a hash, as its SDK builds it."""
-    agent = construct_phantom_agent(connection_id, is_mainnet)  # type: ignore[no-untyped-call]
-    return encode_typed_data(full_message=l1_payload(agent))  # type: ignore[no-untyped-call]
+    agent = construct_phantom_agent(connection_id, is_mainnet)
+    return encode_typed_data(full_message=l1_payload(agent))
 
 
 @cache
@@ -165,7 +163,7 @@ def _domain_separator() -> bytes:
 
 @cache
 def _source_hash(is_mainnet: bool) -> bytes:
-    agent = construct_phantom_agent(bytes(32), is_mainnet)  # type: ignore[no-untyped-call]
+    agent = construct_phantom_agent(bytes(32), is_mainnet)
     return keccak(text=agent["source"])
 
 

@@ -32,7 +32,7 @@ from venues.feeds import AccountSockets
 from venues.lighter import translate, wire
 from venues.lighter.credential import account_index_of
 from venues.lighter.stream_session import Session
-from venues.lighter.tokens import end_of
+from venues.lighter.tokens import AUTH, end_of
 from venues.lighter.translate import VENUE, MarketNames
 from venues.stream import Backoff, EventQueue, Follower, Handshake
 from venues.stream_session import LiveStream, SessionOver
@@ -209,6 +209,7 @@ class LighterAccountFeed:
         self._clock = clock
         self._backoff = backoff
         self._source: FeedCredentialSource | None = None
+        self._token_ends: dict[str, datetime] = {}
         self._connections = connections or ConnectionBudget(
             connections_max=_CONNECTIONS_MAX, opened_per_minute_max=_OPENED_PER_MINUTE_MAX
         )
@@ -218,6 +219,11 @@ class LighterAccountFeed:
     def use_credentials(self, source: FeedCredentialSource) -> None:
         """Take tokens from `source`, each time that an account's socket is opened."""
         self._source = source
+
+    def token_expiries(self, account_id: str) -> Mapping[str, datetime]:
+        """Return when the token of an account's socket ends; it is connected anew before."""
+        end = self._token_ends.get(account_id)
+        return {} if end is None else {AUTH: end}
 
     def events(self) -> AsyncIterator[AccountEvent]:
         """Yield events until `close`, reconnecting by itself."""
@@ -244,9 +250,12 @@ class LighterAccountFeed:
         follower = Follower(
             open_socket, core, self._queue, self._connections, backoff=self._backoff()
         )
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(follower.run())
-            tasks.create_task(self._tell_funding(account, stream, paid))
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(follower.run())
+                tasks.create_task(self._tell_funding(account, stream, paid))
+        finally:
+            self._token_ends.pop(account.account_id, None)
 
     async def _prepare(self, account: Account, stream: AccountStream) -> None:
         """Have a token and the markets.
@@ -260,6 +269,7 @@ class LighterAccountFeed:
                 raise VenueUnavailable(f"no token is kept of account {account.address}")
             token = secret.reveal().strip()
             stream.token, stream.token_end = token, end_of(token)
+            self._token_ends[account.account_id] = stream.token_end
             stream.facts = await self._reading.markets()
         except VenueUnavailable:
             raise

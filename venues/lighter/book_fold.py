@@ -8,11 +8,12 @@ Source: docs websocket-reference (order_book).
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
-from decimal import Decimal
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final
 
+from domain.market_data import BookLevel
+from venues.book_side import BookSide
 from venues.lighter import wire
 
 #: Levels told of each side.
@@ -33,8 +34,8 @@ class BookFold:
     """One market's book."""
 
     def __init__(self) -> None:
-        self._bids = _Side()
-        self._asks = _Side()
+        self._bids = BookSide(bids=True)
+        self._asks = BookSide(bids=False)
         self._nonce: int | None = None
         self._is_whole = False
 
@@ -45,8 +46,8 @@ class BookFold:
 
     def begin(self, changes: wire.BookChanges) -> None:
         """Take a whole book."""
-        self._bids.replace(changes.bids)
-        self._asks.replace(changes.asks)
+        self._bids.replace((level.price, level.size) for level in changes.bids)
+        self._asks.replace((level.price, level.size) for level in changes.asks)
         self._nonce = changes.nonce
         self._is_whole = True
 
@@ -64,39 +65,20 @@ class BookFold:
             if begin is not None and begin != self._nonce:
                 self._is_whole = False
                 return Folded.GAP
-        self._bids.change(changes.bids)
-        self._asks.change(changes.asks)
+        _change(self._bids, changes.bids)
+        _change(self._asks, changes.asks)
         self._nonce = nonce if nonce is not None else self._nonce
         return Folded.TAKEN
 
-    def bids(self, depth: int = DEPTH) -> list[tuple[Decimal, Decimal]]:
+    def bids(self, depth: int = DEPTH) -> tuple[BookLevel, ...]:
         """Return the best bids, highest first."""
-        return self._bids.best(depth, highest=True)
+        return self._bids.best(depth)
 
-    def asks(self, depth: int = DEPTH) -> list[tuple[Decimal, Decimal]]:
+    def asks(self, depth: int = DEPTH) -> tuple[BookLevel, ...]:
         """Return the best asks, lowest first."""
-        return self._asks.best(depth, highest=False)
+        return self._asks.best(depth)
 
 
-class _Side:
-    def __init__(self) -> None:
-        self._sizes: dict[Decimal, Decimal] = {}
-        self._prices: list[Decimal] = []
-
-    def replace(self, levels: list[wire.Level]) -> None:
-        self._sizes = {level.price: level.size for level in levels if level.size}
-        self._prices = sorted(self._sizes)
-
-    def change(self, levels: list[wire.Level]) -> None:
-        for level in levels:
-            if not level.size:
-                if self._sizes.pop(level.price, None) is not None:
-                    del self._prices[bisect_left(self._prices, level.price)]
-                continue
-            if level.price not in self._sizes:
-                insort(self._prices, level.price)
-            self._sizes[level.price] = level.size
-
-    def best(self, depth: int, *, highest: bool) -> list[tuple[Decimal, Decimal]]:
-        prices = self._prices[: -depth - 1 : -1] if highest else self._prices[:depth]
-        return [(price, self._sizes[price]) for price in prices]
+def _change(side: BookSide, levels: Iterable[wire.Level]) -> None:
+    for level in levels:
+        side.put(level.price, level.size)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -36,6 +36,7 @@ from domain.lanes import LaneSet
 from domain.ledger import CommandRow, CommandSlot
 from domain.market_data import Candle, FundingRate, OrderBook, Ticker, Trade
 from domain.outcomes import Acknowledged, SendResult
+from domain.session_states import BudgetLeft
 from venues.connector import (
     Capabilities,
     MessageComposer,
@@ -130,11 +131,19 @@ class LighterConnector:
         self._names = MarketNames(found)
         return found
 
+    def budget_left(self) -> BudgetLeft:
+        """Return what is left of what a minute allows."""
+        return self._rest.budget_left()
+
     # Keys and lanes.
 
     def use_credentials(self, source: FeedCredentialSource) -> None:
         """Take what reads of an account from `source`; see `CredentialedQueries`."""
         self._tokens.use(source)
+
+    def token_expiries(self, account_id: str) -> Mapping[str, datetime]:
+        """Return when the token that questions about an account are asked with ends."""
+        return self._tokens.expiries(account_id)
 
     def signer_of(self, credential: SecretText) -> str:
         """Return what a credential is called. Raises InvalidInput if it is none."""

@@ -12,9 +12,14 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
+from domain.session_states import BudgetLeft
+
 STANDARD_PER_MINUTE: Final = 60.0
-#: After HTTP 429 nothing but cancels is sent for so long; the firewall's own pause is a minute.
+#: After a refusal that names no time nothing but cancels is sent for so long.
 BACK_OFF_S: Final = 10.0
+#: The firewall before the API refuses for so long once it has begun to.
+FIREWALL_PAUSE_S: Final = 60.0
+BACK_OFF_MAX_S: Final = 60.0
 
 _WEIGHTS: Final = {
     "/sendTx": 6.0,
@@ -79,6 +84,17 @@ class RequestBudget:
         """What a minute has: requests of a standard account, weights of another."""
         return self._capacity
 
+    def left(self, now: float) -> BudgetLeft:
+        """Return what is left of a minute, in the unit that the account's tier is counted in."""
+        self._refill(now)
+        counted = "requests" if self._tier is Tier.STANDARD else "weight"
+        return BudgetLeft(
+            unit=f"{counted} per minute",
+            left=self._left,
+            capacity=self._capacity,
+            per_s=self._capacity / 60.0,
+        )
+
     def learn_tier(self, name: str, now: float) -> None:
         """Take the venue's word for the account's tier; an unknown one is taken for standard.
 
@@ -110,9 +126,11 @@ class RequestBudget:
             wait = max(wait, self._closed_until - now)
         return max(wait, 0.0)
 
-    def refused(self, now: float) -> None:
+    def refused(self, now: float, wait_s: float | None = None) -> None:
         """Remember that the venue refused for want of requests: only cancels for a while."""
-        self._closed_until = max(self._closed_until, now + BACK_OFF_S)
+        wait = BACK_OFF_S if wait_s is None else min(wait_s, BACK_OFF_MAX_S)
+        self._refill(now)
+        self._closed_until = max(self._closed_until, now + wait)
         self._left = min(self._left, _RESERVE[Purpose.QUERY] * self._capacity)
 
     def _cost(self, path: str) -> float:

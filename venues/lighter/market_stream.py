@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from decimal import Decimal
 from typing import Any, Final
 
 from domain.instruments import Instrument
+from domain.market_data import BookLevel
 from venues.connections import ConnectionBudget
 from venues.connector import (
     BookSeen,
@@ -125,7 +125,7 @@ class MarketStream:
             if folded is not Folded.TAKEN:
                 return ()
         bids, asks = fold.bids(), fold.asks()
-        if bids and asks and bids[0][0] >= asks[0][0]:
+        if bids and asks and bids[0].price >= asks[0].price:
             raise SessionOver(f"the book of {symbol} crosses itself")
         event_time = _time(frame.order_book.last_updated_at, frame.timestamp, received)
         book = translate.order_book(
@@ -173,8 +173,10 @@ def _spell(channel: MarketChannel, number: str) -> tuple[Key, dict[str, Any]]:
     return (name, number, channel.interval or ""), {"channel": f"{name}/{subject}"}
 
 
-def _side(level: wire.Level | None) -> tuple[tuple[Decimal, Decimal], ...]:
-    return ((level.price, level.size),) if level is not None and level.size else ()
+def _side(level: wire.Level | None) -> tuple[BookLevel, ...]:
+    if level is None or not level.size:
+        return ()
+    return (BookLevel(price=level.price, quantity=level.size),)
 
 
 def _time(updated: int | None, sent: int | None, received: datetime) -> datetime:

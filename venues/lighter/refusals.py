@@ -129,12 +129,14 @@ BY_TEXT: Final = (
 
 BUSINESS_STATUS: Final = 400
 RATE_LIMITED_STATUS: Final = 429
+#: The firewall's refusal of an address that asks too much; of a command it says nothing.
+FIREWALL_STATUS: Final = 405
 #: Statuses that come before anything is read of a transaction.
 _BEFORE_SEQUENCER: Final = (401, 403)
 #: What a refusal that is not listed is called.
 UNLISTED: Final = "refused_by_venue"
 #: Statuses that say nothing of a command.
-_SILENT_STATUSES: Final = (404, 405, 408, 409, 500, 502, 503, 504)
+_SILENT_STATUSES: Final = (404, FIREWALL_STATUS, 408, 409, 500, 502, 503, 504)
 _SYSTEM_CODES: Final = range(29_000, 30_000)
 _FIRST: Final = {
     Effect.REJECTED: OutcomeClass.REJECTED,

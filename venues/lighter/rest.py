@@ -13,9 +13,10 @@ from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
 
 from domain.errors import VenueRefused, VenueUnavailable
+from domain.session_states import BudgetLeft
 from venues.lighter import wire
-from venues.lighter.limits import Purpose, RequestBudget
-from venues.lighter.refusals import RATE_LIMITED_STATUS
+from venues.lighter.limits import FIREWALL_PAUSE_S, Purpose, RequestBudget
+from venues.lighter.refusals import FIREWALL_STATUS, RATE_LIMITED_STATUS
 from venues.lighter.signing import SignedTransaction
 from venues.lighter.translate import VENUE, at
 from venues.transport import NothingSent, PostResult, Reply, Transport, WriteGate
@@ -64,6 +65,10 @@ class Rest:
     async def close(self) -> None:
         """Close the session."""
         await self._transport.close()
+
+    def budget_left(self) -> BudgetLeft:
+        """Return what is left of what a minute allows."""
+        return self._budget.left(self._monotonic())
 
     def learn_tier(self, name: str) -> None:
         """Take the venue's word for how much may be asked."""
@@ -146,8 +151,12 @@ class Rest:
             await asyncio.sleep(wait)
 
     def _note(self, result: PostResult) -> None:
-        if isinstance(result, Reply) and result.status == RATE_LIMITED_STATUS:
-            self._budget.refused(self._monotonic())
+        if not isinstance(result, Reply):
+            return
+        if result.status == RATE_LIMITED_STATUS:
+            self._budget.refused(self._monotonic(), result.retry_after_s)
+        elif result.status == FIREWALL_STATUS:
+            self._budget.refused(self._monotonic(), FIREWALL_PAUSE_S)
 
 
 def _asked(path: str, parameters: Mapping[str, Any]) -> str:

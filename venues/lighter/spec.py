@@ -26,6 +26,7 @@ class LighterSpec:
     venue: str = "lighter"
     capabilities: Capabilities = CAPABILITIES
     proofs: ProofTable = PROOFS
+    shapes: str = "venues.lighter.shapes"
 
     def connect(self, network: Network) -> Connector:
         """Return a connector, not yet started. Raises InvalidInput for an unknown network."""

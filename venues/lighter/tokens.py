@@ -7,6 +7,7 @@ Source: docs api-keys; lighter-sdk 1.1.8 `create_auth_token_with_expiry`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -21,6 +22,8 @@ from venues.transport import Clock
 _MARGIN: Final = timedelta(minutes=15)
 _KEPT: Final = timedelta(minutes=30)
 _READ_ONLY: Final = "ro"
+#: What a token is called where its end is shown.
+AUTH: Final = "auth"
 
 
 class Tokens:
@@ -61,6 +64,11 @@ class Tokens:
         until = min(self._clock() + _KEPT, end_of(token) - _MARGIN)
         self._kept[account.account_id] = (token, until)
         return token
+
+    def expiries(self, account_id: str) -> Mapping[str, datetime]:
+        """Return when the token that is kept of an account ends; another follows before that."""
+        kept = self._kept.get(account_id)
+        return {} if kept is None else {AUTH: end_of(kept[0])}
 
     def forget(self, account: Account) -> None:
         """Make another one next time: the venue does not take it."""

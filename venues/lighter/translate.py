@@ -187,33 +187,31 @@ def ticker(symbol: str, row: wire.Stats, *, received_time: datetime) -> Ticker:
 
 def order_book(
     symbol: str,
-    bids: Iterable[tuple[Decimal, Decimal]],
-    asks: Iterable[tuple[Decimal, Decimal]],
+    bids: tuple[BookLevel, ...],
+    asks: tuple[BookLevel, ...],
     *,
     event_time: datetime,
     received_time: datetime,
 ) -> OrderBook:
-    """Return a book of levels (price, quantity), best first."""
+    """Return a book of levels, best first."""
     return OrderBook(
         venue=VENUE,
         symbol=symbol,
-        bids=tuple(BookLevel(price=price, quantity=size) for price, size in bids),
-        asks=tuple(BookLevel(price=price, quantity=size) for price, size in asks),
+        bids=bids,
+        asks=asks,
         event_time=event_time,
         received_time=received_time,
     )
 
 
-def summed_levels(
-    rows: Iterable[wire.RestingOrder], depth: int
-) -> tuple[tuple[Decimal, Decimal], ...]:
+def summed_levels(rows: Iterable[wire.RestingOrder], depth: int) -> tuple[BookLevel, ...]:
     """Return the first levels of orders that come best first."""
     levels: dict[Decimal, Decimal] = {}
     for row in rows:
         if row.price not in levels and len(levels) == depth:
             break
         levels[row.price] = levels.get(row.price, Decimal(0)) + row.remaining_base_amount
-    return tuple(levels.items())
+    return tuple(BookLevel(price=price, quantity=size) for price, size in levels.items())
 
 
 def trade(symbol: str, row: wire.TradeRow, *, received_time: datetime) -> Trade:

@@ -18,11 +18,11 @@ from process.heartbeat import Heartbeat
 from process.logging import configure_logging
 from process.settings import EXIT_CONFIGURATION, ProcessSettings, SettingsError
 from process.signals import stop_event
+from venues import folders
 from venues.simulation.exchange import ExchangeStopped
 from venues.simulation.journal import JournalDamaged, JournalLocked
 from venues.simulation.server import SimulatorOptions, running_simulator
 from venues.simulation.switches import Switches
-from venues.simulation.venue import SIMULATORS
 
 _log = logging.getLogger(__name__)
 
@@ -77,8 +77,9 @@ async def serve(venue: str, settings: SimulatorSettings) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Run the simulator of the venue that the first argument names; return the exit code."""
-    if len(arguments) != 1 or arguments[0] not in SIMULATORS:
-        sys.stderr.write(f"usage: python -m venues.simulation {{{'|'.join(SIMULATORS)}}}\n")
+    if len(arguments) != 1 or arguments[0] not in folders.names():
+        venues = "|".join(folders.names())
+        sys.stderr.write(f"usage: python -m venues.simulation {{{venues}}}\n")
         return EXIT_CONFIGURATION
     try:
         settings = SimulatorSettings.load()

@@ -1,6 +1,7 @@
 """What a venue's simulator gives to the server that runs it: its wire, and how it spells things.
 
-A Protocol and the table of venues; loading one imports its module and nothing else.
+A Protocol, and how a venue's is found: it is the file `simulator` in the venue's folder. Loading
+one imports that and nothing else of the venue.
 """
 
 from __future__ import annotations
@@ -8,10 +9,11 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, Final, Protocol, cast
+from typing import Any, Protocol, cast
 
 from aiohttp import web
 
+from venues import folders
 from venues.simulation.exchange import Exchange
 from venues.simulation.faults import FaultPlan
 from venues.simulation.instruments import Instrument, default_instruments
@@ -54,17 +56,6 @@ class BuildsSimulator(Protocol):
         ...
 
 
-#: Venues that have a simulator, and the module that holds it.
-SIMULATORS: Final[dict[str, str]] = {
-    "edgex": "venues.edgex.simulator",
-    "extended": "venues.extended.simulator",
-    "hyperliquid": "venues.hyperliquid.simulator",
-    "lighter": "venues.lighter.simulator",
-    "pacifica": "venues.pacifica.simulator",
-    "vest": "venues.vest.simulator",
-}
-
-
 class NoSimulator(ValueError):
     """There is no simulator of that venue."""
 
@@ -81,7 +72,6 @@ def markets_of(venue: str) -> tuple[Instrument, ...]:
 
 
 def _module(venue: str) -> Any:
-    module_name = SIMULATORS.get(venue)
-    if module_name is None:
-        raise NoSimulator(f"venue: expected one of {', '.join(SIMULATORS)}; found {venue!r}")
-    return importlib.import_module(module_name)
+    if venue not in folders.names():
+        raise NoSimulator(f"venue: expected one of {', '.join(folders.names())}; found {venue!r}")
+    return importlib.import_module(f"{folders.folder_of(venue)}.simulator")

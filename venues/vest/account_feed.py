@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from domain.accounts import Account, AccountSummary
@@ -21,6 +22,7 @@ from venues.connector import AccountEvent, AccountSeen
 from venues.feeds import AccountSockets
 from venues.stream import Backoff, EventQueue, Follower, Handshake
 from venues.stream_session import LiveStream
+from venues.transport import Clock, utc_now
 from venues.vest import wire
 from venues.vest.account_stream import AccountStream
 from venues.vest.credential import Reader
@@ -29,7 +31,8 @@ from venues.vest.stream_session import address
 #: Limits of connections are not documented; so many at most, and opened at such a pace.
 _CONNECTIONS_MAX: Final = 50
 _OPENED_PER_MINUTE_MAX: Final = 60
-#: A listen key lives for 60 minutes; asking for it again extends it.
+#: A listen key lives so long; asking for it again extends it.
+_LISTEN_KEY_LASTS: Final = timedelta(minutes=60)
 _RENEW_EVERY_S: Final = 25 * 60.0
 #: Positions and money have no events: they are read after each fill, and at least so often.
 _MONEY_EVERY_S: Final = 60.0
@@ -78,12 +81,15 @@ class VestAccountFeed:
         backoff: Callable[[], Backoff] = Backoff,
         renew_every_s: float = _RENEW_EVERY_S,
         monotonic: Callable[[], float] = time.monotonic,
+        clock: Clock = utc_now,
     ) -> None:
         self._socket_url = socket_url
         self._reading = reading
         self._backoff = backoff
         self._renew_every_s = renew_every_s
         self._monotonic = monotonic
+        self._clock = clock
+        self._key_ends: dict[str, datetime] = {}
         self._connections = connections or ConnectionBudget(
             connections_max=_CONNECTIONS_MAX, opened_per_minute_max=_OPENED_PER_MINUTE_MAX
         )
@@ -93,6 +99,11 @@ class VestAccountFeed:
     def use_credentials(self, source: FeedCredentialSource) -> None:
         """Take API keys from `source`, each time that an account is connected."""
         self._reading.use(source)
+
+    def token_expiries(self, account_id: str) -> Mapping[str, datetime]:
+        """Return when the listen key of an account's socket ends, if it is not extended."""
+        end = self._key_ends.get(account_id)
+        return {} if end is None else {"listen key": end}
 
     async def events(self) -> AsyncIterator[AccountEvent]:
         """Yield events until `close`, reconnecting by itself."""
@@ -116,15 +127,25 @@ class VestAccountFeed:
 
         async def where() -> Handshake:
             reader = await self._reading.reader(account)
-            key = await self._reading.listen_key(account)
+            key = await self._listen_key(account)
             return Handshake(url=address(self._socket_url, reader.acc_group, key))
 
         follower = Follower(where, stream, self._queue, self._connections, backoff=self._backoff())
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(follower.run())
-            tasks.create_task(self._renew(account))
-            tasks.create_task(self._tell_money(account, money))
-            tasks.create_task(self._tell_unknown(account, core, unknown))
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(follower.run())
+                tasks.create_task(self._renew(account))
+                tasks.create_task(self._tell_money(account, money))
+                tasks.create_task(self._tell_unknown(account, core, unknown))
+        finally:
+            self._key_ends.pop(account.account_id, None)
+
+    async def _listen_key(self, account: Account) -> str:
+        """Ask for the account's key, or extend it, and remember when it ends."""
+        asked_at = self._clock()
+        key = await self._reading.listen_key(account)
+        self._key_ends[account.account_id] = asked_at + _LISTEN_KEY_LASTS
+        return key
 
     async def _renew(self, account: Account) -> None:
         """Extend the listen key for as long as the account is followed."""
@@ -132,7 +153,7 @@ class VestAccountFeed:
         while True:
             await asyncio.sleep(wait_s)
             try:
-                await self._reading.listen_key(account)
+                await self._listen_key(account)
                 wait_s = self._renew_every_s
             except (VenueUnavailable, VenueRefused):
                 # Should the key be gone, the venue closes the socket, and a new one is asked for.

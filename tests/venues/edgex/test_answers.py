@@ -44,7 +44,8 @@ def test_a_placement_is_taken_by_its_id_and_unknown_without() -> None:
         "799376025145311638",
         Verdict.ACCEPTED,
     )
-    for data in (None, {}, {"orderId": None}, {"orderId": 7}, []):
+    without: tuple[Any, ...] = (None, {}, {"orderId": None}, {"orderId": 7}, [])
+    for data in without:
         assert isinstance(outcome(reply(envelope(data)), PLACE, first=True), Unknown)
     assert isinstance(outcome(reply(envelope({"orderId": "1"}), 302), PLACE, first=True), Unknown)
 

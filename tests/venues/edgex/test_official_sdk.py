@@ -203,11 +203,11 @@ async def test_post_only_immediate_and_reduce_only_orders_end_as_the_venue_ends_
 
 async def test_its_settings_and_public_questions(sdk: Sdk) -> None:
     account = sdk.client.account
-    assert (await account.update_leverage_setting(BTC, 7))["code"] == "SUCCESS"
+    assert (await account.update_leverage_setting(BTC, "7"))["code"] == "SUCCESS"
     row = succeeded(await account.get_account_by_id())
     assert row["contractIdToTradeSetting"][BTC]["maxLeverage"] == "7"
     await rest(sdk)
-    refused = await account.update_leverage_setting(BTC, 8)
+    refused = await account.update_leverage_setting(BTC, "8")
     # It returns refusals as if they were answers.
     assert refused["code"] == "ACCOUNT_UPDATE_LEVERAGE_FAILED_ORDER"
     margin = await sdk.client.set_margin_mode(SetMarginModeParams(BTC, "1"))

@@ -205,7 +205,12 @@ def _proves(
 def test_only_orders_of_ours_are_signed() -> None:
     signer, terms = Signer(), terms_of(VECTORS["metadata"], "30000001")
     body = ours(ORDERS[0]["body"])
-    for more in ({"toAddress": "0x1"}, {"openTp": {}}, {"isSetOpenTp": True}):
+    unknown: tuple[dict[str, Any], ...] = (
+        {"toAddress": "0x1"},
+        {"openTp": {}},
+        {"isSetOpenTp": True},
+    )
+    for more in unknown:
         with pytest.raises(NotAllowed, match="expected only known fields"):
             signer.sign_order(SECRET, {**body, **more}, terms, ADDRESS)
     for wrong in ({"l2Size": "x"}, {"l2Nonce": "-1"}, {"l2Value": "1e80"}):

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from domain.errors import InvalidInput
+from domain.instruments import OrderSide
 from domain.orders import Verdict
 from tests.venues.edgex.building import (
     ADDRESS,
@@ -248,7 +249,8 @@ def test_trades_are_told_once_and_oldest_first() -> None:
     (backlog,) = core.received(quote(name, "Snapshot", trade(3), trade(2), trade(1)), 1, NOW).events
     assert isinstance(backlog, TradesSeen) and backlog.is_backlog
     assert [one.trade_id for one in backlog.trades] == ["t1", "t2", "t3"]
-    assert [one.aggressor_side.value for one in backlog.trades] == ["BUY", "SELL", "BUY"]
+    buy, sell = OrderSide.BUY, OrderSide.SELL
+    assert [one.aggressor_side for one in backlog.trades] == [buy, sell, buy]
     (news,) = core.received(quote(name, "changed", trade(3), trade(4)), 1.0, NOW).events
     assert isinstance(news, TradesSeen)
     assert ([one.trade_id for one in news.trades], news.is_backlog) == (["t4"], False)
@@ -431,7 +433,12 @@ def test_another_accounts_row_ends_the_connection(what: str) -> None:
 
 def test_rows_without_ids_end_the_connection() -> None:
     asked = Asked()
-    for data in ({"order": [{}]}, {"orderFillTransaction": [{"id": 7}]}, {"order": [{"id": ""}]}):
+    without: tuple[dict[str, Any], ...] = (
+        {"order": [{}]},
+        {"orderFillTransaction": [{"id": 7}]},
+        {"order": [{"id": ""}]},
+    )
+    for data in without:
         content = {"event": "ORDER_UPDATE", "version": 2, "time": 1, "data": data}
         payload = json.dumps({"type": "trade-event", "content": content}).encode()
         assert asked.core.received(payload, 1.0, NOW).close is not None

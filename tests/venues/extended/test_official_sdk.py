@@ -100,7 +100,11 @@ async def test_its_signature_is_verified_and_its_order_rests(sdk: Sdk) -> None:
     # Left to itself, it takes the message's hash for a name.
     assert placed.external_id == order.client_order_id
     assert placed.external_id.isdigit()
-    assert (order.price, order.quantity, order.status.value) == (60000, Decimal("0.01"), "open")
+    assert (order.price, order.quantity, order.status.value) == (
+        Decimal(60000),
+        Decimal("0.01"),
+        "open",
+    )
 
 
 async def test_every_kind_of_order_is_taken(sdk: Sdk) -> None:
@@ -163,7 +167,11 @@ async def test_a_replacement_takes_the_place_of_the_old_order(sdk: Sdk) -> None:
     await sdk.place(external_id="old")
     await sdk.place(external_id="new", price=Decimal(59000), previous_order_id="old")
     old, new = sdk.orders
-    assert (old.status.value, new.status.value, new.price) == ("canceled", "open", 59000)
+    assert (old.status.value, new.status.value, new.price) == (
+        "canceled",
+        "open",
+        Decimal(59000),
+    )
     with pytest.raises(ApiError, match="1142"):
         await sdk.place(external_id="newer", previous_order_id="old")
 

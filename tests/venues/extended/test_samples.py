@@ -118,7 +118,7 @@ def test_accounts() -> None:
     assert str(info.l2Vault) == "500343"
     (held,) = read(recorded["GET /user/positions?market=BTC-USD"], list[wire.PositionRow])
     position = translate.position(account(), held)
-    assert (position.side, position.leverage) == (PositionSide.LONG, 10)
+    assert (position.side, position.leverage) == (PositionSide.LONG, Decimal(10))
     assert position.liquidation_price is None
     (fees,) = read(recorded["GET /user/fees?market=BTC-USD"], list[wire.FeeRow])
     assert (fees.makerFeeRate, fees.takerFeeRate) == (0, Decimal("0.00025"))
@@ -169,7 +169,7 @@ def test_recorded_books_fold_and_are_numbered_from_one() -> None:
                 book = LiveBook()
             assert sequence.is_new(read_frame.seq or 0) or not recorded["frames"]
             assert book.apply(data)
-            bids, asks = book.bids.highest(5), book.asks.lowest(5)
+            bids, asks = book.bids(5), book.asks(5)
             assert list(bids) == sorted(bids, key=lambda level: -level.price)
             assert list(asks) == sorted(asks, key=lambda level: level.price)
 

@@ -16,7 +16,7 @@ import fast_stark_crypto
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from x10.config import StarknetDomain
+from x10.core.client_config import StarknetDomain
 from x10.core.stark_account import StarkPerpetualAccount
 from x10.models.market import MarketModel
 from x10.models.order import OrderSide as SdkSide

@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 import msgpack
 from coincurve import PrivateKey
-from eth_utils import keccak
+from eth_utils.crypto import keccak
 
 Json = dict[str, Any]
 

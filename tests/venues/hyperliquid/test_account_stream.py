@@ -235,7 +235,8 @@ def test_funding_becomes_ours() -> None:
 def state(**changes: Any) -> dict[str, Any]:
     summary = {"accountValue": "1000.5", "totalNtlPos": "1", "totalRawUsd": "1"}
     summary |= {"totalMarginUsed": "20.5"}
-    position = {"coin": "BTC", "szi": "-0.5", "entryPx": "40000.0", "positionValue": "21000.0"}
+    position: dict[str, Any] = {"coin": "BTC", "szi": "-0.5", "entryPx": "40000.0"}
+    position |= {"positionValue": "21000.0"}
     position |= {"leverage": {"type": "isolated", "value": 5, "rawUsd": "1"}, "marginUsed": "9"}
     position |= {"unrealizedPnl": "-1000.0", "liquidationPx": "47000.0", "maxLeverage": 40}
     position |= {"returnOnEquity": "0.1", "cumFunding": {}}

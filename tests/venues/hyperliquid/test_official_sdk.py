@@ -12,6 +12,7 @@ import pytest
 from eth_account import Account
 from hyperliquid.exchange import Exchange
 from hyperliquid.info import Info
+from hyperliquid.utils.signing import OrderType
 from hyperliquid.utils.types import Cloid
 
 from tests.venues.hyperliquid.simulator_client import SimulatorClient
@@ -20,7 +21,7 @@ from venues.simulation.server import RunningSimulator
 
 __all__ = ["client", "running"]
 
-GTC = {"limit": {"tif": "Gtc"}}
+GTC: OrderType = {"limit": {"tif": "Gtc"}}
 TIMEOUT_S = 10
 
 
@@ -330,6 +331,7 @@ def listening(url: str) -> Iterator[tuple[Info, list[Any]]]:
         # Closed while its thread waits for it, the socket would leave that thread waiting for ever.
         info.ws_manager.ws.keep_running = False
         if (connected := info.ws_manager.ws.sock) is not None:
+            assert connected.sock is not None
             connected.sock.shutdown(socket.SHUT_RDWR)
         info.ws_manager.join(TIMEOUT_S)
         info.disconnect_websocket()

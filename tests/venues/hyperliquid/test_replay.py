@@ -49,7 +49,7 @@ def level(price: str, quantity: str) -> Json:
 
 #: As long as the venue sends them: more digits than a float holds, small ones, trailing zeros.
 LONG = "4161029539.6949653625000012345678"
-OWN: list[tuple[str, Json]] = [
+OWN: list[tuple[str, Json | list[Json]]] = [
     ("l2Book", {"coin": "BTC", "time": T0, "levels": [
         [level("84143.0", "10.25923"), level("84142.10", "0.00001")],
         [level("84144.0", "50.66422"), level("84145.00", LONG)],
@@ -135,9 +135,9 @@ def rows_said(channel: str, data: Any) -> list[Row]:
             ]
         case "userFills":
             ordered = sorted(data["fills"], key=lambda row: row["time"])
-            names = ("px", "sz", "side", "fee", "closedPnl")
+            told = ("px", "sz", "side", "fee", "closedPnl")
             return [
-                (str(row["tid"]), str(row["oid"]), *(row[name] for name in names), row.get("cloid"))
+                (str(row["tid"]), str(row["oid"]), *(row[name] for name in told), row.get("cloid"))
                 for row in ordered
                 if is_ours(row["coin"])
             ]

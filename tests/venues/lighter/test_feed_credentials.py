@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,10 @@ from activities.feed_credentials import FeedRenewal
 from domain.accounts import Account, SecretText
 from domain.errors import VenueRefused, VenueUnavailable
 from tests.venues.lighter.building import Desk, desk
+from venues.connector import FeedState
+from venues.lighter.account_stream import LighterAccountFeed
+from venues.lighter.feed_reading import FeedReading
+from venues.lighter.limits import Tier
 from venues.lighter.proofs import TOKEN_LIFETIME_S
 from venues.lighter.tokens import end_of
 
@@ -92,3 +97,38 @@ async def test_without_anything_to_ask_with_nothing_is_answered(desk: Desk) -> N
     desk.connector.use_credentials(Nothing())
     with pytest.raises(VenueRefused, match="only to who has its key"):
         await desk.connector.open_orders(desk.account)
+
+
+async def test_when_the_connectors_token_ends_is_told_and_the_token_is_not(desk: Desk) -> None:
+    account_id = desk.account.account_id
+    assert desk.connector.token_expiries(account_id) == {}
+    await desk.connector.open_orders(desk.account)
+    told = desk.connector.token_expiries(account_id)
+    ahead = told["auth"] - datetime.now(UTC)
+    assert timedelta(hours=6, minutes=59) < ahead <= timedelta(seconds=TOKEN_LIFETIME_S)
+    assert set(map(type, told.values())) == {datetime}
+
+
+async def test_when_the_token_of_a_socket_ends_is_told_while_it_is_followed(desk: Desk) -> None:
+    class Given:
+        async def open(self, account: Account) -> SecretText:
+            return await desk.connector.mint_feed_credential(desk.access)
+
+    feed = LighterAccountFeed(
+        f"ws{desk.venue.url.removeprefix('http')}/stream",
+        FeedReading(desk.venue.url, tier=Tier.BUILDER),
+    )
+    feed.use_credentials(Given())
+    account_id = desk.account.account_id
+    assert feed.token_expiries(account_id) == {}
+    await feed.watch([desk.account])
+    try:
+        async with asyncio.timeout(10):
+            async for event in feed.events():
+                if isinstance(event, FeedState) and event.live:
+                    break
+        assert feed.token_expiries(account_id)["auth"] > datetime.now(UTC) + timedelta(hours=6)
+        await feed.watch([])
+        assert feed.token_expiries(account_id) == {}
+    finally:
+        await feed.close()

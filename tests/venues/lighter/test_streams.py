@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from domain.market_data import BookLevel
 from domain.orders import Verdict
 from tests.venues.lighter.building import NOW, account, sample
 from venues.connector import (
@@ -123,7 +124,7 @@ def test_a_fold_without_numbers_takes_what_comes() -> None:
     assert fold.change(early) is Folded.STALE
     fold.begin(early)
     assert fold.change(early) is Folded.TAKEN
-    assert fold.bids() == [(Decimal(1), Decimal(1))]
+    assert fold.bids() == (BookLevel(price=Decimal(1), quantity=Decimal(1)),)
 
 
 @pytest.mark.parametrize(

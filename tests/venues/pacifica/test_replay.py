@@ -160,8 +160,8 @@ def rows_heard(event: Any) -> list[Row]:
             return [(text(each.price), text(each.quantity)) for each in levels]
         case TradesSeen():
             return [
-                (t.trade_id, text(t.price), text(t.quantity), t.aggressor_side.value,
-                 str(to_ms(t.event_time)))
+                (t.trade_id, text(t.price), text(t.quantity),
+                 t.aggressor_side and t.aggressor_side.value, str(to_ms(t.event_time)))
                 for t in event.trades
             ]  # fmt: skip
         case TickerSeen():

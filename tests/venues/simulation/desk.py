@@ -13,7 +13,7 @@ from venues.simulation.events import Event
 from venues.simulation.exchange import Exchange, open_exchange
 from venues.simulation.instruments import Instrument
 from venues.simulation.ledger import ledger
-from venues.simulation.records import Order, Reason, Side, TimeInForce
+from venues.simulation.records import Order, OrderStatus, Reason, Side, TimeInForce
 from venues.simulation.switches import Switches
 from venues.simulation.trading import OrderRequest, Placement, TriggerRequest
 
@@ -113,6 +113,14 @@ class Desk:
 
     def asks(self, symbol: str = "COIN") -> list[tuple[Decimal, Decimal, int]]:
         return [(x.price, x.quantity, x.count) for x in self.tables.books[symbol].asks.levels()]
+
+
+def status_of(order: Order) -> OrderStatus:
+    """Return what an order's status is now.
+
+    To a type checker, which sees no change of it, an attribute stays what it was asserted to be.
+    """
+    return order.status
 
 
 def stop(price: str, *, market: bool = True) -> TriggerRequest:

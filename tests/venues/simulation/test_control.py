@@ -190,7 +190,8 @@ async def test_a_walk_runs_at_once_or_in_steps_until_stopped(client: SimulatorCl
     await client.control("POST", "/walk", slow)
 
     async def has_moved() -> bool:
-        return (await client.control("GET", "/book?symbol=ETH"))["mark_price"] != "2500"
+        price: str = (await client.control("GET", "/book?symbol=ETH"))["mark_price"]
+        return price != "2500"
 
     await eventually(has_moved)
     assert await client.control("DELETE", "/walk") == {"stopped": 1}

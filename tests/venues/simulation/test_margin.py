@@ -130,7 +130,7 @@ class TestOwnership:
             assert transfer(desk.tables, ann, sub, D(4_000))
             assert not transfer(desk.tables, ann, sub, D(7_000))
             assert not transfer(desk.tables, ann, sub, D(-1))
-        assert (desk.cash("ann"), desk.cash("sub")) == (6_000, 4_000)
+        assert (desk.cash("ann"), desk.cash("sub")) == (D(6_000), D(4_000))
 
     async def test_an_agent_is_replaced_by_its_name_and_names_are_counted(self, desk: Desk) -> None:
         def approve(address: str, name: str) -> bool:

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.venues.simulation.desk import Desk
+from tests.venues.simulation.desk import Desk, status_of
 from venues.simulation import margin, trading
 from venues.simulation.events import Filled, OrderChanged, Traded
 from venues.simulation.records import HOUSE, OrderStatus, Reason, Side, TimeInForce
@@ -300,12 +300,12 @@ class TestReplace:
         assert malformed is not None
         assert malformed.refusal is not None
         assert malformed.refusal.reason is Reason.TICK
-        assert old.status is OrderStatus.OPEN
+        assert status_of(old) is OrderStatus.OPEN
         crossing = self._replace(desk, old, self._request("120"))
         assert crossing is not None
         assert crossing.refusal is not None
         assert crossing.refusal.reason is Reason.POST_ONLY_CROSS
-        assert old.status is OrderStatus.CANCELED
+        assert status_of(old) is OrderStatus.CANCELED
         assert desk.held("ann") == 0
 
 

@@ -160,15 +160,15 @@ async def test_a_scheduled_cancel_ends_everything_when_due(desk: Desk) -> None:
     orders = [desk.buy("ann", "1", "90"), desk.buy("ann", "5", "2", symbol="OTHER")]
     other = desk.buy("bob", "1", "90")
     with desk.exchange.action("schedule"):
-        account = desk.tables.accounts["ann"]
-        account.cancel_all_at_ms = START_MS + 5_000
-        desk.tables.touch(account)
+        desk.tables.accounts["ann"].cancel_all_at_ms = START_MS + 5_000
+        desk.tables.touch(desk.tables.accounts["ann"])
     operations.pass_time(desk.exchange)
     assert all(order.status is OrderStatus.OPEN for order in orders)
     desk.clock.offset_ms += 5_000
     operations.pass_time(desk.exchange)
     assert {order.reason for order in orders} == {Reason.SCHEDULED}
     assert other.status is OrderStatus.OPEN
+    account = desk.tables.accounts["ann"]
     assert (account.cancel_all_at_ms, account.cancel_all_count) == (None, 1)
 
 

@@ -15,8 +15,9 @@ import aiohttp
 import pytest
 
 from tests.venues.hyperliquid.simulator_client import SimulatorClient
+from venues import registry
 from venues.simulation.__main__ import SimulatorSettings, main, serve
-from venues.simulation.venue import SIMULATORS, NoSimulator, load_simulator
+from venues.simulation.venue import NoSimulator, load_simulator
 
 
 @asynccontextmanager
@@ -105,7 +106,7 @@ async def test_it_serves_until_it_is_asked_to_stop(
 @pytest.mark.parametrize("arguments", [[], ["nasdaq"], ["hyperliquid", "now"]])
 def test_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 2
-    venues = "{" + "|".join(sorted(SIMULATORS)) + "}"
+    venues = "{" + "|".join(registry.names()) + "}"
     assert f"usage: python -m venues.simulation {venues}" in capsys.readouterr().err
 
 

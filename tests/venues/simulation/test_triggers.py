@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.venues.simulation.desk import Desk, stop, take_profit
+from tests.venues.simulation.desk import Desk, status_of, stop, take_profit
 from venues.simulation import trading
 from venues.simulation.records import Order, OrderStatus, Reason, Side, TimeInForce
 from venues.simulation.trading import OrderRequest, Placement
@@ -24,12 +24,13 @@ class TestFiring:
     async def test_a_stop_waits_for_its_price_and_then_sells(self, desk: Desk) -> None:
         desk.buy("ann", "2", "101")
         order = desk.sell("ann", "2", "80", trigger=stop("95"), reduce_only=True)
-        assert order.status is OrderStatus.UNTRIGGERED
+        assert status_of(order) is OrderStatus.UNTRIGGERED
         desk.price("95.01")
-        assert not order.triggered
+        too_early = order.triggered
+        assert not too_early
         desk.price("95")
         assert order.triggered
-        assert order.status is OrderStatus.FILLED
+        assert status_of(order) is OrderStatus.FILLED
         assert desk.held("ann") == 0
 
     async def test_a_take_profit_fires_on_the_other_side(self, desk: Desk) -> None:
@@ -130,14 +131,14 @@ class TestTrees:
         self, desk: Desk
     ) -> None:
         parent, profit, loss = self._tree(desk, "99.995")
-        assert profit.status is loss.status is OrderStatus.WAITING
+        assert status_of(profit) is status_of(loss) is OrderStatus.WAITING
         desk.sell("bob", "1", "99.995")
-        assert profit.status is OrderStatus.WAITING
+        assert status_of(profit) is OrderStatus.WAITING
         desk.sell("bob", "1", "99.995")
         assert parent.status is OrderStatus.FILLED
-        assert profit.status is loss.status is OrderStatus.UNTRIGGERED
+        assert status_of(profit) is status_of(loss) is OrderStatus.UNTRIGGERED
         desk.price("111")
-        assert profit.status is OrderStatus.FILLED
+        assert status_of(profit) is OrderStatus.FILLED
         assert (loss.status, loss.reason) == (OrderStatus.CANCELED, Reason.SIBLING_FILLED)
         assert desk.held("ann") == 0
 

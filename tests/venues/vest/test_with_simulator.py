@@ -42,9 +42,9 @@ async def test_errors_are_understood_however_they_are_carried(desk: Desk, envelo
     with pytest.raises(VenueRefused, match="1121"):
         await desk.connector._queries.order_book("NOPE-PERP", 1)
     stranger = desk.credential(apiKey="nobody")
-    outcome = await desk.connector.send(await desk.reserve(RESTING), desk.with_key(stranger))
-    assert isinstance(outcome.outcome, Rejected), outcome
-    assert outcome.outcome.code == "unknown_signer"
+    sent = await desk.connector.send(await desk.reserve(RESTING), desk.with_key(stranger))
+    assert isinstance(sent.outcome, Rejected), sent
+    assert sent.outcome.code == "unknown_signer"
 
 
 @pytest.mark.parametrize("cancels", [True, False])
@@ -275,6 +275,33 @@ async def test_the_feed_tells_of_orders_that_it_never_saw_whole(desk: Desk) -> N
     finally:
         await feed.close()
     assert any(isinstance(one, FillsSeen) for one in seen)
+
+
+async def test_the_feed_tells_when_its_listen_key_ends_and_extends_it(desk: Desk) -> None:
+    times = iter(datetime(2026, 1, 1, hour, tzinfo=UTC) for hour in range(24))
+    feed = VestAccountFeed(
+        f"ws{desk.venue.url.removeprefix('http')}/ws-api",
+        FeedReading(desk.venue.url, 6_000),
+        renew_every_s=0.05,
+        clock=lambda: next(times),
+    )
+    feed.use_credentials(Kept((await desk.connector.mint_feed_credential(desk.access)).reveal()))
+    account_id = desk.account.account_id
+    assert feed.token_expiries(account_id) == {}
+    await feed.watch([desk.account])
+    try:
+        async with asyncio.timeout(10):
+            async for event in feed.events():
+                if isinstance(event, FeedState) and event.live:
+                    break
+            first = feed.token_expiries(account_id)["listen key"]
+            assert first >= datetime(2026, 1, 1, 1, tzinfo=UTC)
+            while feed.token_expiries(account_id)["listen key"] == first:
+                await asyncio.sleep(0.01)
+        await feed.watch([])
+        assert feed.token_expiries(account_id) == {}
+    finally:
+        await feed.close()
 
 
 async def test_an_expired_registration_is_a_dead_feed_with_its_reason(desk: Desk) -> None:
