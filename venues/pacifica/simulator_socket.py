@@ -16,13 +16,14 @@ from aiohttp import web
 
 from venues.pacifica.simulator_bodies import OPERATIONS, PATH_OF
 from venues.pacifica.simulator_credits import Credits
-from venues.pacifica.simulator_exchange import ConnectionDropped, Reply, SignedRequests
+from venues.pacifica.simulator_exchange import Reply, SignedRequests
 from venues.pacifica.simulator_feeds import (
     Client,
     Feeds,
     NoSuchChannel,
     SilentlyIgnored,
 )
+from venues.simulation.commands import ConnectionDropped
 from venues.simulation.exchange import Exchange
 
 Json = dict[str, Any]
