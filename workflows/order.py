@@ -34,16 +34,7 @@ from activities.resolution import ResolutionActivities
 from domain import lifecycle
 from domain.commands import CommandKind
 from domain.ledger import CommandKey
-from domain.lifecycle import (
-    Cancel,
-    Close,
-    Lifecycle,
-    Place,
-    Resolve,
-    Step,
-    Wait,
-    next_step,
-)
+from domain.lifecycle import Cancel, Close, Lifecycle, Place, Resolve, Step, Wait, next_step
 from domain.orders import Order, OrderReport
 from workflows import describing, policies
 from workflows.contracts import (
@@ -78,6 +69,7 @@ class OrderWorkflow:
         self._leaving = False
         self._trying_since: datetime | None = None
         self._step: Step = Wait()
+        self._status_at_close = start.status_at_close
         self._told: Told | None = None
         workflow.set_current_details(describing.details(self._life, self._step))
 
@@ -104,6 +96,8 @@ class OrderWorkflow:
             if self._step.kind != "settle":
                 await self._do(self._step)
             elif await self._settle():
+                if self._status_at_close:
+                    self._show(closing=True)
                 return describing.end(self._life.order)
 
     async def _do(self, step: Step) -> None:
@@ -450,15 +444,18 @@ class OrderWorkflow:
         pause = policies.pause(self._life.attempts, workflow.random().random())
         self._life = lifecycle.delayed(self._life, workflow.now() + pause)
 
-    def _show(self) -> None:
+    def _show(self, *, closing: bool = False) -> None:
         """Keep details and attention true; the status where an order rests, is unknown or ends.
 
-        That is what an operator would look for. On the way from one to the next it costs no event.
+        That is what an operator would look for. On the way from one to the next it costs no event;
+        at the end it goes with the close, unless that has to wait.
         """
         workflow.set_current_details(describing.details(self._life, self._step))
         status = self._life.order.status
         overdue = self._is_overdue()
         lasts = status.is_terminal or self._step.kind == "wait" or bool(self._life.unresolved)
+        if self._status_at_close and self._step.kind == "settle" and not self._life.attempts:
+            lasts = closing
         changes: list[Any] = []
         searched = describing.searched(status, self._shown_status)
         if lasts and searched != self._shown_status:
@@ -492,4 +489,6 @@ class OrderWorkflow:
         if self._reconsider:
             self._leaving = False
             return
-        workflow.continue_as_new(OrderStart(order=self._life.order, carried=self._life))
+        workflow.continue_as_new(
+            OrderStart(order=self._life.order, carried=self._life, status_at_close=True)
+        )
