@@ -20,8 +20,6 @@ from temporalio.client import (
     WithStartWorkflowOperation,
     WorkflowExecutionStatus,
     WorkflowHandle,
-    WorkflowQueryFailedError,
-    WorkflowQueryRejectedError,
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
@@ -49,11 +47,14 @@ from workflows.payloads import KeySource, data_converter
 from workflows.reaching import (
     QUERY_TIMEOUT,
     SIGNAL_TIMEOUT,
+    asked,
     cancel_lastingly,
     never_left,
+    queried,
     refusal_of,
     serialization_context,
     signal_lastingly,
+    started,
     unreached,
 )
 
@@ -275,16 +276,8 @@ class OrderWorkflows:
         return answer
 
     async def _request(self, call: Awaitable[RequestReply], wait_s: float) -> RequestAnswer:
-        try:
-            async with asyncio.timeout(wait_s):
-                reply = await call
-        except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
-            return RequestAnswer(order=None, decided=False)
-        except WorkflowUpdateFailedError as error:
-            raise refusal_of(error) from None
-        except (RPCError, RuntimeError) as error:
-            raise unreached(error) from None
-        if not reply.decided:
+        reply = await asked(call, wait_s)
+        if reply is None or not reply.decided:
             return RequestAnswer(order=None, decided=False)
         return RequestAnswer(order=reply.order, decided=True, refusal=reply.refusal)
 
@@ -320,14 +313,9 @@ class OrderWorkflows:
             NotFound: no such workflow.
             Unavailable: no worker answers in 3 s.
         """
-        try:
-            return await self._handle(order_id).query(
-                OrderWorkflow.state, rpc_timeout=QUERY_TIMEOUT
-            )
-        except (RPCError, RuntimeError) as error:
-            raise unreached(error) from None
-        except (WorkflowQueryFailedError, WorkflowQueryRejectedError) as error:
-            raise Unavailable(f"the order's workflow does not answer: {error}") from None
+        return await queried(
+            self._handle(order_id).query(OrderWorkflow.state, rpc_timeout=QUERY_TIMEOUT)
+        )
 
     async def pending(self, order_id: str) -> Order | None:
         """Return the order a workflow was started with, or None if there is no such workflow.
@@ -381,8 +369,8 @@ class OrderWorkflows:
             if completed_too
             else WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY
         )
-        try:
-            await self._client.start_workflow(
+        return await started(
+            self._client.start_workflow(
                 OrderWorkflow.run,
                 OrderStart(order=order, mode=StartMode.ADOPT),
                 id=ids.order_workflow_id(order.order_id),
@@ -393,11 +381,7 @@ class OrderWorkflows:
                 static_summary=describing.summary(order, order.account_id),
                 rpc_timeout=SIGNAL_TIMEOUT,
             )
-        except WorkflowAlreadyStartedError:
-            return False
-        except (RPCError, RuntimeError) as error:
-            raise unreached(error) from None
-        return True
+        )
 
     async def verify_account(self, account_id: str, venue: str, *, wait_s: float) -> Account | None:
         """Have a worker check an account's credential; None when it is not done in time.

@@ -32,6 +32,7 @@ from domain.guard_steps import (
 from domain.guarding import GuardSight, GuardState, GuardStatus, close_plan
 from workflows import guard_describing, policies
 from workflows.close import start_close
+from workflows.driving import driven
 from workflows.guard_contracts import (
     CancelRequest,
     ChangeRequest,
@@ -69,14 +70,7 @@ class GuardWorkflow:
 
         A cancellation request means "watch no more"; a close that has begun goes on.
         """
-        drive = asyncio.create_task(self._drive())
-        while True:
-            try:
-                return await asyncio.shield(drive)
-            except asyncio.CancelledError:
-                if drive.cancelled():
-                    raise
-                self._cancel = True
+        return await driven(self._drive(), self._want_cancel)
 
     async def _drive(self) -> GuardResult:
         if not self._carried:
@@ -274,10 +268,13 @@ class GuardWorkflow:
     def _check_change(self, request: ChangeRequest) -> None:
         self._check_is_open(request.plan.condition_id)
 
+    def _want_cancel(self) -> None:
+        self._cancel = True
+
     @workflow.update(name="cancel")
     async def cancel(self, request: CancelRequest) -> GuardReply:
         """Watch no more; return the state when that is kept."""
-        self._cancel = True
+        self._want_cancel()
         await workflow.wait_condition(lambda: self._leaving or self._cannot_be_stopped())
         if self._state.status is GuardStatus.CLOSING:
             raise ApplicationError(self._triggered(), type="condition_triggered")

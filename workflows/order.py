@@ -6,7 +6,6 @@ note what is wanted or reported and wait. Knows no venue, no SQL and no clock bu
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -55,6 +54,7 @@ from workflows.contracts import (
     ResolveRequest,
     StartMode,
 )
+from workflows.driving import driven
 from workflows.kept_modifies import kept_modify, tell_kept
 from workflows.order_shown import OrderShown
 from workflows.parents import Told, tell_parent
@@ -83,15 +83,7 @@ class OrderWorkflow:
         """Drive the order to its end, and return that in words.
 
         A request to cancel means "cancel the order": what is being sent is not interrupted."""
-        drive = asyncio.create_task(self._drive())
-        while True:
-            try:
-                return await asyncio.shield(drive)
-            except asyncio.CancelledError:
-                if drive.cancelled():
-                    raise
-                self._life = lifecycle.want_cancel(self._life)
-                self._touched = True
+        return await driven(self._drive(), self._want_cancel)
 
     async def _drive(self) -> str:
         if self._adopting:
@@ -365,13 +357,16 @@ class OrderWorkflow:
         """Cancel the order and wait until its end is known."""
         if lifecycle.find_request(self._life, request.request_id) is None:
             self._life = lifecycle.request(self._life, request.request_id, "cancel")
-            self._life = lifecycle.want_cancel(self._life)
-            self._touched = True
+            self._want_cancel()
         return await self._reply(request.request_id)
 
     @cancel.validator
     def _check_cancel(self, request: CancelRequest) -> None:
         self._refuse_if_ended(request.request_id)
+
+    def _want_cancel(self) -> None:
+        self._life = lifecycle.want_cancel(self._life)
+        self._touched = True
 
     @workflow.update(name="modify")
     async def modify(self, request: ModifyRequest) -> RequestReply:

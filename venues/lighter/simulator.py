@@ -30,7 +30,7 @@ from venues.lighter.simulator_sequencer import (
     refusal,
 )
 from venues.lighter.simulator_signature import fresh_key, register
-from venues.lighter.simulator_socket import SocketClient
+from venues.lighter.simulator_socket import Conversation
 from venues.lighter.simulator_views import status_word
 from venues.simulation.commands import ConnectionDropped
 from venues.simulation.exchange import Exchange, ExchangeStopped
@@ -181,12 +181,8 @@ class LighterSimulator:
         return None
 
     async def _serve_socket(self, request: web.Request) -> web.StreamResponse:
-        client = SocketClient(
-            request,
-            exchange=self._exchange,
-            faults=self._faults,
-            feeds=self._feeds,
-            sequencer=self._sequencer,
+        client = Conversation(
+            request, faults=self._faults, feeds=self._feeds, sequencer=self._sequencer
         )
         return await client.serve()
 
