@@ -38,6 +38,7 @@ from sealing.keys import LiveKeyPairs, Recipient
 from serving.chores import again, chores
 from serving.dead_man import DeadManMeter, stand_in
 from serving.emergency import emergency_main
+from serving.heard_feeds import HeardFeeds
 from serving.key_upkeep import KeyUpkeep
 from serving.lanes import RENEW_EVERY_S, claim_lanes, lane_keeper
 from serving.metrics import SessionMeter, VenueMeter
@@ -86,10 +87,11 @@ async def run(settings: WorkerSettings, parts: Parts | None = None) -> None:
         stack.push_async_callback(bus.close)
         nudges = await stack.enter_async_context(NudgePublisher(bus))
         storage.on_change(nudges.nudge)
+        heard = HeardFeeds(storage.orders, SessionStatesOnBus(bus))
         venues = frozenset(name.strip() for name in settings.worker_venues.split(","))
         fields, switches = FieldWatch(venues), DeadManMeter()
         fields.install()
-        connectors = Connectors(venues, TradingSecrets(reserve.access))
+        connectors = Connectors(venues, TradingSecrets(reserve.access), feed=heard)
         stack.push_async_callback(connectors.close)
         client = await connect(
             settings.temporal_address,
@@ -116,6 +118,7 @@ async def run(settings: WorkerSettings, parts: Parts | None = None) -> None:
             *chores(settings, client, storage, connectors, reserve.access, substitute),
             again("reconcile", SWEEP_EVERY_S, reconciles.run),
             *_news(connectors, storage, bus),
+            heard.run(bus, nudges.sender),
             again("lanes", RENEW_EVERY_S, lanes.renew),
             *reserve.chores(),
             *upkeep.chores(client),

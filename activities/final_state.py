@@ -30,6 +30,8 @@ async def final_state(
         return result
     if isinstance(outcome, Rejected) and outcome.code != "no_such_order":
         return result
+    if not replacing and _tells_the_end(outcome.report):
+        return result
     revision = next(r for r in order.revisions if r.number == row.target_revision)
     try:
         lookup = await connector.find_order(
@@ -64,6 +66,11 @@ async def final_state(
     return replace(
         result, outcome=Unknown(reason=f"{outcome.reason}, and no look-up shows its end")
     )
+
+
+def _tells_the_end(report: OrderReport | None) -> bool:
+    """Tell whether a cancel's outcome says already what a look-up would be asked for."""
+    return report is not None and report.verdict.is_terminal and report.filled_quantity is not None
 
 
 def report_of(row: CommandRow, seen: VenueOrder, source: str) -> OrderReport:

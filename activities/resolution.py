@@ -39,6 +39,9 @@ from venues.lanes import message_signer
 
 LOOK_FOR_S = 8.0
 LOOK_EVERY_S = 0.25
+LOOK_EVERY_MAX_S = 6.0
+LOOK_PAUSE_SHARE = 0.05
+"""A look asks up to eight questions: what stays unknown must not use a venue's budget up."""
 CLOCK_OVERLAP = timedelta(seconds=10)
 NOOPS_PER_PLACEMENT = 100
 UNDER_WAY = timedelta(seconds=2)
@@ -46,6 +49,12 @@ UNDER_WAY = timedelta(seconds=2)
 FILLS = "fills"
 NONCE_SPENT = "nonce_spent"
 """The nonce is used, by the placement or by an earlier copy of the noop itself."""
+
+
+def look_pause_s(unknown_for: timedelta) -> float:
+    """Return how long to wait between two looks for what has been unknown for so long."""
+    grown = unknown_for.total_seconds() * LOOK_PAUSE_SHARE
+    return min(max(LOOK_EVERY_S, grown), LOOK_EVERY_MAX_S)
 
 
 class ResolutionActivities:
@@ -89,7 +98,7 @@ class ResolutionActivities:
             if asyncio.get_running_loop().time() >= deadline:
                 break
             if outcome is None:
-                await asyncio.sleep(LOOK_EVERY_S)
+                await asyncio.sleep(look_pause_s(self._now() - row.inserted_at))
         if outcome is None:
             order = await self._known_as_unknown(row, search.seen)
             return CommandResult(order=order, definite=False, answer=search.seen)
@@ -170,6 +179,11 @@ class ResolutionActivities:
         result = await connector.send(reservation.row, access)
         self._carrier.note(reservation.row, result.outcome)
         return await self._note_noop(reservation.row.key, result)
+
+    async def is_burned(self, row: CommandRow) -> bool:
+        """Tell whether a command's nonce went to a noop, as it does where its lane is cleared."""
+        rows = await self._ledger.of_order(row.carried_by or row.key.order_id)
+        return any(_burns(noop, row) and isinstance(noop.outcome, Accepted) for noop in rows)
 
     def _is_under_way(self, noop: CommandRow) -> bool:
         """Tell whether another order of the same request may be sending this noop right now.
@@ -263,7 +277,8 @@ class _Search:
         report = self._report(await self._look())
         proofs = self._connector.proofs
         resting = report is not None and not report.verdict.is_terminal
-        repeatable = proofs.replay_protected or proofs.cancels_repeatable
+        burned = resting and await self._activities.is_burned(self._row)
+        repeatable = (proofs.replay_protected or proofs.cancels_repeatable) and not burned
         if resting and repeatable and self._activities._admissible(self._row):
             result = await self._connector.resend(self._row, self._access)
             if isinstance(result.outcome, Accepted | Rejected):
@@ -277,7 +292,9 @@ class _Search:
         self.seen = self._describe(report, venue_time)
         return decide_cancel(
             self._row,
-            CancelEvidence(report=report, all_silent=silent, venue_time=venue_time),
+            CancelEvidence(
+                report=report, all_silent=silent, nonce_burned=burned, venue_time=venue_time
+            ),
             visibility_delay_s=proofs.visibility_delay_s,
             has_fence=proofs.proves_absence,
         )
@@ -366,11 +383,12 @@ def _noops_of(rows: Sequence[CommandRow], revision: int) -> int:
     )
 
 
-def _burns(noop: CommandRow, placement: CommandRow) -> bool:
+def _burns(noop: CommandRow, command: CommandRow) -> bool:
+    """Tell whether a noop is for the nonce of a command: on another lane the number is another."""
     return (
         noop.key.command is CommandKind.NOOP
-        and noop.target_revision == placement.target_revision
-        and noop.nonce == placement.nonce
+        and noop.target_revision == command.target_revision
+        and (noop.lane, noop.nonce) == (command.lane, command.nonce)
     )
 
 

@@ -72,7 +72,8 @@ class NudgePublisher:
     def __init__(self, bus: Bus, *, sender: bytes | None = None) -> None:
         self._bus = bus
         self._stream = bus.key(STREAM)
-        self._sender = sender or new_sender()
+        #: By this a subscriber of the same process knows these nudges.
+        self.sender = sender or new_sender()
         self._waiting: dict[Nudge, None] = {}
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -131,7 +132,7 @@ class NudgePublisher:
     async def _append(self, messages: list[bytes], redis: Redis) -> None:
         async with redis.pipeline(transaction=False) as together:
             for message in messages:
-                fields: dict[Any, Any] = {_NUDGE: message, _SENDER: self._sender}
+                fields: dict[Any, Any] = {_NUDGE: message, _SENDER: self.sender}
                 together.xadd(self._stream, fields, maxlen=KEPT, approximate=True)
             await together.execute()
 

@@ -1,7 +1,8 @@
 """The state of accounts' sessions: workers and streaming processes say it, the API reads it.
 
 Each statement is one key with its time, kept for a while after its speaker fell silent, so that its
-age can be told. Shown and nothing else: no command depends on it. Knows no venue.
+age can be told. No command depends on it; workers read of feeds alone, to know whether one may be
+waited for. Knows no venue.
 """
 
 from __future__ import annotations
@@ -67,6 +68,11 @@ class SessionStatesOnBus:
             trading=_read(trading, TradingSession),
             feed=_read(feed, FeedSession),
         )
+
+    async def feed_of(self, account_id: str) -> FeedSession | None:
+        """Return what was said last of an account's feed. Raises Unavailable."""
+        key = self._account("feed", account_id)
+        return _read(await self._bus.call(lambda redis: redis.get(key)), FeedSession)
 
     async def _say(self, said: list[_Said]) -> None:
         if not said:

@@ -37,10 +37,14 @@ class PlacementEvidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelEvidence:
-    """What was found out about a cancel: what the venue says now of the order it concerns."""
+    """What was found out about a cancel: what the venue says now of the order it concerns.
+
+    `nonce_burned`: another command took the cancel's nonce, so that it never arrives.
+    """
 
     report: OrderReport | None = None
     all_silent: bool = False
+    nonce_burned: bool = False
     venue_time: datetime | None = None
 
 
@@ -121,6 +125,11 @@ def decide_cancel(
             reason=f"the order was {report.verdict.value} already",
             proof="the venue's record of the order",
             report=report,
+        )
+    if evidence.nonce_burned:
+        return NotSent(
+            reason="never_admitted",
+            proof=f"nonce {row.nonce} was used up by a noop and the order still rests",
         )
     if closed:
         return NotSent(

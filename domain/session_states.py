@@ -1,8 +1,9 @@
 """The state of an account's session with its venue: facts, each with who knows it and since when.
 
 Workers know clocks, circuits, budgets and what a key proved to be; streaming processes know feeds.
-They say it again and again; who shows it shows its age, and what is too old as not known. Nothing
-here is acted upon, and nothing is secret: of a token only when it ends. Knows no venue.
+They say it again and again; who shows it shows its age, and what is too old as not known. No
+command depends on it: that a feed is live tells a worker only to wait for it before it asks the
+venue. Nothing is secret: of a token only when it ends. Knows no venue.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ PLACE_LASTS: Final = timedelta(seconds=30)
 #: A clock is measured each minute, and a key is proved every six hours.
 CLOCK_LASTS: Final = timedelta(minutes=4)
 RIGHTS_LASTS: Final = timedelta(hours=13)
+
+#: So old at most is the word that a feed is live, for who waits for it before asking the venue.
+FEED_HEARD_LASTS: Final = timedelta(seconds=5)
 
 
 def is_known(at: datetime | None, lasts: timedelta, now: datetime) -> bool:
@@ -115,6 +119,11 @@ class FeedSession:
     reason: str
     channels: Mapping[str, datetime] = field(default_factory=dict)
     tokens: Mapping[str, datetime] | None = None
+
+
+def is_heard(feed: FeedSession | None, now: datetime) -> bool:
+    """Tell whether a feed is live and somebody said so just now."""
+    return feed is not None and feed.live and is_known(feed.said_at, FEED_HEARD_LASTS, now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -144,7 +144,7 @@ def told_of(order: Order, number: int) -> OrderReport | None:
         order_id=order.order_id,
         revision=number,
         verdict=told,
-        filled_quantity=revision.filled_quantity or None,
+        filled_quantity=revision.filled_quantity,
         average_price=revision.average_price,
         venue_order_id=revision.venue_order_id,
         reason=revision.reason,

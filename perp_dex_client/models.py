@@ -23,7 +23,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     all figures in `routing`.
 
     `outcome` answers "was it placed?": pending, not_sent, accepted, rejected or unknown. `source`
-    says who was asked: the database, or the running workflow.
+    says who was asked: the database, or the running workflow. `change_pending`, in the answer to a
+    modify: whether it is done is not known yet, and the order is shown as it was.
     """
 
     order_id: str
@@ -60,6 +61,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     parent_id: str | None = None
     routed: str | None = None
     routing: Routing | None = None
+    change_pending: bool = False
 
     @property
     def is_terminal(self) -> bool:

@@ -35,6 +35,7 @@ from domain.market_past import MarketQuery as MarketQuery
 from domain.orders import Verdict
 from domain.outcomes import SendResult
 from domain.session_states import BudgetLeft
+from domain.verdict_looks import FeedWord
 from venues.capabilities import Capabilities as Capabilities
 from venues.capabilities import Fence as Fence
 from venues.capabilities import MarketChannelKind as MarketChannelKind
@@ -285,6 +286,15 @@ class CredentialedQueries(Protocol):
 
     def use_credentials(self, source: FeedCredentialSource) -> None:
         """Take secrets from `source`, each time that an account is first asked about."""
+        ...
+
+
+@runtime_checkable
+class HearsFeed(Protocol):
+    """What a connector can besides, where questions are dear and commands only acknowledged."""
+
+    def use_feed(self, feed: FeedWord) -> None:
+        """Hear from `feed` what became of commands; the venue is asked where it is silent."""
         ...
 
 

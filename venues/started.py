@@ -16,9 +16,10 @@ from domain.errors import CorruptState, InvalidInput, PerpDexError
 from domain.feed_credentials import FeedCredentialSource
 from domain.outcomes import Outcome
 from domain.session_states import MeasuredClock
+from domain.verdict_looks import FeedWord
 from venues import registry
 from venues.circuits import Circuits
-from venues.connector import Connector, CredentialedQueries
+from venues.connector import Connector, CredentialedQueries, HearsFeed
 from venues.rights import RightsBoard
 
 CLOCK_OFFSET_BOUND = timedelta(milliseconds=500)
@@ -65,12 +66,14 @@ class Connectors:
     """Started connectors, one per venue and network, of the venues that this process serves.
 
     `credentials` opens what questions about an account need, at venues that tell nobody else.
+    `feed` tells connectors that can hear of it what accounts' feeds have told.
     """
 
     venues: frozenset[str]
     credentials: FeedCredentialSource | None = None
     circuits: Circuits = field(default_factory=Circuits)
     rights: RightsBoard = field(default_factory=RightsBoard)
+    feed: FeedWord | None = None
     _started: dict[tuple[str, Network], Connector] = field(default_factory=dict)
     _offsets: dict[tuple[str, Network], ClockOffset] = field(default_factory=dict)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -92,6 +95,8 @@ class Connectors:
             if (venue, network) not in self._started:
                 connector = registry.load(venue).connect(network)
                 self._give_access(connector)
+                if self.feed is not None and isinstance(connector, HearsFeed):
+                    connector.use_feed(self.feed)
                 try:
                     await connector.start()
                 except BaseException:

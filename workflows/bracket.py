@@ -156,8 +156,10 @@ class BracketWorkflow:
         """Have an order's workflow take over what the ledger has of it; one runs perhaps."""
         if await start_child(OrderStart(order=order, mode=mode)) is not None:
             return
-        handle = workflow.get_external_workflow_handle_for(
-            OrderWorkflow.run, order_workflow_id(order.order_id)
+        handle: workflow.ExternalWorkflowHandle[OrderWorkflow] = (
+            workflow.get_external_workflow_handle_for(
+                OrderWorkflow.run, order_workflow_id(order.order_id)
+            )
         )
         # Whoever has ended meanwhile needs to hear nothing.
         with contextlib.suppress(FailureError):

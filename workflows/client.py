@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Literal
@@ -53,6 +53,7 @@ from workflows.reaching import (
     queried,
     refusal_of,
     serialization_context,
+    signal_lastingly,
     started,
     unreached,
 )
@@ -227,18 +228,25 @@ class OrderWorkflows:
     ) -> RequestAnswer:
         """Replace an order's price or total quantity; `decided` when the replacement is decided.
 
+        Not decided, the request is kept all the same, also where no worker has heard it: it is
+        begun within the order's own time to be placed, or refused, and the timeline tells which.
+
         Raises: as `cancel`, and Conflict with code `modify_refused` or `not_placed`.
         """
         wanted = ModifyRequest(
             request_id=request_id,
             quantity=quantity,
             price=price,
+            asked_at=datetime.now(UTC),
         )
         handle = self._handle(order_id)
-        return await self._request(
+        answer = await self._request(
             handle.execute_update("modify", wanted, id=request_id, result_type=RequestReply),
             wait_s,
         )
+        if not answer.decided:
+            await signal_lastingly(handle, "keep_modify", wanted)
+        return answer
 
     async def resolve(
         self,
@@ -249,13 +257,23 @@ class OrderWorkflows:
         reason: str,
         by: str,
     ) -> RequestAnswer:
-        """Give an operator's word on an unknown order. Raises as `cancel`."""
+        """Give an operator's word on an unknown order.
+
+        Raises: as `cancel`; Unavailable also where no worker took it in time. A word is not kept,
+        since what is known of the order may be another then.
+        """
         word = ResolveRequest(request_id=request_id, verdict=verdict, reason=reason, by=by)
         handle = self._handle(order_id)
-        return await self._request(
+        answer = await self._request(
             handle.execute_update("resolve", word, id=request_id, result_type=RequestReply),
             RESOLVE_WAIT_S,
         )
+        if not answer.decided:
+            raise Unavailable(
+                f"no worker answered within {RESOLVE_WAIT_S:g} s whether it took the word; check "
+                "that the worker runs, and give it again with the same Idempotency-Key"
+            )
+        return answer
 
     async def _request(self, call: Awaitable[RequestReply], wait_s: float) -> RequestAnswer:
         reply = await asked(call, wait_s)

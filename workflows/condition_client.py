@@ -39,6 +39,7 @@ from workflows.reaching import (
     cancel_lastingly,
     never_left,
     queried,
+    signal_lastingly,
     unreached,
 )
 
@@ -108,19 +109,21 @@ class ConditionWorkflows:
     async def change(self, plan: GuardPlan, request_id: str, *, wait_s: float) -> ConditionAnswer:
         """Have a guard watch other conditions; `decided` when it does.
 
+        Not decided, the request is kept all the same, also where no worker has heard it.
+
         Raises:
             Conflict: the conditions cannot be taken (`change_refused`), it has triggered
                 (`condition_triggered`) or ended (`condition_ended`, `workflow_closed`).
             NotFound: no workflow guards this.
             Unavailable: Temporal does not answer; whether the request arrived is unknown.
         """
-        call = self._handle(plan.condition_id).execute_update(
-            "change",
-            ChangeRequest(request_id=request_id, plan=plan),
-            id=request_id,
-            result_type=GuardReply,
-        )
-        return await self._asked(call, wait_s)
+        handle = self._handle(plan.condition_id)
+        wanted = ChangeRequest(request_id=request_id, plan=plan)
+        call = handle.execute_update("change", wanted, id=request_id, result_type=GuardReply)
+        answer = await self._asked(call, wait_s)
+        if not answer.decided:
+            await signal_lastingly(handle, "keep_change", wanted)
+        return answer
 
     async def cancel(self, condition_id: str, request_id: str, *, wait_s: float) -> ConditionAnswer:
         """Have a guard watch no more; `decided` when that is kept. Raises as `change`.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Literal
@@ -48,11 +49,15 @@ class CancelRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModifyRequest:
-    """The `modify` update: the new total quantity and price, None for what stays."""
+    """The `modify` update, and what is kept of it when nobody answers in time.
+
+    The new total quantity and price, None for what stays.
+    """
 
     request_id: str
     quantity: Decimal | None
     price: Decimal | None
+    asked_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -156,6 +156,9 @@ class GuardWorkflow:
                 self._state = guard_steps.changed(self._state, request.plan, workflow.now())
             except InvalidInput as error:
                 refusal = str(error)
+        if refusal is not None:
+            # Whoever asked may have gone.
+            self._state = replace(self._state, last_answer=f"change refused: {refusal}")
         self._refusals[request.request_id] = refusal
 
     def _refuse_changes(self, why: str) -> None:
@@ -225,6 +228,16 @@ class GuardWorkflow:
         """Hear that the position changed."""
         self._nudged = True
 
+    @workflow.signal(name="keep_change")
+    def keep_change(self, request: ChangeRequest) -> None:
+        """Take a change whose caller has been told that it is not known yet."""
+        self._ask(request)
+
+    def _ask(self, request: ChangeRequest) -> None:
+        waiting = {each.request_id for each in self._changes}
+        if request.request_id not in waiting | self._refusals.keys():
+            self._changes.append(request)
+
     @workflow.update(name="begin")
     async def begin(self, request: GuardRequest) -> GuardReply:
         """Wait until the guard watches, or has ended."""
@@ -244,7 +257,7 @@ class GuardWorkflow:
     @workflow.update(name="change")
     async def change(self, request: ChangeRequest) -> GuardReply:
         """Watch other conditions from now on; the old ones go on if those cannot be taken."""
-        self._changes.append(request)
+        self._ask(request)
         await workflow.wait_condition(lambda: self._leaving or request.request_id in self._refusals)
         refusal = self._refusals.get(request.request_id)
         if refusal is not None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
 from temporalio import workflow
@@ -31,7 +30,7 @@ from activities.contracts import (
 )
 from activities.orders import OrderActivities
 from activities.resolution import ResolutionActivities
-from domain import lifecycle
+from domain import keeping, lifecycle
 from domain.commands import CommandKind
 from domain.ledger import CommandKey
 from domain.lifecycle import Cancel, Close, Lifecycle, Place, Resolve, Step, Wait, next_step
@@ -47,7 +46,8 @@ from workflows.contracts import (
     StartMode,
 )
 from workflows.driving import driven
-from workflows.ids import NEEDS_ATTENTION, ORDER_STATUS
+from workflows.kept_modifies import kept_modify, tell_kept
+from workflows.order_shown import OrderShown
 from workflows.parents import Told, tell_parent
 
 
@@ -62,14 +62,10 @@ class OrderWorkflow:
         self._reports: list[OrderReport] = []
         self._touched = False
         self._reconsider = False
-        shown = workflow.info().typed_search_attributes
-        self._shown_status = shown.get(ORDER_STATUS)
-        self._attention = shown.get(NEEDS_ATTENTION, False)
+        self._shown = OrderShown(status_at_close=start.status_at_close)
         self._placed = start.carried is not None
         self._leaving = False
-        self._trying_since: datetime | None = None
         self._step: Step = Wait()
-        self._status_at_close = start.status_at_close
         self._told: Told | None = None
         workflow.set_current_details(describing.details(self._life, self._step))
 
@@ -86,6 +82,10 @@ class OrderWorkflow:
         while True:
             self._take_reports()
             self._told = await tell_parent(self._life.order, self._told)
+            self._life = keeping.begin_kept(self._life, workflow.now(), placed=self._placed)
+            if keeping.to_tell(self._life):
+                done = await tell_kept(self._life)
+                self._life = keeping.told(self._life, done)
             if self._reconsider:
                 await self._look_again()
             settling = self._step.kind == "settle"
@@ -96,8 +96,7 @@ class OrderWorkflow:
             if self._step.kind != "settle":
                 await self._do(self._step)
             elif await self._settle():
-                if self._status_at_close:
-                    self._show(closing=True)
+                self._shown.close(self._life, self._step)
                 return describing.end(self._life.order)
 
     async def _do(self, step: Step) -> None:
@@ -249,6 +248,8 @@ class OrderWorkflow:
 
     async def _wait(self, step: Wait) -> None:
         timeout = None if step.until is None else step.until - workflow.now()
+        if timeout is None and keeping.to_tell(self._life):
+            timeout = policies.TELL_AGAIN
         with contextlib.suppress(TimeoutError):
             await workflow.wait_condition(
                 lambda: bool(self._reports) or self._touched or self._reconsider,
@@ -280,6 +281,8 @@ class OrderWorkflow:
             self._delay(f"not settled: {settlement.missing}")
             return False
         await workflow.wait_condition(workflow.all_handlers_finished)
+        if self._life.kept or keeping.to_tell(self._life):
+            return False
         return self._life.order.is_terminal and not self._reports
 
     async def _look_again(self) -> None:
@@ -318,6 +321,13 @@ class OrderWorkflow:
     def reconsider(self) -> None:
         """Look into the ledger again: it has commands this workflow may not know of."""
         self._reconsider = True
+
+    @workflow.signal(name="keep_modify")
+    def keep_modify(self, request: ModifyRequest) -> None:
+        """Take a modify whose caller has been told that it is not known yet."""
+        wanted = kept_modify(self._life.order, request, workflow.now())
+        self._life = keeping.keep(self._life, wanted)
+        self._touched = True
 
     @workflow.update(name="place")
     async def place(self, request: PlaceRequest) -> Order:
@@ -370,6 +380,8 @@ class OrderWorkflow:
     def _check_modify(self, request: ModifyRequest) -> None:
         if lifecycle.find_request(self._life, request.request_id) is not None:
             return
+        if keeping.is_too_late(self._life.order, request.asked_at, workflow.now()):
+            raise ApplicationError(keeping.TOO_LATE, type="modify_refused")
         order = self._life.order
         if not self._placed or lifecycle.is_in_doubt(self._life):
             raise ApplicationError("the order is not placed yet", type="not_placed")
@@ -444,37 +456,8 @@ class OrderWorkflow:
         pause = policies.pause(self._life.attempts, workflow.random().random())
         self._life = lifecycle.delayed(self._life, workflow.now() + pause)
 
-    def _show(self, *, closing: bool = False) -> None:
-        """Keep details and attention true; the status where an order rests, is unknown or ends.
-
-        That is what an operator would look for. On the way from one to the next it costs no event;
-        at the end it goes with the close, unless that has to wait.
-        """
-        workflow.set_current_details(describing.details(self._life, self._step))
-        status = self._life.order.status
-        overdue = self._is_overdue()
-        lasts = status.is_terminal or self._step.kind == "wait" or bool(self._life.unresolved)
-        if self._status_at_close and self._step.kind == "settle" and not self._life.attempts:
-            lasts = closing
-        changes: list[Any] = []
-        searched = describing.searched(status, self._shown_status)
-        if lasts and searched != self._shown_status:
-            changes.append(ORDER_STATUS.value_set(searched))
-            self._shown_status = searched
-        if overdue != self._attention:
-            changes.append(NEEDS_ATTENTION.value_set(overdue))
-            self._attention = overdue
-        if changes:
-            workflow.upsert_search_attributes(changes)
-
-    def _is_overdue(self) -> bool:
-        """Tell whether the same thing has been tried in vain for long."""
-        if not self._life.unresolved and not self._life.attempts:
-            self._trying_since = None
-            return False
-        if self._trying_since is None:
-            self._trying_since = workflow.now()
-        return workflow.now() - self._trying_since > policies.ATTENTION_AFTER
+    def _show(self) -> None:
+        self._shown.show(self._life, self._step)
 
     async def _continue_if_suggested(self) -> None:
         """Go on in a fresh history when this one is long; after a pause only.

@@ -133,6 +133,20 @@ async def cancel_lastingly(handle: WorkflowHandle[Any, Any]) -> None:
             raise reason from None
 
 
+async def signal_lastingly(handle: WorkflowHandle[Any, Any], name: str, value: object) -> None:
+    """Tell a workflow what it was asked in vain, by a signal that outlives us as above.
+
+    Raises:
+        Conflict: it has ended meanwhile.
+        NotFound: there is none.
+        Unavailable: Temporal does not answer; whether the request arrived is unknown.
+    """
+    try:
+        await handle.signal(name, value, rpc_timeout=SIGNAL_TIMEOUT)
+    except (RPCError, RuntimeError) as error:
+        raise unreached(error) from None
+
+
 def never_left(error: RPCError) -> bool:
     """Tell whether the call provably never reached a server: no connection could be made."""
     return error.status is RPCStatusCode.UNAVAILABLE and "connect" in error.message.lower()

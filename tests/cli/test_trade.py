@@ -304,6 +304,9 @@ async def test_cancel_and_modify(desk: Terminal, api: Api) -> None:
     assert (await desk("trade", "cancel", MISSING)).code == ExitCode.NOT_FOUND
     other = (await placed(desk))["order_id"]
     api.desk.request_script = "hang"
+    changing = await desk("trade", "modify", other, "--price", "45200", "--json")
+    assert changing.code == ExitCode.UNKNOWN, "not done is not done, whatever the order's status"
+    assert (json.loads(changing.out)["price"], "not done yet" in changing.err) == ("45000", True)
     late = await desk("trade", "cancel", other, "--wait", "--timeout", "0.2")
     assert late.code == ExitCode.STILL_LIVE
     api.desk.request_script = "away"

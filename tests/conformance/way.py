@@ -52,7 +52,10 @@ class Sent:
 
 @dataclass
 class Way:
-    """`script` says what becomes of the next commands, one each; `queries` of every query."""
+    """`script` says what becomes of the next commands, one each; `queries` of every query.
+
+    `sent` are the commands so far, `asked` the paths of the queries.
+    """
 
     url: str
     behind: str
@@ -61,6 +64,7 @@ class Way:
     script: list[WireReply | Broken] = field(default_factory=list)
     queries: WireReply | Broken | None = None
     sent: list[Sent] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
@@ -70,6 +74,7 @@ class Way:
             self.sent.append(sent)
             fate = self.script.pop(0) if self.script else None
         else:
+            self.asked.append(request.path)
             fate = self.queries
         if isinstance(fate, WireReply):
             return _response(fate)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import product
 
@@ -139,6 +140,19 @@ def test_a_cancel_of_what_nobody_knows_is_refused_only_behind_the_fence(
         assert isinstance(outcome, Rejected) and outcome.code == "no_such_order"
     else:
         assert outcome is None
+
+
+@pytest.mark.parametrize("at", [None, OPEN])
+def test_a_cancel_whose_nonce_went_to_another_is_given_again_before_its_admission_ends(
+    at: datetime | None,
+) -> None:
+    rests = CancelEvidence(report=a_report(Verdict.ACCEPTED), nonce_burned=True, venue_time=at)
+    outcome = cancel(rests)
+    assert isinstance(outcome, NotSent) and "used up by a noop" in outcome.proof
+    # What the venue says of the order's end decides all the same.
+    ended = a_report(Verdict.CANCELED)
+    assert cancel(replace(rests, report=ended)) == Accepted(report=ended)
+    assert cancel(replace(rests, report=None)) is None
 
 
 @pytest.mark.parametrize(("verdict", "at"), list(product(Verdict, [None, OPEN, CLOSED])))

@@ -57,6 +57,20 @@ async def test_without_access_nothing_is_started(monkeypatch: pytest.MonkeyPatch
     assert connectors.started() == ()
 
 
+async def test_who_can_hear_of_feeds_is_told_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    asking: Any = Asking()
+    heard: list[Any] = []
+    asking.use_feed = heard.append
+    feed: Any = SimpleNamespace()
+    access: Any = SimpleNamespace()
+    serve(monkeypatch, asking)
+    await Connectors(frozenset({"picky"}), access).connector("picky", Network.PAPER)
+    assert heard == []
+    told = Connectors(frozenset({"picky"}), access, feed=feed)
+    await told.connector("picky", Network.PAPER)
+    assert heard == [feed]
+
+
 async def test_others_are_started_without(monkeypatch: pytest.MonkeyPatch) -> None:
     asking = Asking()
     asking.capabilities = replace(NEEDS, queries_need_credential=False)

@@ -37,6 +37,7 @@ from domain.ledger import CommandRow, CommandSlot
 from domain.market_data import Candle, FundingRate, OrderBook, Ticker, Trade
 from domain.outcomes import Acknowledged, SendResult
 from domain.session_states import BudgetLeft
+from domain.verdict_looks import FeedWord, NoFeed
 from venues.connector import (
     Capabilities,
     MessageComposer,
@@ -96,6 +97,7 @@ class LighterConnector:
         self._turns = Turns()
         self._tokens = Tokens(self._signer, clock)
         self._names = MarketNames(())
+        self._feed: FeedWord = NoFeed()
         transport = Transport(base_url, clock=clock)
         self._rest = Rest(transport, budget or RequestBudget(), monotonic=monotonic)
         self._queries = Queries(self._rest, self._tokens, clock, lambda: self._names)
@@ -140,6 +142,10 @@ class LighterConnector:
     def use_credentials(self, source: FeedCredentialSource) -> None:
         """Take what reads of an account from `source`; see `CredentialedQueries`."""
         self._tokens.use(source)
+
+    def use_feed(self, feed: FeedWord) -> None:
+        """Hear from `feed` what became of commands, and ask the venue only where it is silent."""
+        self._feed = feed
 
     def token_expiries(self, account_id: str) -> Mapping[str, datetime]:
         """Return when the token that questions about an account are asked with ends."""
@@ -274,8 +280,9 @@ class LighterConnector:
             return result
         looks = _Looks(self._queries, access.account, row)
         try:
-            async with asyncio.timeout(_VERDICT_TIMEOUT_S):
-                outcome = await verdict_on(row, looks)
+            with self._feed.follow(row) as news:
+                async with asyncio.timeout(_VERDICT_TIMEOUT_S):
+                    outcome = await verdict_on(row, looks, news)
         except TimeoutError:
             return result
         return replace(result, outcome=outcome)
@@ -385,9 +392,15 @@ class _Looks:
 
     async def order(self) -> VenueOrder | None:
         found = await self._queries.find_order(
-            self._account, self._row.client_order_id, None, purpose=Purpose.CANCEL
+            self._account, self._row.client_order_id, None, purpose=Purpose.VERDICT
         )
         return found.order
 
     async def is_executed(self) -> bool:
-        return await self._queries.is_executed(hash_of(self._row.signed), purpose=Purpose.CANCEL)
+        return await self._queries.is_executed(hash_of(self._row.signed), purpose=Purpose.VERDICT)
+
+    def left(self) -> int:
+        return self._queries.looks_left()
+
+    def next_in_s(self) -> float:
+        return self._queries.look_in_s()

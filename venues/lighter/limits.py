@@ -47,6 +47,7 @@ class Purpose(StrEnum):
     """What a request is for; the later, the deeper it may reach into the budget."""
 
     QUERY = "query"
+    VERDICT = "verdict"
     COMMAND = "command"
     CANCEL = "cancel"
 
@@ -58,7 +59,12 @@ WEIGHT_PER_MINUTE_BY_TIER: Final = {
     Tier.BUILDER: 240_000.0,
 }
 #: Which share of a minute's requests must be left after one of that purpose.
-_RESERVE: Final = {Purpose.QUERY: 0.3, Purpose.COMMAND: 0.1, Purpose.CANCEL: 0.0}
+_RESERVE: Final = {
+    Purpose.QUERY: 0.3,
+    Purpose.VERDICT: 0.2,
+    Purpose.COMMAND: 0.1,
+    Purpose.CANCEL: 0.0,
+}
 
 
 class RequestBudget:
@@ -125,6 +131,12 @@ class RequestBudget:
         if purpose is not Purpose.CANCEL:
             wait = max(wait, self._closed_until - now)
         return max(wait, 0.0)
+
+    def spare(self, path: str, purpose: Purpose, now: float) -> int:
+        """Return how many such requests would be let through now, one after the other."""
+        if self.wait_s(path, purpose, now) > 0.0:
+            return 0
+        return int((self._left - _RESERVE[purpose] * self._capacity) / self._cost(path))
 
     def refused(self, now: float, wait_s: float | None = None) -> None:
         """Remember that the venue refused for want of requests: only cancels for a while."""

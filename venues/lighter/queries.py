@@ -31,6 +31,7 @@ from venues.lighter.tokens import Tokens
 from venues.lighter.translate import VENUE, MarketNames, at, to_ms
 from venues.transport import Clock
 
+_LOOK_UP: Final = "/accountOrders"
 _PAGE: Final = 100
 _PAGES_MAX: Final = 100
 #: So many pages of ended orders a look-up by the venue's id goes through.
@@ -192,12 +193,20 @@ class Queries:
         found = next((row for row in rows if row.order_index == wanted), None)
         return OrderLookup(order=None if found is None else self._order(found))
 
+    def looks_left(self) -> int:
+        """Return how many questions about the verdict on an order the budget has to spare now."""
+        return self._rest.spare(_LOOK_UP, Purpose.VERDICT)
+
+    def look_in_s(self) -> float:
+        """Return in how many seconds it has one, 0 for now."""
+        return self._rest.wait_s(_LOOK_UP, Purpose.VERDICT)
+
     async def _by_client_id(
         self, account: Account, client_order_id: str, purpose: Purpose
     ) -> VenueOrder | None:
         index = client_index_of(client_order_id)
         found = await self._private(
-            account, "/accountOrders", wire.Orders, client_order_indexes=index, purpose=purpose
+            account, _LOOK_UP, wire.Orders, client_order_indexes=index, purpose=purpose
         )
         rows = [row for row in found.orders if row.client_order_index == index]
         # Of several the one that lives, else the newest.

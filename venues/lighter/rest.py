@@ -74,6 +74,14 @@ class Rest:
         """Take the venue's word for how much may be asked."""
         self._budget.learn_tier(name, self._monotonic())
 
+    def spare(self, path: str, purpose: Purpose) -> int:
+        """Return how many such questions the budget has to spare now."""
+        return self._budget.spare(path, purpose, self._monotonic())
+
+    def wait_s(self, path: str, purpose: Purpose) -> float:
+        """Return in how many seconds the budget lets such a question through, 0 for now."""
+        return self._budget.wait_s(path, purpose, self._monotonic())
+
     async def get(
         self,
         path: str,

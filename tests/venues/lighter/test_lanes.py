@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from activities.contracts import ResolveTask
 from activities.lanes import LaneKeeper, NoLanes, SpareLane
 from activities.resolution import ResolutionActivities
 from domain.commands import CommandKind
@@ -126,6 +127,35 @@ async def test_a_nonce_without_an_answer_is_burned_before_anything_else(stage: S
     truth = await stage.resolve(lost)
     assert isinstance(truth, NotSent), truth
     assert stage.at_venue(lost) == []
+
+
+async def test_a_cancel_that_its_lanes_next_owner_burned_is_given_up_at_once(
+    stage: Stage,
+) -> None:
+    """Not after the ten minutes that its signature is good for."""
+    placed, _ = await stage.accepted(await stage.resting())
+    lost = await stage.reserve_cancel(placed)
+    stage.connector.forget_lane(await stage.trading(), lost.lane)  # type: ignore[attr-defined]
+    await stage.settle_lanes()
+    result = await stage.environment.run(
+        ResolutionActivities(stage.parts()).resolve, ResolveTask(key=lost.key)
+    )
+    assert result.definite
+    row = await stage.storage.ledger.read(lost.key)
+    assert row is not None and isinstance(row.outcome, NotSent)
+    assert isinstance(await stage.cancel(placed, number=1), Accepted)
+
+
+async def test_a_number_burned_on_one_lane_says_nothing_of_another(stage: Stage) -> None:
+    """The order's nonce and its cancel's are both the first of their lanes."""
+    placed, _ = await stage.accepted(await stage.resting())
+    lost = await stage.reserve_cancel(placed)
+    stage.connector.forget_lane(await stage.trading(), lost.lane)  # type: ignore[attr-defined]
+    await stage.settle_lanes()
+    resolution = ResolutionActivities(stage.parts())
+    assert (placed.nonce, lost.nonce) == (0, 0) and placed.lane != lost.lane
+    assert await resolution.is_burned(lost)
+    assert not await resolution.is_burned(placed)
 
 
 async def test_a_nonce_that_was_taken_is_not_burned(stage: Stage) -> None:
