@@ -174,6 +174,26 @@ async def test_failures_are_encrypted_too() -> None:
     assert "secret text" in str(back)
 
 
+async def test_a_workflows_converter_is_made_once_and_is_no_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("workflows.payloads._PLACES_KEPT", 8)
+    converter = data_converter(KEYS)
+    bound = converter.with_context(HERE)
+    assert converter.with_context(HERE) is bound
+    assert bound.with_context(HERE) is bound
+
+    for number in range(20):
+        place = WorkflowSerializationContext(namespace="default", workflow_id=f"order-{number}")
+        payloads = await converter.with_context(place).encode(["x"])
+        # From whichever it is asked, also from one that is bound elsewhere.
+        assert payloads[0].metadata["workflow-id"] == place.workflow_id.encode()
+        assert await bound.with_context(place).decode(payloads) == ["x"]
+    other = WorkflowSerializationContext(namespace="other", workflow_id="order-1")
+    [foreign] = await converter.with_context(other).encode(["x"])
+    assert foreign.metadata["namespace"] == b"other"
+
+
 def test_a_context_without_a_workflow_changes_nothing() -> None:
     codec = EncryptingCodec(KEYS)
     nexus = NexusSerializationContext(endpoint="e", service="s", operation="o")
