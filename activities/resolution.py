@@ -39,6 +39,9 @@ from venues.lanes import message_signer
 
 LOOK_FOR_S = 8.0
 LOOK_EVERY_S = 0.25
+LOOK_EVERY_MAX_S = 6.0
+LOOK_PAUSE_SHARE = 0.05
+"""A look asks up to eight questions: what stays unknown must not use a venue's budget up."""
 CLOCK_OVERLAP = timedelta(seconds=10)
 NOOPS_PER_PLACEMENT = 100
 UNDER_WAY = timedelta(seconds=2)
@@ -46,6 +49,12 @@ UNDER_WAY = timedelta(seconds=2)
 FILLS = "fills"
 NONCE_SPENT = "nonce_spent"
 """The nonce is used, by the placement or by an earlier copy of the noop itself."""
+
+
+def look_pause_s(unknown_for: timedelta) -> float:
+    """Return how long to wait between two looks for what has been unknown for so long."""
+    grown = unknown_for.total_seconds() * LOOK_PAUSE_SHARE
+    return min(max(LOOK_EVERY_S, grown), LOOK_EVERY_MAX_S)
 
 
 class ResolutionActivities:
@@ -89,7 +98,7 @@ class ResolutionActivities:
             if asyncio.get_running_loop().time() >= deadline:
                 break
             if outcome is None:
-                await asyncio.sleep(LOOK_EVERY_S)
+                await asyncio.sleep(look_pause_s(self._now() - row.inserted_at))
         if outcome is None:
             order = await self._known_as_unknown(row, search.seen)
             return CommandResult(order=order, definite=False, answer=search.seen)

@@ -8,20 +8,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from domain.brackets import BracketPlan, BracketState
-
-
-class BracketAnswer(Protocol):
-    """What became of a request within the time waited."""
-
-    @property
-    def state(self) -> BracketState | None:
-        """The bracket as far as it is known."""
-        ...
-
-    @property
-    def decided(self) -> bool:
-        """Whether nothing of the bracket is live any more."""
-        ...
+from domain.parent_orders import EndAnswer
 
 
 class BracketDesk(Protocol):
@@ -31,6 +18,8 @@ class BracketDesk(Protocol):
         """Start a bracket's workflow, once per entry."""
         ...
 
-    async def end(self, bracket_id: str, request_id: str, *, wait_s: float) -> BracketAnswer:
+    async def end(
+        self, bracket_id: str, request_id: str, *, wait_s: float
+    ) -> EndAnswer[BracketState]:
         """Cancel a bracket's entry and exits."""
         ...

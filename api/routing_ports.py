@@ -10,6 +10,7 @@ from typing import Protocol
 
 from domain.account_terms import AccountTerms
 from domain.accounts import Account
+from domain.parent_orders import EndAnswer
 from domain.splits import SplitPlan, SplitState
 
 
@@ -21,20 +22,6 @@ class TermsReader(Protocol):
         ...
 
 
-class SplitAnswer(Protocol):
-    """What became of a request within the time waited."""
-
-    @property
-    def state(self) -> SplitState | None:
-        """The split order as far as it is known."""
-        ...
-
-    @property
-    def decided(self) -> bool:
-        """Whether nothing of it can trade any more."""
-        ...
-
-
 class SplitDesk(Protocol):
     """The workflows of split orders, as one façade; every method is safe to repeat."""
 
@@ -42,7 +29,9 @@ class SplitDesk(Protocol):
         """Start a split order's workflow, once per split order."""
         ...
 
-    async def cancel(self, split_id: str, request_id: str, *, wait_s: float) -> SplitAnswer:
+    async def cancel(
+        self, split_id: str, request_id: str, *, wait_s: float
+    ) -> EndAnswer[SplitState]:
         """Cancel every child."""
         ...
 

@@ -27,6 +27,9 @@ STREAM: Final = "perp-dex:nudges"
 KEPT: Final = 10_000
 PENDING_MAX: Final = 10_000
 READ_MAX: Final = 1_000
+#: Nudges of one process are at least so far apart: an order alone brings four within 30 ms, and
+#: whoever hears one reads everything that is new.
+APART_S: Final = 0.01
 _BLOCK_S: Final = 0.5
 _NUDGE: Final = b"n"
 _SENDER: Final = b"s"
@@ -118,6 +121,8 @@ class NudgePublisher:
                 self._wake.set()
             else:
                 failures = 0
+                # The first one goes at once; what follows closely goes together, once.
+                await asyncio.sleep(APART_S)
 
     async def _publish(self, batch: list[Nudge]) -> None:
         for start in range(0, len(batch), READ_MAX):
@@ -168,23 +173,27 @@ class NudgeSubscriber:
             # An entry of one's own is where to begin: as long as it, or a later one that was read,
             # is still there, nothing in between was lost.
             self._last = await self._bus.call(lambda redis: _append_mark(redis, self._stream))
-            for kind in NudgeKind:
-                self._on_nudge(Nudge(kind=kind))
+            self._look_everywhere()
             return
         # Shorter than what a call may take, else waiting in vain would look like a silent Valkey.
         block_ms = max(1, int(min(_BLOCK_S, self._bus.call_timeout_s / 2) * 1000))
-        entries = await self._bus.call(
+        entries, is_there = await self._bus.call(
             lambda redis: _entries_after(redis, self._stream, last, block_ms)
-        )
-        is_there = await self._bus.call(
-            lambda redis: redis.xrange(self._stream, last, last, count=1)
         )
         for entry_id, fields in entries:
             self._last = entry_id
             self._hear(fields)
         if not is_there:
             _log.info("nudges were lost, looking everywhere")
-            self._last = None
+            if entries:
+                # The newest of these is where to go on; a mark would come after what follows it.
+                self._look_everywhere()
+            else:
+                self._last = None
+
+    def _look_everywhere(self) -> None:
+        for kind in NudgeKind:
+            self._on_nudge(Nudge(kind=kind))
 
     def _hear(self, fields: dict[bytes, bytes]) -> None:
         if _MARK in fields or (self._sender is not None and fields.get(_SENDER) == self._sender):
@@ -204,8 +213,11 @@ async def _append_mark(redis: Redis, stream: str) -> bytes:
 
 async def _entries_after(
     redis: Redis, stream: str, last: bytes, block_ms: int
-) -> list[tuple[bytes, dict[bytes, bytes]]]:
-    answer: Any = await redis.xread({stream: last}, count=READ_MAX, block=block_ms)
-    if not answer:
-        return []
-    return [(entry_id, fields) for _, entries in answer for entry_id, fields in entries]
+) -> tuple[list[tuple[bytes, dict[bytes, bytes]]], bool]:
+    """Return what came after `last`, and whether that was still there afterwards."""
+    async with redis.pipeline(transaction=False) as together:
+        together.xread({stream: last}, count=READ_MAX, block=block_ms)
+        together.xrange(stream, last, last, count=1)
+        answer, found = await together.execute()
+    entries = [(entry_id, fields) for _, entries in answer or () for entry_id, fields in entries]
+    return entries, bool(found)

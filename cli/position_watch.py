@@ -256,6 +256,12 @@ def _set(wanted: ConditionRequest) -> Condition:
 
 
 def _code_of(found: Condition) -> ExitCode:
+    if found.change_pending:
+        say(
+            "the change is kept and not taken yet; `perp-dex position watch --attach "
+            f"{found.condition_id}` tells what is watched"
+        )
+        return ExitCode.UNKNOWN
     if found.status == "REQUESTED":
         say("no worker has taken it up yet; it is kept and will be watched when one runs")
         return ExitCode.UNKNOWN

@@ -169,7 +169,10 @@ def modify(
     key: Key = None,
     as_json: Json = False,
 ) -> int:
-    """Change an order's price or quantity: perp-dex trade modify <order_id> --price 45100"""
+    """Change an order's price or quantity: perp-dex trade modify <order_id> --price 45100
+
+    Exit code 6 while it is not known whether that is done; `trade show` tells what becomes of it.
+    """
     new_price = optional_positive("--price", price)
     new_quantity = optional_positive("--quantity", quantity)
     if new_price is None and new_quantity is None:
@@ -178,8 +181,11 @@ def modify(
         lambda client: client.modify(order_id, price=new_price, quantity=new_quantity, key=key)
     )
     print_order(order, as_json=as_json)
-    if order.status == "PENDING_MODIFY":
-        say("the change is on its way; its outcome is not known yet")
+    if order.change_pending:
+        say(
+            "the change is not done yet: it is begun in the time the order had to be placed, or "
+            f"refused; `perp-dex trade show {order.order_id}` tells"
+        )
         return ExitCode.UNKNOWN
     return ExitCode.DONE
 

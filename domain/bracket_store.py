@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Protocol
 
 from domain.brackets import BracketState
-from domain.orders import Order
+from domain.parent_orders import ParentOrderStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,25 +19,4 @@ class BracketFilter:
     limit: int = 100
 
 
-class BracketStore(Protocol):
-    """Brackets. Each method is one transaction."""
-
-    async def keep(self, state: BracketState) -> BracketState:
-        """Write how far a bracket is, unless it has ended already; return what is kept."""
-        ...
-
-    async def get(self, bracket_id: str) -> BracketState | None:
-        """Return a bracket, or None."""
-        ...
-
-    async def unfinished(self, *, before: datetime) -> tuple[BracketState, ...]:
-        """Return those of all owners that have not ended and were last written before a time."""
-        ...
-
-    async def page(self, wanted: BracketFilter) -> tuple[BracketState, ...]:
-        """Return brackets, newest first."""
-        ...
-
-    async def orders(self, order_ids: Sequence[str]) -> tuple[Order, ...]:
-        """Return those of these orders that are stored."""
-        ...
+BracketStore = ParentOrderStore[BracketState, BracketFilter]

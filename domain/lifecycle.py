@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import Literal
 
 from domain.commands import CommandKind
+from domain.kept_modifies import KeptModify
 from domain.ledger import CommandKey
 from domain.numbers import plain
 from domain.order_fold import apply
@@ -53,6 +54,7 @@ class Lifecycle:
 
     `unresolved` are commands whose bytes may be out. `cancel_count` numbers the cancels.
     `retry_at` is the earliest time of the next attempt after `attempts` that brought nothing.
+    `kept` modifies wait to be begun; `untold` are requests whose answer the timeline has to tell.
     """
 
     order: Order
@@ -64,6 +66,8 @@ class Lifecycle:
     retry_at: datetime | None = None
     last_answer: str = ""
     requests: tuple[RequestRecord, ...] = ()
+    kept: tuple[KeptModify, ...] = ()
+    untold: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

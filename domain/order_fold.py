@@ -32,6 +32,14 @@ def apply(order: Order, report: OrderReport) -> Order:
     raise KeyError(f"order {order.order_id} has no revision {report.revision}")
 
 
+def says_nothing_new(order: Order, report: OrderReport) -> bool:
+    """Tell whether folding `report` would leave `order` as it is, now and ever after."""
+    return any(
+        revision.number == report.revision and _fold(revision, report) == revision
+        for revision in order.revisions
+    )
+
+
 def _fold(revision: Revision, report: OrderReport) -> Revision:
     filled, average = max(
         (revision.filled_quantity, revision.average_price or Decimal(-1)),

@@ -231,6 +231,12 @@ class OrderStore(Protocol):
         """Return (order id, revision) of the venue order that bears these ids, or None."""
         ...
 
+    async def find(
+        self, account_id: str, *, client_order_id: str | None, venue_order_id: str | None
+    ) -> tuple[Order, int] | None:
+        """Return the order, and the number of its revision, that bears these ids, or None."""
+        ...
+
     async def record(self, event: TimelineEvent) -> None:
         """Append an event to an order's timeline without changing the order."""
         ...

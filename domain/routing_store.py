@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from domain.orders import Order
+from domain.parent_orders import ParentOrderStore
 from domain.route_places import Exclusion
 from domain.routing import Figures
 from domain.splits import SplitShare, SplitState
@@ -77,25 +77,4 @@ class SplitFilter:
     limit: int = 100
 
 
-class SplitStore(Protocol):
-    """Split orders: what was asked, how far it is, how it ended; kept for ever."""
-
-    async def keep(self, state: SplitState) -> SplitState:
-        """Write how far a split order is, unless it has ended already; return what is kept."""
-        ...
-
-    async def get(self, split_id: str) -> SplitState | None:
-        """Return a split order, or None."""
-        ...
-
-    async def unfinished(self, *, before: datetime) -> tuple[SplitState, ...]:
-        """Return those of all owners that have not ended and were last written before a time."""
-        ...
-
-    async def page(self, wanted: SplitFilter) -> tuple[SplitState, ...]:
-        """Return split orders, newest first."""
-        ...
-
-    async def orders(self, order_ids: Sequence[str]) -> tuple[Order, ...]:
-        """Return those of these orders that are stored."""
-        ...
+SplitStore = ParentOrderStore[SplitState, SplitFilter]

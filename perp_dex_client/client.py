@@ -8,6 +8,7 @@ import uuid
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from decimal import Decimal
+from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Final, Literal, Self, TypeVar
 from urllib.parse import quote
@@ -169,6 +170,9 @@ class PerpDexClient:
     ) -> Order:
         """Change an order's price or total quantity.
 
+        Not known in time whether it is done, `change_pending` says so: it is begun within the
+        order's own time to be placed, or refused, and the history tells which.
+
         Raises:
             OrderRefused: the change was refused.
             StateConflict: the order had ended already.
@@ -182,7 +186,8 @@ class PerpDexClient:
             repeatable=True,
             answer_within_s=wait_s + _MARGIN_S,
         )
-        return _as(answer.document, Order)
+        is_pending = answer.status == HTTPStatus.ACCEPTED
+        return msgspec.structs.replace(_as(answer.document, Order), change_pending=is_pending)
 
     async def resolve(
         self,

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
+from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -101,7 +102,11 @@ class NativeOrder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Condition(msgspec.Struct, frozen=True, kw_only=True):
-    """A conditional close as the API knows it."""
+    """A conditional close as the API knows it.
+
+    `change_pending`, in the answer to a change: whether it is taken is not known yet, and what is
+    shown is what was watched before.
+    """
 
     condition_id: str
     position_id: str
@@ -141,6 +146,7 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
     excursions: int = 0
     last_excursion: str | None = None
     close_id: str | None = None
+    change_pending: bool = False
     close_status: str | None = None
     ended_at: datetime | None = None
     workflow_id: str | None = None
@@ -217,6 +223,8 @@ class ConditionsApi:
     ) -> Condition:
         """Watch these conditions instead, all of them; the position stays the same.
 
+        Not known in time whether they are taken, `change_pending` says so; they are kept.
+
         Raises:
             StateConflict: they cannot be taken, or it has triggered or ended.
         """
@@ -228,7 +236,9 @@ class ConditionsApi:
             repeatable=True,
             answer_within_s=wait_s + _MARGIN_S,
         )
-        return _as_condition(answer.document)
+        is_pending = answer.status == HTTPStatus.ACCEPTED
+        found = _as_condition(answer.document)
+        return msgspec.structs.replace(found, change_pending=is_pending)
 
     async def cancel(
         self, condition_id: str, *, key: str | None = None, wait_s: float = 5.0

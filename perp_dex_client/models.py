@@ -23,7 +23,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     all figures in `routing`.
 
     `outcome` answers "was it placed?": pending, not_sent, accepted, rejected or unknown. `source`
-    says who was asked: the database, or the running workflow.
+    says who was asked: the database, or the running workflow. `change_pending`, in the answer to a
+    modify: whether it is done is not known yet, and the order is shown as it was.
     """
 
     order_id: str
@@ -60,6 +61,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     parent_id: str | None = None
     routed: str | None = None
     routing: Routing | None = None
+    change_pending: bool = False
 
     @property
     def is_terminal(self) -> bool:
@@ -161,6 +163,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
 class Market(msgspec.Struct, frozen=True, kw_only=True):
     """A market and the steps it trades in; `venue_symbol` is the venue's own name of it.
 
+    `experimental`: its venue is not for money that matters; None while no worker tells.
+
     Fees are fractions for an account without discount, None where the venue publishes none.
     """
 
@@ -178,6 +182,7 @@ class Market(msgspec.Struct, frozen=True, kw_only=True):
     min_quantity: Decimal | None = None
     maker_fee: Decimal | None = None
     taker_fee: Decimal | None = None
+    experimental: bool | None = None
     seen_at: datetime | None = None
 
 

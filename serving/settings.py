@@ -14,6 +14,7 @@ from activities.resolution import ResolutionActivities
 from domain.ports import IntentLedger
 from process.key_settings import PrivateKeySettings
 from serving.metrics import ActivityMeter
+from venues import folders
 
 EXIT_CONFIGURATION = 2
 
@@ -36,7 +37,7 @@ class WorkerSettings(PrivateKeySettings):
         "this machine's authorities.",
     )
     worker_venues: str = Field(
-        "hyperliquid,lighter,pacifica,extended,edgex,vest",
+        ",".join(folders.names()),
         description="Venues to serve, comma-separated.",
     )
     worker_networks: str = Field(

@@ -62,14 +62,12 @@ class SqlAccountStore:
 
     async def of_owner(self, owner: str) -> tuple[Account, ...]:
         """Return a principal's accounts, oldest first."""
-        query = _ACCOUNTS.where(accounts.c.owner == owner).order_by(*_OLDEST_FIRST)
-        return tuple(_read_account(row) for row in await self._database.fetch_all(query))
+        rows = await self._database.fetch_all(_READ_OF_OWNER, {"an_owner": owner})
+        return tuple(_read_account(row) for row in rows)
 
     async def all_active(self) -> tuple[Account, ...]:
         """Return every account that may trade, oldest first."""
-        active = accounts.c.state == AccountState.ACTIVE.value
-        query = _ACCOUNTS.where(active).order_by(*_OLDEST_FIRST)
-        return tuple(_read_account(row) for row in await self._database.fetch_all(query))
+        return tuple(_read_account(row) for row in await self._database.fetch_all(_READ_ACTIVE))
 
     async def set_state(
         self,
@@ -230,6 +228,11 @@ _ACCOUNTS: Select[Any] = select(accounts, halts.c.halted).outerjoin_from(
 )
 _READ_ONE = _ACCOUNTS.where(accounts.c.account_id == bindparam("an_account_id"))
 _OLDEST_FIRST = (accounts.c.created_at, accounts.c.account_id)
+# Built once: building a query takes longer than running it.
+_READ_OF_OWNER = _ACCOUNTS.where(accounts.c.owner == bindparam("an_owner")).order_by(*_OLDEST_FIRST)
+_READ_ACTIVE = _ACCOUNTS.where(accounts.c.state == AccountState.ACTIVE.value).order_by(
+    *_OLDEST_FIRST
+)
 _LOCK = (
     select(account_sequences.c.account_id)
     .where(account_sequences.c.account_id == bindparam("an_account_id"))

@@ -43,7 +43,7 @@ class SqlAuditLog:
         }
 
         def work(connection: Connection) -> None:
-            connection.execute(insert(audit), values)
+            connection.execute(_INSERT, values)
 
         await self._database.write(work, repeat=False)
 
@@ -137,6 +137,7 @@ def _read_record(row: Row[Any]) -> AuditRecord:
     )
 
 
+_INSERT = insert(audit)
 _READ_UNSEALED = (
     select(audit).where(audit.c.sequence.is_(None)).order_by(audit.c.audit_id).limit(_AT_ONCE)
 )

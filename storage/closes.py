@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, select, update
 
 from domain.close_store import CloseFilter
 from domain.closing import ClosePlan, CloseState, CloseStatus, closing_order_id
@@ -16,6 +16,7 @@ from storage.clock import Clock, utc_now
 from storage.closing_tables import closes
 from storage.codec import Codec
 from storage.engine import Database
+from storage.parent_orders import ParentTable, SqlParentOrderStore
 from storage.tables import orders
 
 _plans = Codec(ClosePlan)
@@ -30,7 +31,7 @@ class SqlCloseStore:
     def __init__(self, database: Database, *, now: Clock = utc_now) -> None:
         self._database = database
         self._now = now
-        self._insert = database.insert(closes).on_conflict_do_nothing(index_elements=["close_id"])
+        self._parents = SqlParentOrderStore(database, _CLOSES, now=now)
 
     async def request(self, plan: ClosePlan) -> CloseState:
         """Keep a close that is asked for, or return what is known of the one of that id."""
@@ -68,27 +69,8 @@ class SqlCloseStore:
         await self._database.write(work)
 
     async def keep(self, state: CloseState) -> CloseState:
-        """Write how far a close is; return what is kept.
-
-        One that has ended stays as it is, and a mere request never overwrites what was begun.
-        """
-        values = _values(state) | {"updated_at": self._now()}
-
-        def work(connection: Connection) -> CloseState:
-            if connection.execute(self._insert, values).rowcount == 1:
-                return state
-            found = connection.execute(self._read_locked(), _key(state.plan.close_id)).one()
-            kept = _states.decode(found.body)
-            if kept.status.is_terminal or state.status is CloseStatus.REQUESTED:
-                return kept
-            changed = {name: values[name] for name in ("status", "ended", "updated_at", "body")}
-            connection.execute(_WRITE, _key(state.plan.close_id) | changed)
-            return state
-
-        return await self._database.write(work)
-
-    def _read_locked(self) -> Any:
-        return _READ if self._database.is_sqlite else _READ.with_for_update()
+        """Write how far a close is; return what is kept. See `domain.parent_orders`."""
+        return await self._parents.keep(state)
 
     async def get(self, close_id: str) -> CloseState | None:
         """Return a close (the one it joined, if it joined one), or None."""
@@ -104,30 +86,11 @@ class SqlCloseStore:
 
     async def unfinished(self, *, before: datetime) -> tuple[CloseState, ...]:
         """Return those of all owners that have not ended and were last written before a time."""
-        query = (
-            select(closes.c.body)
-            .where(~closes.c.ended, closes.c.updated_at < before)
-            .order_by(closes.c.created_at, closes.c.close_id)
-        )
-        rows = await self._database.fetch_all(query)
-        return tuple(_states.decode(row.body) for row in rows)
+        return await self._parents.unfinished(before=before)
 
     async def page(self, wanted: CloseFilter) -> tuple[CloseState, ...]:
         """Return closes, newest first; those that joined another are not told twice."""
-        query = (
-            select(closes.c.body)
-            .where(closes.c.owner == wanted.owner, closes.c.joined_id.is_(None))
-            .order_by(closes.c.created_at.desc(), closes.c.close_id.desc())
-            .limit(wanted.limit)
-        )
-        if wanted.account_id is not None:
-            query = query.where(closes.c.account_id == wanted.account_id)
-        if wanted.symbol is not None:
-            query = query.where(closes.c.symbol == wanted.symbol)
-        if wanted.running is not None:
-            query = query.where(closes.c.ended != wanted.running)
-        rows = await self._database.fetch_all(query)
-        return tuple(_states.decode(row.body) for row in rows)
+        return await self._parents.page(wanted)
 
     async def orders(self, close_id: str, count: int) -> tuple[Order, ...]:
         """Return the first `count` orders of a close that are stored, oldest first."""
@@ -150,19 +113,28 @@ class SqlCloseStore:
         )
 
 
-def _values(state: CloseState) -> dict[str, Any]:
+def _fixed(state: CloseState) -> dict[str, Any]:
     plan = state.plan
     return {
         "close_id": plan.close_id,
         "owner": plan.owner,
         "account_id": plan.account_id,
         "symbol": plan.symbol,
-        "status": state.status.value,
-        "ended": state.status.is_terminal,
         "created_at": plan.created_at,
         "plan": _plans.encode(plan),
-        "body": _states.encode(state),
     }
+
+
+def _narrowed(wanted: CloseFilter) -> list[ColumnElement[bool]]:
+    is_own = closes.c.joined_id.is_(None)
+    if wanted.account_id is None:
+        return [is_own]
+    return [is_own, closes.c.account_id == wanted.account_id]
+
+
+_CLOSES: ParentTable[CloseState, CloseFilter] = ParentTable(
+    table=closes, states=_states, fixed=_fixed, narrowed=_narrowed
+)
 
 
 def _key(close_id: str) -> dict[str, str]:
@@ -171,16 +143,6 @@ def _key(close_id: str) -> dict[str, str]:
 
 _READ = select(closes.c.plan, closes.c.body, closes.c.joined_id).where(
     closes.c.close_id == bindparam("a_close_id")
-)
-_WRITE: Any = (
-    update(closes)
-    .where(closes.c.close_id == bindparam("a_close_id"))
-    .values(
-        status=bindparam("status"),
-        ended=bindparam("ended"),
-        updated_at=bindparam("updated_at"),
-        body=bindparam("body"),
-    )
 )
 _READ_ORDERS = select(orders.c.body).where(
     orders.c.order_id.in_(bindparam("order_ids", expanding=True))

@@ -12,40 +12,53 @@ from storage import codec
 from storage.engine import Database
 from storage.tables import report_deliveries
 
+_TAKEN_MAX = 50_000
 
-async def take_undelivered(database: Database, *, limit: int) -> tuple[Delivery, ...]:
-    """Return undelivered reports, oldest first; `attempts` counts how often before this."""
-    rows = await database.fetch_all(_READ_UNDELIVERED, {"at_most": limit})
-    found = tuple(
-        Delivery(
-            delivery_id=row.delivery_id,
-            report=codec.reports.decode(row.report),
-            attempts=row.attempts,
+
+class Deliveries:
+    """The reports that wait, and which of them this process has taken before.
+
+    A report is taken once, as a rule, and told at once: only a repeated attempt is written down.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._taken: set[int] = set()
+
+    async def take(self, *, limit: int) -> tuple[Delivery, ...]:
+        """Return undelivered reports, oldest first; `attempts` counts how often before this."""
+        rows = await self._database.fetch_all(_READ_UNDELIVERED, {"at_most": limit})
+        again = [row.delivery_id for row in rows if row.delivery_id in self._taken]
+        if again:
+
+            def work(connection: Connection) -> None:
+                connection.execute(_COUNT_ATTEMPT, {"ids": again})
+
+            await self._database.write(work)
+        if len(self._taken) > _TAKEN_MAX:
+            self._taken.clear()
+        self._taken.update(row.delivery_id for row in rows)
+        repeated = frozenset(again)
+        return tuple(
+            Delivery(
+                delivery_id=row.delivery_id,
+                report=codec.reports.decode(row.report),
+                attempts=row.attempts + (row.delivery_id in repeated),
+            )
+            for row in rows
         )
-        for row in rows
-    )
-    if found:
-        ids = [delivery.delivery_id for delivery in found]
+
+    async def mark(self, delivery_ids: Sequence[int], delivered_at: datetime) -> None:
+        """Remember that these were heard; those heard before keep their time."""
+        if not delivery_ids:
+            return
+        ids = list(delivery_ids)
 
         def work(connection: Connection) -> None:
-            connection.execute(_COUNT_ATTEMPT, {"ids": ids})
+            connection.execute(_MARK, {"ids": ids, "now": delivered_at})
 
-        await database.write(work)
-    return found
-
-
-async def mark_delivered(
-    database: Database, delivery_ids: Sequence[int], delivered_at: datetime
-) -> None:
-    """Remember that these were heard; those heard before keep their time."""
-    if not delivery_ids:
-        return
-    ids = list(delivery_ids)
-
-    def work(connection: Connection) -> None:
-        connection.execute(_MARK, {"ids": ids, "now": delivered_at})
-
-    await database.write(work)
+        await self._database.write(work)
+        self._taken.difference_update(ids)
 
 
 _IDS = report_deliveries.c.delivery_id.in_(bindparam("ids", expanding=True))

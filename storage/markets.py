@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, select
 
 from domain.accounts import Network
 from domain.errors import InvalidInput
@@ -62,8 +62,8 @@ class SqlMarketStore:
 
     async def instrument(self, venue: str, network: Network, symbol: str) -> Instrument | None:
         """Return one market, or None."""
-        query = select(_markets.c.body).where(*_of(venue, network), _markets.c.symbol == symbol)
-        found = await self._database.fetch_one(query)
+        key = {"a_venue": venue, "a_network": network.value, "a_symbol": symbol}
+        found = await self._database.fetch_one(_READ_ONE, key)
         return None if found is None else codec.instruments.decode(found.body)
 
     async def page(self, wanted: MarketFilter) -> MarketPage:
@@ -72,6 +72,12 @@ class SqlMarketStore:
 
 
 _markets = instruments
+# Built once: building a query takes longer than running it.
+_READ_ONE = select(_markets.c.body).where(
+    _markets.c.venue == bindparam("a_venue"),
+    _markets.c.network == bindparam("a_network"),
+    _markets.c.symbol == bindparam("a_symbol"),
+)
 
 
 def _of(venue: str, network: Network) -> tuple[ColumnElement[bool], ColumnElement[bool]]:

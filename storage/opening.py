@@ -13,6 +13,8 @@ from pathlib import Path
 
 from sqlalchemy import func, select
 
+from domain.bracket_store import BracketFilter
+from domain.brackets import BracketState
 from domain.fills import Fill
 from domain.ledger import (
     CommandDraft,
@@ -27,13 +29,15 @@ from domain.ledger import (
 from domain.orders import Concern, Order, OrderReport
 from domain.outcomes import SendResult
 from domain.ports import Folded
+from domain.routing_store import SplitFilter
+from domain.splits import SplitState
 from domain.timeline import TimelineEvent
 from storage.access import KeyFinder, SealedTradingAccess
 from storage.account_changes import SqlAccountChanges
 from storage.account_groups import SqlAccountGroupStore
 from storage.accounts import SqlAccountStore
 from storage.audit import SqlAuditLog
-from storage.brackets import SqlBracketStore
+from storage.brackets import BRACKETS
 from storage.closes import SqlCloseStore
 from storage.conditions import SqlConditionStore
 from storage.credential_rotation import SqlCredentialRotation
@@ -47,6 +51,7 @@ from storage.ledger import SqlIntentLedger
 from storage.markets import SqlMarketStore
 from storage.net_positions import SqlNetPositions
 from storage.orders import SqlOrderStore
+from storage.parent_orders import SqlParentOrderStore
 from storage.positions import SqlPositionStore
 from storage.reconciliation_reads import SqlReconciliationLedger
 from storage.reconciliations import SqlReconciliations
@@ -54,7 +59,7 @@ from storage.risk import SqlRiskStore
 from storage.routing import SqlRouteStore
 from storage.sealing_keys import SqlSealingKeys
 from storage.signer_nonces import SqlSignerNonces
-from storage.splits import SqlSplitStore
+from storage.splits import SPLITS
 from storage.tables import principals
 from storage.url import default_url
 
@@ -183,7 +188,7 @@ class Storage:
     kill_switches: SqlKillSwitchStore
     dead_man: SqlDeadManStore
     closes: SqlCloseStore
-    brackets: SqlBracketStore
+    brackets: SqlParentOrderStore[BracketState, BracketFilter]
     conditions: SqlConditionStore
     net_positions: SqlNetPositions
     positions: SqlPositionStore
@@ -195,7 +200,7 @@ class Storage:
     reconciliations: SqlReconciliations
     reconciliation_ledger: SqlReconciliationLedger
     routes: SqlRouteStore
-    splits: SqlSplitStore
+    splits: SqlParentOrderStore[SplitState, SplitFilter]
     key_claims: SqlKeyClaims
     listeners: Listeners = field(repr=False)
 
@@ -256,7 +261,7 @@ async def open_storage(database_url: str, home: Path) -> Storage:
         kill_switches=SqlKillSwitchStore(database),
         dead_man=SqlDeadManStore(database),
         closes=SqlCloseStore(database),
-        brackets=SqlBracketStore(database),
+        brackets=SqlParentOrderStore(database, BRACKETS),
         conditions=SqlConditionStore(database, told=listeners.tell),
         positions=SqlPositionStore(database),
         signer_nonces=SqlSignerNonces(database),
@@ -268,7 +273,7 @@ async def open_storage(database_url: str, home: Path) -> Storage:
         reconciliations=SqlReconciliations(database),
         reconciliation_ledger=SqlReconciliationLedger(database, told=listeners.tell),
         routes=SqlRouteStore(database),
-        splits=SqlSplitStore(database),
+        splits=SqlParentOrderStore(database, SPLITS),
         key_claims=SqlKeyClaims(database),
         listeners=listeners,
     )

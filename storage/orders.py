@@ -14,9 +14,10 @@ from domain.orders import Order, OrderReport
 from domain.ports import Delivery, Folded, OrderFilter, OrderPage
 from domain.settlement import is_reopened
 from domain.timeline import EventKind, OrderChange, TimelineEvent
-from storage import changes, codec, deliveries
+from storage import changes, codec
 from storage.booking import Booking, fills_of_order, match_revision, not_booked
 from storage.clock import Clock, utc_now
+from storage.deliveries import Deliveries
 from storage.engine import Database
 from storage.listing import read_page
 from storage.order_writer import OrderWriter, fill_event
@@ -31,6 +32,7 @@ class SqlOrderStore:
         self._now = now
         self._writer = OrderWriter(database, now)
         self._booking = Booking(database, self._writer)
+        self._deliveries = Deliveries(database)
 
     async def get(self, order_id: str) -> Order | None:
         """Return the order, or None."""
@@ -154,6 +156,23 @@ class SqlOrderStore:
         )
         return None if owner is None else (owner.order_id, owner.number)
 
+    async def find(
+        self, account_id: str, *, client_order_id: str | None, venue_order_id: str | None
+    ) -> tuple[Order, int] | None:
+        """Return the order, and the number of its revision, that bears these ids, or None."""
+
+        def read(connection: Connection) -> tuple[Order, int] | None:
+            owner = match_revision(
+                connection,
+                account_id,
+                client_order_id=client_order_id,
+                venue_order_id=venue_order_id,
+            )
+            order = None if owner is None else self._writer.read(connection, owner.order_id)
+            return None if owner is None or order is None else (order, owner.number)
+
+        return await self._database.read(read)
+
     async def record(self, event: TimelineEvent) -> None:
         """Append an event to an order's timeline without changing the order.
 
@@ -162,10 +181,10 @@ class SqlOrderStore:
         """
 
         def work(connection: Connection) -> None:
-            order = self._writer.read(connection, event.order_id)
-            if order is None:
+            account_id = connection.execute(_READ_ACCOUNT, {"an_order_id": event.order_id}).scalar()
+            if account_id is None:
                 raise NotFound(f"no order {event.order_id}")
-            self._writer.note(connection, order.account_id, event)
+            self._writer.note(connection, account_id, event)
 
         await self._database.write(work, repeat=False)
 
@@ -175,11 +194,11 @@ class SqlOrderStore:
 
     async def undelivered(self, *, limit: int = 500) -> tuple[Delivery, ...]:
         """Return reports that workflows have not heard, oldest first, and count the attempt."""
-        return await deliveries.take_undelivered(self._database, limit=limit)
+        return await self._deliveries.take(limit=limit)
 
     async def mark_delivered(self, delivery_ids: Sequence[int]) -> None:
         """Remember that the workflows have them (or need them no more)."""
-        await deliveries.mark_delivered(self._database, delivery_ids, self._now())
+        await self._deliveries.mark(delivery_ids, self._now())
 
     async def changes(
         self, account_ids: Sequence[str], after: dict[str, int], *, limit: int = 500
@@ -215,6 +234,7 @@ class SqlOrderStore:
 
 
 _READ_BODY = select(orders.c.body).where(orders.c.order_id == bindparam("an_order_id"))
+_READ_ACCOUNT = select(orders.c.account_id).where(orders.c.order_id == bindparam("an_order_id"))
 _READ_LIVE = (
     select(orders.c.body).where(~orders.c.ended).order_by(orders.c.created_at, orders.c.order_id)
 )

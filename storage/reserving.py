@@ -31,6 +31,7 @@ from domain.order_fold import with_revision
 from domain.orders import Order, Revision
 from domain.settlement import find_revision
 from domain.timeline import EventKind, TimelineEvent
+from storage import codec
 from storage.clock import Clock
 from storage.command_rows import READ_COMMAND, key_parameters, read_command
 from storage.engine import Database
@@ -39,7 +40,7 @@ from storage.nonces import Nonces
 from storage.order_writer import OrderWriter, RevisionName
 from storage.risk_check import LimitCheck
 from storage.risk_tables import risk_limits
-from storage.tables import accounts, blocked_symbols, commands, halts
+from storage.tables import accounts, blocked_symbols, commands, halts, orders
 
 COLLISIONS_MAX = 16
 
@@ -155,7 +156,7 @@ class Reserving:
                 code="too_late",
             )
         limits = self._check_halts(connection, draft, now) if draft.raises_exposure else None
-        stored = self._writer.read(connection, draft.key.order_id)
+        stored = self._stored(connection, draft, limits)
         if stored is None:
             if draft.order is None or not places:
                 raise NotFound(f"no order {draft.key.order_id}")
@@ -176,6 +177,15 @@ class Reserving:
             assert draft.order is not None  # noqa: S101 - checked above
             return Checked(draft, draft.order, is_new=True)
         return Checked(draft, stored, is_new=False)
+
+    def _stored(
+        self, connection: Connection, draft: CommandDraft, limits: Row[Any] | None
+    ) -> Order | None:
+        """Return the command's order, which came with the limits where these were read."""
+        if limits is None:
+            return self._writer.read(connection, draft.key.order_id)
+        body: str | None = limits.order_body
+        return None if body is None else codec.orders.decode(body)
 
     def _check_halts(self, connection: Connection, draft: CommandDraft, now: datetime) -> Row[Any]:
         """Refuse what a halt or block forbids; return the row with the limits in force."""
@@ -360,7 +370,8 @@ def _limits(*, locks: bool) -> Select[Any]:
     """Return the query for all that may forbid a command.
 
     It holds the rows of the general halt and limits, so that these, once set, have no reservation
-    behind them; an account's or a venue's wait for the locks of the accounts.
+    behind them; an account's or a venue's wait for the locks of the accounts. The command's order
+    comes along: its account is locked, so that nobody else can change it meanwhile.
     """
     all_halts, venue_halt, own_halt = halts.alias(), halts.alias(), halts.alias()
     general, own = risk_limits.alias(), risk_limits.alias()
@@ -374,6 +385,7 @@ def _limits(*, locks: bool) -> Select[Any]:
         .limit(1)
         .scalar_subquery()
     )
+    body = select(orders.c.body).where(orders.c.order_id == bindparam("an_order_id"))
     query = (
         select(
             accounts.c.state,
@@ -388,6 +400,7 @@ def _limits(*, locks: bool) -> Select[Any]:
             blocked.label("blocked"),
             general.c.body.label("general_limits"),
             own.c.body.label("own_limits"),
+            body.scalar_subquery().label("order_body"),
         )
         .join_from(accounts, all_halts, all_halts.c.scope == ALL_KEY)
         .outerjoin(venue_halt, venue_halt.c.scope == VENUE_PREFIX + accounts.c.venue)

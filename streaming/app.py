@@ -149,7 +149,9 @@ class StreamingApp:
             authenticator=parts.authenticator,
             doors=Doors(channels=PATHS, hosts=parts.hosts, origins=parts.origins),
             limits=parts.limits,
-            markets=lambda hub: MarketTopics(hub, self.feeds, self.market_board, parts.venues),
+            markets=lambda hub: MarketTopics(
+                hub, self.feeds, self.market_board, parts.venues, later=_in_the_next_turn
+            ),
         )
         self.feeds.listen(MarketMeter(self.meters, lambda: datetime.now(UTC)).take)
         self._price_writer = LatestPriceWriter(parts.bus)
@@ -257,6 +259,10 @@ class StreamingApp:
         else:
             self.ingest.wake()
             self.server.accounts_changed()
+
+
+def _in_the_next_turn(do: Callable[[], None]) -> None:
+    asyncio.get_running_loop().call_soon(do)
 
 
 async def keep_running(

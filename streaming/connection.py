@@ -117,6 +117,12 @@ class ClientConnection(WSListener):
         if self._transport is not None and not self._transport.is_disconnected:
             self._transport.send(WSMsgType.TEXT, data)
 
+    def send_frames(self, frames: bytes) -> None:
+        """Send messages that are frames already (for the hub)."""
+        if self._transport is not None and not self._transport.is_disconnected:
+            # By the transport below, which keeps the order: what picows cannot write waits there.
+            self._transport.underlying_transport.write(frames)
+
     def close(self, code: int, reason: str) -> None:
         """Close the connection (for the hub)."""
         if self._transport is not None:

@@ -1,6 +1,7 @@
-"""Whole messages from a client's frames: reassembly, sizes, text only. Pure.
+"""Whole messages from a client's frames: reassembly, sizes, text only; and frames of ours. Pure.
 
-The socket library gives single frames; what RFC 6455 asks of a receiver beyond them is here.
+The socket library gives and sends single frames. What RFC 6455 asks of a receiver beyond them is
+here, and how several go out together.
 """
 
 from __future__ import annotations
@@ -8,6 +9,19 @@ from __future__ import annotations
 from streaming.protocol import CloseCode
 
 FRAGMENTS_MAX = 64
+_WHOLE_TEXT = b"\x81"
+_LENGTH_OF_16_BITS = b"\x7e"
+_LENGTH_OF_64_BITS = b"\x7f"
+
+
+def text_frame(message: bytes) -> bytes:
+    """Return a whole text message as a server's frame: not masked (RFC 6455, 5.2)."""
+    length = len(message)
+    if length < 126:
+        return _WHOLE_TEXT + length.to_bytes(1, "big") + message
+    if length < 1 << 16:
+        return _WHOLE_TEXT + _LENGTH_OF_16_BITS + length.to_bytes(2, "big") + message
+    return _WHOLE_TEXT + _LENGTH_OF_64_BITS + length.to_bytes(8, "big") + message
 
 
 class FrameError(Exception):

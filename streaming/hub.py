@@ -14,6 +14,7 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 from domain.principals import Principal
+from streaming.frames import text_frame
 from streaming.outbox import Outbox, Sink
 from streaming.protocol import CloseCode, Limits
 
@@ -287,6 +288,31 @@ class Hub:
                 self._push(session, data, topic)
         if log.ahead:
             self._reach(log, topic, sequence, data)
+
+    def publish_together(self, topic: Topic, first: int, messages: Sequence[bytes]) -> None:
+        """Send a topic's next messages, numbered from `first`, to all that follow it.
+
+        As if each were published by itself, but for what each costs: whoever keeps up is sent all
+        of them at once.
+        """
+        log = self._topics.get(topic)
+        if log is None or log.ahead or first != log.sequence + 1 or len(messages) == 1:
+            for sequence, data in enumerate(messages, first):
+                self.publish(topic, sequence, data)
+            return
+        log.sequence += len(messages)
+        log.recent.extend(enumerate(messages, first))
+        followers = tuple(log.in_step)
+        self.counts.delivered[topic.channel] += len(followers) * len(messages)
+        frames = b"".join(map(text_frame, messages))
+        for session in followers:
+            if session.outbox.is_clear:
+                session.sink.send_frames(frames)
+                continue
+            for data in messages:
+                self._push(session, data, topic)
+                if session.subscriptions.get(topic) is None:
+                    break
 
     def announce(self, topic: Topic, data: bytes) -> None:
         """Send followers of a topic a message outside its sequence, such as its status."""

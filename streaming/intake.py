@@ -17,6 +17,7 @@ from typing import Final
 
 from domain.errors import CorruptState, NotFound, Unavailable
 from domain.fills import Fill
+from domain.order_fold import says_nothing_new
 from domain.orders import OrderReport
 from domain.ports import Folded, OrderStore
 from venues.connector import VenueOrder
@@ -134,14 +135,15 @@ class Intake:
             await self.retry_held()
 
     async def _fold(self, account_id: str, order: VenueOrder, source: str) -> bool:
-        matched = await self._store.match(
+        matched = await self._store.find(
             account_id,
             client_order_id=order.client_order_id,
             venue_order_id=order.venue_order_id,
         )
         if matched is None:
             return False
-        order_id, revision = matched
+        kept, revision = matched
+        order_id = kept.order_id
         report = OrderReport(
             order_id=order_id,
             revision=revision,
@@ -154,6 +156,10 @@ class Intake:
             received_time=self._now(),
             source=source,
         )
+        if says_nothing_new(kept, report):
+            # As most do: our own answer was quicker, or everything is read again. What folding has
+            # taken in it never loses, so that no transaction need look once more.
+            return True
         try:
             self._tell(await self._store.fold(report))
         except NotFound:

@@ -17,6 +17,7 @@ import msgspec
 
 from domain.errors import InvalidInput, Unavailable
 from domain.market_freshness import MarketFreshness
+from streaming.gathering import Gathering, Later
 from streaming.hub import Hub, Session, Topic
 from streaming.market_board import ChannelKey, Latest, MarketBoard
 from streaming.market_feeds import MarketFeeds, Place
@@ -36,7 +37,11 @@ CHECKED_TOGETHER: Final = 200
 
 
 class MarketTopics:
-    """All followed market channels of this process."""
+    """All followed market channels of this process.
+
+    `later` has a function called at the end of a turn of the loop: what channels tell in one turn
+    is then sent together. Without it each message is sent by itself.
+    """
 
     def __init__(
         self,
@@ -45,10 +50,12 @@ class MarketTopics:
         board: MarketBoard,
         venues: Callable[[], Sequence[str]],
         *,
+        later: Later | None = None,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._hub = hub
+        self._out = Gathering(hub, later)
         self._feeds = feeds
         self._board = board
         self._venues = venues
@@ -91,6 +98,7 @@ class MarketTopics:
         state = self._states.get(topic)
         if state is None:
             return
+        self._out.flush(topic)
         fresh = state.freshness()
         status = self._status(state, fresh)
         self._told.setdefault(topic, (fresh.stale, fresh.source, self._clock()))
@@ -177,6 +185,7 @@ class MarketTopics:
         if state is None:
             return
         self._told.pop(topic, None)
+        self._out.forget(topic)
         for key in state.keys:
             fed = self._fed_by[key]
             del fed[topic]
@@ -190,7 +199,7 @@ class MarketTopics:
 
     def _publish(self, topic: Topic, state: MarketState, data: bytes | None) -> None:
         if data is not None:
-            self._hub.publish(topic, state.sequence, data)
+            self._out.publish(topic, state.sequence, data)
         self._begin(topic, state)
         told = self._told.get(topic)
         if told is None or told[0]:
@@ -201,6 +210,7 @@ class MarketTopics:
         """Give those who wait for a first word what there is by now."""
         if state.has_data:
             for session in self._hub.expecting(topic):
+                self._out.flush(topic)
                 self._hub.attach(session, topic, state.sequence, [state.snapshot()])
 
     def _place_changed(self, place: Place) -> None:
@@ -215,7 +225,7 @@ class MarketTopics:
             return
         data = state.look_again()
         if data is not None:
-            self._hub.publish(topic, state.sequence, data)
+            self._out.publish(topic, state.sequence, data)
         self._begin(topic, state)
         fresh, now = state.freshness(), self._clock()
         told = self._told.get(topic)
@@ -223,6 +233,7 @@ class MarketTopics:
         if told is not None and is_known and not (fresh.stale and now - told[2] >= STATUS_AGAIN_S):
             return
         self._told[topic] = (fresh.stale, fresh.source, now)
+        self._out.flush(topic)
         self._hub.announce(topic, self._status(state, fresh))
 
     def _status(self, state: MarketState, fresh: MarketFreshness) -> bytes:

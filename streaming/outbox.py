@@ -19,6 +19,10 @@ class Sink(Protocol):
         """Send one message now."""
         ...
 
+    def send_frames(self, frames: bytes) -> None:
+        """Send messages now that are frames already."""
+        ...
+
     def close(self, code: int, reason: str) -> None:
         """Close the connection."""
         ...

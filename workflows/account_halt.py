@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError, FailureError, WorkflowAlreadyStartedError
-from temporalio.workflow import ActivityCancellationType, ChildWorkflowHandle, ParentClosePolicy
+from temporalio.exceptions import ApplicationError, FailureError
+from temporalio.workflow import ActivityCancellationType, ChildWorkflowHandle
 
 from activities.contracts import Adoption, OrderTask
 from activities.halt_contracts import AccountLookTask, DirectCancelTask
@@ -25,13 +25,13 @@ from domain.closing import ClosePlan
 from domain.halts import AccountProgress, AccountSight, HaltStage, OpenOrder, OpenPosition
 from domain.orders import Origin
 from workflows import halt_describing, policies
+from workflows.children import start_child
 from workflows.close import CloseWorkflow, start_close
 from workflows.close_contracts import CloseResult
 from workflows.contracts import OrderStart, StartMode
-from workflows.describing import summary
+from workflows.driving import driven
 from workflows.halt_contracts import AccountHaltStart, JoinRequest
-from workflows.ids import NEEDS_ATTENTION, close_workflow_id, order_attributes, order_workflow_id
-from workflows.order import OrderWorkflow
+from workflows.ids import NEEDS_ATTENTION, close_workflow_id, order_workflow_id
 
 AT_ONCE = 10
 """So many orders are asked to be canceled at a time."""
@@ -71,14 +71,7 @@ class AccountHaltWorkflow:
 
         A cancellation request ends this; what is open then stays open, and closes go on.
         """
-        drive = asyncio.create_task(self._drive())
-        while True:
-            try:
-                return await asyncio.shield(drive)
-            except asyncio.CancelledError:
-                if drive.cancelled():
-                    raise
-                self._stopping = self._touched = True
+        return await driven(self._drive(), self._stop)
 
     async def _drive(self) -> AccountProgress:
         while True:
@@ -209,24 +202,13 @@ class AccountHaltWorkflow:
                 start_to_close_timeout=policies.COMMAND_TIMEOUT,
                 retry_policy=policies.ONCE,
             )
-            order = adoption.order
-            await workflow.start_child_workflow(
-                OrderWorkflow.run,
-                OrderStart(order=order, mode=StartMode.ADOPT),
-                id=order_workflow_id(order_id),
-                parent_close_policy=ParentClosePolicy.ABANDON,
-                task_timeout=policies.TASK_TIMEOUT,
-                search_attributes=order_attributes(order),
-                static_summary=summary(order, order.account_id),
-            )
-        except WorkflowAlreadyStartedError:
-            return False
+            start = OrderStart(order=adoption.order, mode=StartMode.ADOPT)
+            return await start_child(start) is not None
         except FailureError as error:
             self._progress = replace(
                 self._progress, last_answer=f"order {order_id} not adopted: {error.cause or error}"
             )
             return False
-        return True
 
     async def _cancel_directly(self, order_id: str) -> None:
         try:
@@ -299,6 +281,9 @@ class AccountHaltWorkflow:
         return result.status.reached_its_aim
 
     # What comes in
+
+    def _stop(self) -> None:
+        self._stopping = self._touched = True
 
     @workflow.signal(name="join")
     def join(self, request: JoinRequest) -> None:

@@ -8,13 +8,12 @@ and their workflows take over what came of it. Knows no venue, no SQL and no clo
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from datetime import datetime
 
 from temporalio import workflow
-from temporalio.exceptions import FailureError, WorkflowAlreadyStartedError
-from temporalio.workflow import ActivityCancellationType, ParentClosePolicy
+from temporalio.exceptions import FailureError
+from temporalio.workflow import ActivityCancellationType
 
 from activities.bracket_contracts import BracketTask, JointResult, JointTask
 from activities.brackets import BracketActivities
@@ -34,9 +33,10 @@ from domain.brackets import BracketSight, BracketState, BracketStatus
 from domain.orders import Order
 from workflows import bracket_describing, policies
 from workflows.bracket_contracts import BracketReply, BracketStart, EndRequest
+from workflows.children import cancel_child, heard, start_child
 from workflows.contracts import OrderStart, StartMode
-from workflows.describing import summary
-from workflows.ids import NEEDS_ATTENTION, order_attributes, order_workflow_id
+from workflows.driving import driven
+from workflows.ids import NEEDS_ATTENTION, order_workflow_id
 from workflows.order import OrderWorkflow
 
 
@@ -63,14 +63,7 @@ class BracketWorkflow:
 
         A cancellation request means "end the bracket": its orders are canceled first.
         """
-        drive = asyncio.create_task(self._drive())
-        while True:
-            try:
-                return await asyncio.shield(drive)
-            except asyncio.CancelledError:
-                if drive.cancelled():
-                    raise
-                self._want_cancel()
+        return await driven(self._drive(), self._want_cancel)
 
     async def _drive(self) -> str:
         if not self._carried:
@@ -161,10 +154,12 @@ class BracketWorkflow:
 
     async def _hand_over(self, order: Order, mode: StartMode) -> None:
         """Have an order's workflow take over what the ledger has of it; one runs perhaps."""
-        if await self._begin(OrderStart(order=order, mode=mode)):
+        if await start_child(OrderStart(order=order, mode=mode)) is not None:
             return
-        handle = workflow.get_external_workflow_handle_for(
-            OrderWorkflow.run, order_workflow_id(order.order_id)
+        handle: workflow.ExternalWorkflowHandle[OrderWorkflow] = (
+            workflow.get_external_workflow_handle_for(
+                OrderWorkflow.run, order_workflow_id(order.order_id)
+            )
         )
         # Whoever has ended meanwhile needs to hear nothing.
         with contextlib.suppress(FailureError):
@@ -211,45 +206,21 @@ class BracketWorkflow:
         await self._start(order)
 
     async def _start(self, order: Order) -> None:
-        if not await self._begin(OrderStart(order=order)):
+        if await start_child(OrderStart(order=order)) is None:
             # By the API, for the entry, or by an earlier run of this bracket; what it told then
             # it does not tell again.
             self._news = True
 
-    async def _begin(self, start: OrderStart) -> bool:
-        """Start an order's workflow; False if one runs already."""
-        order = start.order
-        try:
-            await workflow.start_child_workflow(
-                OrderWorkflow.run,
-                start,
-                id=order_workflow_id(order.order_id),
-                parent_close_policy=ParentClosePolicy.ABANDON,
-                task_timeout=policies.TASK_TIMEOUT,
-                search_attributes=order_attributes(order),
-                static_summary=summary(order, order.account_id),
-            )
-        except WorkflowAlreadyStartedError:
-            return False
-        return True
-
     async def _cancel(self, step: CancelOrders) -> None:
         self._state = bracket_steps.canceling(self._state, step.order_ids)
         for order_id in step.order_ids:
-            handle = workflow.get_external_workflow_handle(order_workflow_id(order_id))
-            # Whoever has ended cannot be canceled; the next look tells.
-            with contextlib.suppress(FailureError):
-                await handle.cancel()
+            await cancel_child(order_id)
 
     async def _await(self, step: AwaitNews) -> None:
         pause = policies.BRACKET_LOOK_EVERY
         if step.until is not None:
             pause = min(pause, max(step.until - workflow.now(), policies.FIRST_PAUSE))
-        try:
-            await workflow.wait_condition(
-                lambda: self._news, timeout=pause, timeout_summary="look anyway"
-            )
-        except TimeoutError:
+        if not await heard(lambda: self._news, pause):
             self._state = bracket_steps.stale(self._state)
 
     def _finish(self, step: FinishBracket) -> None:

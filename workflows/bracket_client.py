@@ -2,40 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
-from dataclasses import dataclass
-
-from temporalio.client import (
-    Client,
-    WorkflowHandle,
-    WorkflowQueryFailedError,
-    WorkflowQueryRejectedError,
-    WorkflowUpdateFailedError,
-    WorkflowUpdateRPCTimeoutOrCancelledError,
-)
+from temporalio.client import Client, WorkflowHandle
 from temporalio.common import WorkflowIDReusePolicy
-from temporalio.exceptions import WorkflowAlreadyStartedError
-from temporalio.service import RPCError
 
 from domain.brackets import BracketPlan, BracketState
+from domain.parent_orders import EndAnswer
 from workflows import bracket_describing, ids, policies
 from workflows.bracket import BracketWorkflow
 from workflows.bracket_contracts import BracketReply, BracketStart, EndRequest
 from workflows.reaching import (
     QUERY_TIMEOUT,
     SIGNAL_TIMEOUT,
+    asked,
     cancel_lastingly,
-    refusal_of,
-    unreached,
+    queried,
+    started,
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BracketAnswer:
-    """What became of a request within the wait; `decided`: nothing of the bracket is live."""
-
-    state: BracketState | None
-    decided: bool
 
 
 class BracketWorkflows:
@@ -61,8 +43,8 @@ class BracketWorkflows:
         return await self._start(plan, WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY)
 
     async def _start(self, plan: BracketPlan, reuse: WorkflowIDReusePolicy) -> bool:
-        try:
-            await self._client.start_workflow(
+        return await started(
+            self._client.start_workflow(
                 BracketWorkflow.run,
                 BracketStart(plan=plan),
                 id=ids.bracket_workflow_id(plan.bracket_id),
@@ -73,13 +55,11 @@ class BracketWorkflows:
                 static_summary=bracket_describing.summary(plan),
                 rpc_timeout=SIGNAL_TIMEOUT,
             )
-        except WorkflowAlreadyStartedError:
-            return False
-        except (RPCError, RuntimeError) as error:
-            raise unreached(error) from None
-        return True
+        )
 
-    async def end(self, bracket_id: str, request_id: str, *, wait_s: float) -> BracketAnswer:
+    async def end(
+        self, bracket_id: str, request_id: str, *, wait_s: float
+    ) -> EndAnswer[BracketState]:
         """Cancel a bracket's entry and exits; what was entered stays open.
 
         Not decided, the request is kept all the same, also where no worker has heard it.
@@ -93,17 +73,11 @@ class BracketWorkflows:
         call = handle.execute_update(
             "end", EndRequest(request_id=request_id), id=request_id, result_type=BracketReply
         )
-        try:
-            async with asyncio.timeout(wait_s):
-                reply = await call
-        except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
+        reply = await asked(call, wait_s)
+        if reply is None:
             await cancel_lastingly(handle)
-            return BracketAnswer(state=None, decided=False)
-        except WorkflowUpdateFailedError as error:
-            raise refusal_of(error) from None
-        except (RPCError, RuntimeError) as error:
-            raise unreached(error) from None
-        return BracketAnswer(state=reply.state, decided=reply.decided)
+            return EndAnswer(state=None, decided=False)
+        return EndAnswer(state=reply.state, decided=reply.decided)
 
     async def state(self, bracket_id: str) -> BracketState:
         """Return a bracket as its workflow knows it.
@@ -112,14 +86,9 @@ class BracketWorkflows:
             NotFound: no such workflow.
             Unavailable: no worker answers in 3 s.
         """
-        try:
-            return await self._handle(bracket_id).query(
-                BracketWorkflow.state, rpc_timeout=QUERY_TIMEOUT
-            )
-        except (RPCError, RuntimeError) as error:
-            raise unreached(error) from None
-        except (WorkflowQueryFailedError, WorkflowQueryRejectedError) as error:
-            raise unreached(RuntimeError(str(error))) from None
+        return await queried(
+            self._handle(bracket_id).query(BracketWorkflow.state, rpc_timeout=QUERY_TIMEOUT)
+        )
 
     def _handle(self, bracket_id: str) -> WorkflowHandle[BracketWorkflow, str]:
         return self._client.get_workflow_handle_for(

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Literal
@@ -20,8 +20,6 @@ from temporalio.client import (
     WithStartWorkflowOperation,
     WorkflowExecutionStatus,
     WorkflowHandle,
-    WorkflowQueryFailedError,
-    WorkflowQueryRejectedError,
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
@@ -49,10 +47,14 @@ from workflows.payloads import KeySource, data_converter
 from workflows.reaching import (
     QUERY_TIMEOUT,
     SIGNAL_TIMEOUT,
+    asked,
     cancel_lastingly,
     never_left,
+    queried,
     refusal_of,
     serialization_context,
+    signal_lastingly,
+    started,
     unreached,
 )
 
@@ -136,7 +138,7 @@ class OrderWorkflows:
         """
         start = WithStartWorkflowOperation(
             OrderWorkflow.run,
-            OrderStart(order=order),
+            OrderStart(order=order, status_at_close=True),
             id=ids.order_workflow_id(order.order_id),
             task_queue=ids.venue_queue(order.venue),
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
@@ -226,18 +228,25 @@ class OrderWorkflows:
     ) -> RequestAnswer:
         """Replace an order's price or total quantity; `decided` when the replacement is decided.
 
+        Not decided, the request is kept all the same, also where no worker has heard it: it is
+        begun within the order's own time to be placed, or refused, and the timeline tells which.
+
         Raises: as `cancel`, and Conflict with code `modify_refused` or `not_placed`.
         """
         wanted = ModifyRequest(
             request_id=request_id,
             quantity=quantity,
             price=price,
+            asked_at=datetime.now(UTC),
         )
         handle = self._handle(order_id)
-        return await self._request(
+        answer = await self._request(
             handle.execute_update("modify", wanted, id=request_id, result_type=RequestReply),
             wait_s,
         )
+        if not answer.decided:
+            await signal_lastingly(handle, "keep_modify", wanted)
+        return answer
 
     async def resolve(
         self,
@@ -248,25 +257,27 @@ class OrderWorkflows:
         reason: str,
         by: str,
     ) -> RequestAnswer:
-        """Give an operator's word on an unknown order. Raises as `cancel`."""
+        """Give an operator's word on an unknown order.
+
+        Raises: as `cancel`; Unavailable also where no worker took it in time. A word is not kept,
+        since what is known of the order may be another then.
+        """
         word = ResolveRequest(request_id=request_id, verdict=verdict, reason=reason, by=by)
         handle = self._handle(order_id)
-        return await self._request(
+        answer = await self._request(
             handle.execute_update("resolve", word, id=request_id, result_type=RequestReply),
             RESOLVE_WAIT_S,
         )
+        if not answer.decided:
+            raise Unavailable(
+                f"no worker answered within {RESOLVE_WAIT_S:g} s whether it took the word; check "
+                "that the worker runs, and give it again with the same Idempotency-Key"
+            )
+        return answer
 
     async def _request(self, call: Awaitable[RequestReply], wait_s: float) -> RequestAnswer:
-        try:
-            async with asyncio.timeout(wait_s):
-                reply = await call
-        except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
-            return RequestAnswer(order=None, decided=False)
-        except WorkflowUpdateFailedError as error:
-            raise refusal_of(error) from None
-        except (RPCError, RuntimeError) as error:
-            raise unreached(error) from None
-        if not reply.decided:
+        reply = await asked(call, wait_s)
+        if reply is None or not reply.decided:
             return RequestAnswer(order=None, decided=False)
         return RequestAnswer(order=reply.order, decided=True, refusal=reply.refusal)
 
@@ -302,14 +313,9 @@ class OrderWorkflows:
             NotFound: no such workflow.
             Unavailable: no worker answers in 3 s.
         """
-        try:
-            return await self._handle(order_id).query(
-                OrderWorkflow.state, rpc_timeout=QUERY_TIMEOUT
-            )
-        except (RPCError, RuntimeError) as error:
-            raise unreached(error) from None
-        except (WorkflowQueryFailedError, WorkflowQueryRejectedError) as error:
-            raise Unavailable(f"the order's workflow does not answer: {error}") from None
+        return await queried(
+            self._handle(order_id).query(OrderWorkflow.state, rpc_timeout=QUERY_TIMEOUT)
+        )
 
     async def pending(self, order_id: str) -> Order | None:
         """Return the order a workflow was started with, or None if there is no such workflow.
@@ -363,10 +369,10 @@ class OrderWorkflows:
             if completed_too
             else WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY
         )
-        try:
-            await self._client.start_workflow(
+        return await started(
+            self._client.start_workflow(
                 OrderWorkflow.run,
-                OrderStart(order=order, mode=StartMode.ADOPT),
+                OrderStart(order=order, mode=StartMode.ADOPT, status_at_close=True),
                 id=ids.order_workflow_id(order.order_id),
                 task_queue=ids.venue_queue(order.venue),
                 id_reuse_policy=reuse,
@@ -375,11 +381,7 @@ class OrderWorkflows:
                 static_summary=describing.summary(order, order.account_id),
                 rpc_timeout=SIGNAL_TIMEOUT,
             )
-        except WorkflowAlreadyStartedError:
-            return False
-        except (RPCError, RuntimeError) as error:
-            raise unreached(error) from None
-        return True
+        )
 
     async def verify_account(self, account_id: str, venue: str, *, wait_s: float) -> Account | None:
         """Have a worker check an account's credential; None when it is not done in time.

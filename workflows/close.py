@@ -30,6 +30,7 @@ from domain.close_steps import (
 )
 from domain.closing import ClosePlan, CloseState, Sight
 from workflows import close_describing, policies
+from workflows.children import cancel_child, start_child
 from workflows.close_contracts import (
     CloseReply,
     CloseRequest,
@@ -39,15 +40,8 @@ from workflows.close_contracts import (
     result_of,
 )
 from workflows.contracts import OrderStart
-from workflows.describing import summary
-from workflows.ids import (
-    NEEDS_ATTENTION,
-    close_attributes,
-    close_workflow_id,
-    order_attributes,
-    order_workflow_id,
-    venue_queue,
-)
+from workflows.driving import driven
+from workflows.ids import NEEDS_ATTENTION, close_attributes, close_workflow_id, venue_queue
 from workflows.order import OrderWorkflow
 
 
@@ -74,14 +68,7 @@ class CloseWorkflow:
 
         A cancellation request means "end the close": its live order is canceled first.
         """
-        drive = asyncio.create_task(self._drive())
-        while True:
-            try:
-                return await asyncio.shield(drive)
-            except asyncio.CancelledError:
-                if drive.cancelled():
-                    raise
-                self._want_cancel()
+        return await driven(self._drive(), self._want_cancel)
 
     async def _drive(self) -> CloseResult:
         if not self._carried:
@@ -147,17 +134,8 @@ class CloseWorkflow:
             plan, step, created_at=workflow.now(), within=policies.CLOSING_ORDER_WITHIN
         )
         self._state = close_steps.placing(self._state, step)
-        try:
-            self._child = await workflow.start_child_workflow(
-                OrderWorkflow.run,
-                OrderStart(order=order),
-                id=order_workflow_id(order.order_id),
-                parent_close_policy=ParentClosePolicy.ABANDON,
-                task_timeout=policies.TASK_TIMEOUT,
-                search_attributes=order_attributes(order),
-                static_summary=summary(order, plan.account_id),
-            )
-        except WorkflowAlreadyStartedError:
+        self._child = await start_child(OrderStart(order=order))
+        if self._child is None:
             # An earlier run of this close placed it: its end has to be looked for.
             self._state = close_steps.detached(self._state)
             return
@@ -171,10 +149,7 @@ class CloseWorkflow:
             self._child.cancel()
             return
         for order_id in step.order_ids:
-            handle = workflow.get_external_workflow_handle(order_workflow_id(order_id))
-            # Whoever has ended cannot be canceled; the next look tells.
-            with contextlib.suppress(ApplicationError, FailureError):
-                await handle.cancel()
+            await cancel_child(order_id)
         self._delay()
 
     async def _await(self, step: Await) -> None:

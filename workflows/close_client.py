@@ -16,10 +16,6 @@ from temporalio.client import (
     WithStartWorkflowOperation,
     WorkflowExecutionStatus,
     WorkflowHandle,
-    WorkflowQueryFailedError,
-    WorkflowQueryRejectedError,
-    WorkflowUpdateFailedError,
-    WorkflowUpdateRPCTimeoutOrCancelledError,
 )
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.service import RPCError, RPCStatusCode
@@ -31,9 +27,10 @@ from workflows.close import CloseWorkflow
 from workflows.close_contracts import CloseReply, CloseRequest, CloseResult, CloseStart, StopRequest
 from workflows.reaching import (
     QUERY_TIMEOUT,
+    answered,
     cancel_lastingly,
     never_left,
-    refusal_of,
+    queried,
     serialization_context,
     unreached,
 )
@@ -170,13 +167,9 @@ class CloseWorkflows:
             )
 
     async def _answer(self, call: Awaitable[CloseReply], wait_s: float) -> CloseAnswer:
-        try:
-            async with asyncio.timeout(wait_s):
-                reply = await call
-        except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
+        reply = await answered(call, wait_s)
+        if reply is None:
             return CloseAnswer(state=None, decided=False)
-        except WorkflowUpdateFailedError as error:
-            raise refusal_of(error) from None
         return CloseAnswer(
             state=reply.state, decided=reply.decided, running_id=reply.state.plan.close_id
         )
@@ -188,14 +181,9 @@ class CloseWorkflows:
             NotFound: no such workflow.
             Unavailable: no worker answers in 3 s.
         """
-        try:
-            return await self._handle(account_id, symbol).query(
-                CloseWorkflow.state, rpc_timeout=QUERY_TIMEOUT
-            )
-        except (RPCError, RuntimeError) as error:
-            raise unreached(error) from None
-        except (WorkflowQueryFailedError, WorkflowQueryRejectedError) as error:
-            raise Unavailable(f"the close's workflow does not answer: {error}") from None
+        return await queried(
+            self._handle(account_id, symbol).query(CloseWorkflow.state, rpc_timeout=QUERY_TIMEOUT)
+        )
 
     async def running(self, account_id: str, symbol: str) -> ClosePlan | None:
         """Return the plan of the close that runs on a position, or None. Needs no worker.

@@ -13,15 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from temporalio.client import (
-    Client,
-    WithStartWorkflowOperation,
-    WorkflowHandle,
-    WorkflowQueryFailedError,
-    WorkflowQueryRejectedError,
-    WorkflowUpdateFailedError,
-    WorkflowUpdateRPCTimeoutOrCancelledError,
-)
+from temporalio.client import Client, WithStartWorkflowOperation, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
@@ -43,9 +35,11 @@ from workflows.guard_contracts import (
 from workflows.reaching import (
     QUERY_TIMEOUT,
     SIGNAL_TIMEOUT,
+    answered,
     cancel_lastingly,
     never_left,
-    refusal_of,
+    queried,
+    signal_lastingly,
     unreached,
 )
 
@@ -115,19 +109,21 @@ class ConditionWorkflows:
     async def change(self, plan: GuardPlan, request_id: str, *, wait_s: float) -> ConditionAnswer:
         """Have a guard watch other conditions; `decided` when it does.
 
+        Not decided, the request is kept all the same, also where no worker has heard it.
+
         Raises:
             Conflict: the conditions cannot be taken (`change_refused`), it has triggered
                 (`condition_triggered`) or ended (`condition_ended`, `workflow_closed`).
             NotFound: no workflow guards this.
             Unavailable: Temporal does not answer; whether the request arrived is unknown.
         """
-        call = self._handle(plan.condition_id).execute_update(
-            "change",
-            ChangeRequest(request_id=request_id, plan=plan),
-            id=request_id,
-            result_type=GuardReply,
-        )
-        return await self._asked(call, wait_s)
+        handle = self._handle(plan.condition_id)
+        wanted = ChangeRequest(request_id=request_id, plan=plan)
+        call = handle.execute_update("change", wanted, id=request_id, result_type=GuardReply)
+        answer = await self._asked(call, wait_s)
+        if not answer.decided:
+            await signal_lastingly(handle, "keep_change", wanted)
+        return answer
 
     async def cancel(self, condition_id: str, request_id: str, *, wait_s: float) -> ConditionAnswer:
         """Have a guard watch no more; `decided` when that is kept. Raises as `change`.
@@ -153,13 +149,9 @@ class ConditionWorkflows:
             raise unreached(error) from None
 
     async def _answer(self, call: Awaitable[GuardReply], wait_s: float) -> ConditionAnswer:
-        try:
-            async with asyncio.timeout(wait_s):
-                reply = await call
-        except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
+        reply = await answered(call, wait_s)
+        if reply is None:
             return ConditionAnswer(state=None, decided=False)
-        except WorkflowUpdateFailedError as error:
-            raise refusal_of(error) from None
         return ConditionAnswer(state=reply.state, decided=reply.decided)
 
     async def crossed(self, condition_id: str, crossing: Crossing) -> bool:
@@ -193,14 +185,9 @@ class ConditionWorkflows:
             NotFound: no such workflow.
             Unavailable: no worker answers in 3 s.
         """
-        try:
-            return await self._handle(condition_id).query(
-                GuardWorkflow.state, rpc_timeout=QUERY_TIMEOUT
-            )
-        except (RPCError, RuntimeError) as error:
-            raise unreached(error) from None
-        except (WorkflowQueryFailedError, WorkflowQueryRejectedError) as error:
-            raise Unavailable(f"the guard's workflow does not answer: {error}") from None
+        return await queried(
+            self._handle(condition_id).query(GuardWorkflow.state, rpc_timeout=QUERY_TIMEOUT)
+        )
 
     def _handle(self, condition_id: str) -> WorkflowHandle[GuardWorkflow, GuardResult]:
         return self._client.get_workflow_handle_for(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Literal
@@ -20,11 +21,16 @@ class StartMode(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderStart:
-    """The start of an order's workflow; `carried` comes along when it continues as new."""
+    """The start of an order's workflow; `carried` comes along when it continues as new.
+
+    `status_at_close`: the status it ends with is written together with its close, as every start
+    of today says. Those of before did not, and their histories say it earlier.
+    """
 
     order: Order
     mode: StartMode = StartMode.PLACE
     carried: Lifecycle | None = None
+    status_at_close: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,11 +49,15 @@ class CancelRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModifyRequest:
-    """The `modify` update: the new total quantity and price, None for what stays."""
+    """The `modify` update, and what is kept of it when nobody answers in time.
+
+    The new total quantity and price, None for what stays.
+    """
 
     request_id: str
     quantity: Decimal | None
     price: Decimal | None
+    asked_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from domain.lifecycle import Lifecycle, Replacement, Step, Wait
+from domain.lifecycle import Lifecycle, Replacement, RequestRecord, Step, Wait
 from domain.numbers import plain
 from domain.orders import Order, OrderStatus, OrderType
 from workflows import policies
@@ -50,6 +50,12 @@ def replacement(order: Order, wanted: Replacement) -> str:
         f"modify {wanted.request_id}: {plain(order.quantity)} @ {was} becomes "
         f"{plain(wanted.quantity)} @ {price}"
     )
+
+
+def answer(record: RequestRecord) -> str:
+    """Return what became of a request, in one line."""
+    ended = "done" if record.refusal is None else f"refused: {record.refusal}"
+    return f"{record.kind} {record.request_id}: {ended}"
 
 
 def details(life: Lifecycle, step: Step) -> str:

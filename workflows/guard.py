@@ -32,6 +32,7 @@ from domain.guard_steps import (
 from domain.guarding import GuardSight, GuardState, GuardStatus, close_plan
 from workflows import guard_describing, policies
 from workflows.close import start_close
+from workflows.driving import driven
 from workflows.guard_contracts import (
     CancelRequest,
     ChangeRequest,
@@ -69,14 +70,7 @@ class GuardWorkflow:
 
         A cancellation request means "watch no more"; a close that has begun goes on.
         """
-        drive = asyncio.create_task(self._drive())
-        while True:
-            try:
-                return await asyncio.shield(drive)
-            except asyncio.CancelledError:
-                if drive.cancelled():
-                    raise
-                self._cancel = True
+        return await driven(self._drive(), self._want_cancel)
 
     async def _drive(self) -> GuardResult:
         if not self._carried:
@@ -162,6 +156,9 @@ class GuardWorkflow:
                 self._state = guard_steps.changed(self._state, request.plan, workflow.now())
             except InvalidInput as error:
                 refusal = str(error)
+        if refusal is not None:
+            # Whoever asked may have gone.
+            self._state = replace(self._state, last_answer=f"change refused: {refusal}")
         self._refusals[request.request_id] = refusal
 
     def _refuse_changes(self, why: str) -> None:
@@ -231,6 +228,16 @@ class GuardWorkflow:
         """Hear that the position changed."""
         self._nudged = True
 
+    @workflow.signal(name="keep_change")
+    def keep_change(self, request: ChangeRequest) -> None:
+        """Take a change whose caller has been told that it is not known yet."""
+        self._ask(request)
+
+    def _ask(self, request: ChangeRequest) -> None:
+        waiting = {each.request_id for each in self._changes}
+        if request.request_id not in waiting | self._refusals.keys():
+            self._changes.append(request)
+
     @workflow.update(name="begin")
     async def begin(self, request: GuardRequest) -> GuardReply:
         """Wait until the guard watches, or has ended."""
@@ -250,7 +257,7 @@ class GuardWorkflow:
     @workflow.update(name="change")
     async def change(self, request: ChangeRequest) -> GuardReply:
         """Watch other conditions from now on; the old ones go on if those cannot be taken."""
-        self._changes.append(request)
+        self._ask(request)
         await workflow.wait_condition(lambda: self._leaving or request.request_id in self._refusals)
         refusal = self._refusals.get(request.request_id)
         if refusal is not None:
@@ -261,10 +268,13 @@ class GuardWorkflow:
     def _check_change(self, request: ChangeRequest) -> None:
         self._check_is_open(request.plan.condition_id)
 
+    def _want_cancel(self) -> None:
+        self._cancel = True
+
     @workflow.update(name="cancel")
     async def cancel(self, request: CancelRequest) -> GuardReply:
         """Watch no more; return the state when that is kept."""
-        self._cancel = True
+        self._want_cancel()
         await workflow.wait_condition(lambda: self._leaving or self._cannot_be_stopped())
         if self._state.status is GuardStatus.CLOSING:
             raise ApplicationError(self._triggered(), type="condition_triggered")

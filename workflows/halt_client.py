@@ -8,22 +8,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from temporalio.client import (
-    Client,
-    WorkflowExecutionStatus,
-    WorkflowQueryFailedError,
-    WorkflowQueryRejectedError,
-)
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.service import RPCError
 
-from domain.errors import Conflict, NotFound, Unavailable
+from domain.errors import Conflict, NotFound
 from domain.halt_store import KillSwitchStore
 from domain.halts import HaltScope, KillSwitch
 from workflows import halt_describing, ids, policies
 from workflows.halt_contracts import HaltRequest, KillSwitchStart
 from workflows.kill_switch import KillSwitchWorkflow
-from workflows.reaching import QUERY_TIMEOUT, SIGNAL_TIMEOUT, unreached
+from workflows.reaching import QUERY_TIMEOUT, SIGNAL_TIMEOUT, queried, unreached
 
 
 class KillSwitchWorkflows:
@@ -81,15 +76,10 @@ class KillSwitchWorkflows:
             NotFound: no such workflow.
             Unavailable: no worker answers in 3 s.
         """
-        handle = self._client.get_workflow_handle_for(
-            KillSwitchWorkflow.run, self.workflow_id(scope)
+        handle: WorkflowHandle[KillSwitchWorkflow, KillSwitch] = (
+            self._client.get_workflow_handle_for(KillSwitchWorkflow.run, self.workflow_id(scope))
         )
-        try:
-            return await handle.query(KillSwitchWorkflow.state, rpc_timeout=QUERY_TIMEOUT)
-        except (RPCError, RuntimeError) as error:
-            raise unreached(error) from None
-        except (WorkflowQueryFailedError, WorkflowQueryRejectedError) as error:
-            raise Unavailable(f"the kill switch's workflow does not answer: {error}") from None
+        return await queried(handle.query(KillSwitchWorkflow.state, rpc_timeout=QUERY_TIMEOUT))
 
     async def is_running(self, scope: HaltScope) -> bool:
         """Tell whether a workflow stops this scope now.

@@ -7,7 +7,6 @@ no clock but Temporal's; needs no venue's keys.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from dataclasses import replace
 from datetime import datetime
@@ -22,12 +21,8 @@ from domain.halt_store import HaltedAccount
 from domain.halts import AccountProgress, HaltStage, KillSwitch
 from workflows import halt_describing, policies
 from workflows.account_halt import AccountHaltWorkflow
-from workflows.halt_contracts import (
-    AccountHaltStart,
-    HaltRequest,
-    JoinRequest,
-    KillSwitchStart,
-)
+from workflows.driving import driven
+from workflows.halt_contracts import AccountHaltStart, HaltRequest, JoinRequest, KillSwitchStart
 from workflows.ids import (
     NEEDS_ATTENTION,
     account_halt_attributes,
@@ -56,14 +51,7 @@ class KillSwitchWorkflow:
 
         A cancellation request ends this; the halt itself is lifted by a resume only.
         """
-        drive = asyncio.create_task(self._drive())
-        while True:
-            try:
-                return await asyncio.shield(drive)
-            except asyncio.CancelledError:
-                if drive.cancelled():
-                    raise
-                self._stopping = self._touched = True
+        return await driven(self._drive(), self._stop)
 
     async def _drive(self) -> KillSwitch:
         while True:
@@ -196,6 +184,9 @@ class KillSwitchWorkflow:
         self._touched = False
 
     # What comes in
+
+    def _stop(self) -> None:
+        self._stopping = self._touched = True
 
     @workflow.signal(name="halt")
     def halt(self, request: HaltRequest) -> None:

@@ -6,11 +6,9 @@ note what is wanted or reported and wait. Knows no venue, no SQL and no clock bu
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
 from temporalio import workflow
@@ -32,19 +30,10 @@ from activities.contracts import (
 )
 from activities.orders import OrderActivities
 from activities.resolution import ResolutionActivities
-from domain import lifecycle
+from domain import keeping, lifecycle
 from domain.commands import CommandKind
 from domain.ledger import CommandKey
-from domain.lifecycle import (
-    Cancel,
-    Close,
-    Lifecycle,
-    Place,
-    Resolve,
-    Step,
-    Wait,
-    next_step,
-)
+from domain.lifecycle import Cancel, Close, Lifecycle, Place, Resolve, Step, Wait, next_step
 from domain.orders import Order, OrderReport
 from workflows import describing, policies
 from workflows.contracts import (
@@ -56,7 +45,9 @@ from workflows.contracts import (
     ResolveRequest,
     StartMode,
 )
-from workflows.ids import NEEDS_ATTENTION, ORDER_STATUS
+from workflows.driving import driven
+from workflows.kept_modifies import kept_modify, tell_kept
+from workflows.order_shown import OrderShown
 from workflows.parents import Told, tell_parent
 
 
@@ -71,12 +62,9 @@ class OrderWorkflow:
         self._reports: list[OrderReport] = []
         self._touched = False
         self._reconsider = False
-        shown = workflow.info().typed_search_attributes
-        self._shown_status = shown.get(ORDER_STATUS)
-        self._attention = shown.get(NEEDS_ATTENTION, False)
+        self._shown = OrderShown(at_close=start.status_at_close)
         self._placed = start.carried is not None
         self._leaving = False
-        self._trying_since: datetime | None = None
         self._step: Step = Wait()
         self._told: Told | None = None
         workflow.set_current_details(describing.details(self._life, self._step))
@@ -86,15 +74,7 @@ class OrderWorkflow:
         """Drive the order to its end, and return that in words.
 
         A request to cancel means "cancel the order": what is being sent is not interrupted."""
-        drive = asyncio.create_task(self._drive())
-        while True:
-            try:
-                return await asyncio.shield(drive)
-            except asyncio.CancelledError:
-                if drive.cancelled():
-                    raise
-                self._life = lifecycle.want_cancel(self._life)
-                self._touched = True
+        return await driven(self._drive(), self._want_cancel)
 
     async def _drive(self) -> str:
         if self._adopting:
@@ -102,6 +82,10 @@ class OrderWorkflow:
         while True:
             self._take_reports()
             self._told = await tell_parent(self._life.order, self._told)
+            self._life = keeping.begin_kept(self._life, workflow.now(), placed=self._placed)
+            if keeping.to_tell(self._life):
+                done = await tell_kept(self._life)
+                self._life = keeping.told(self._life, done)
             if self._reconsider:
                 await self._look_again()
             settling = self._step.kind == "settle"
@@ -112,6 +96,7 @@ class OrderWorkflow:
             if self._step.kind != "settle":
                 await self._do(self._step)
             elif await self._settle():
+                self._show(closing=True)
                 return describing.end(self._life.order)
 
     async def _do(self, step: Step) -> None:
@@ -263,6 +248,8 @@ class OrderWorkflow:
 
     async def _wait(self, step: Wait) -> None:
         timeout = None if step.until is None else step.until - workflow.now()
+        if timeout is None and keeping.to_tell(self._life):
+            timeout = policies.TELL_AGAIN
         with contextlib.suppress(TimeoutError):
             await workflow.wait_condition(
                 lambda: bool(self._reports) or self._touched or self._reconsider,
@@ -294,6 +281,8 @@ class OrderWorkflow:
             self._delay(f"not settled: {settlement.missing}")
             return False
         await workflow.wait_condition(workflow.all_handlers_finished)
+        if self._life.kept or keeping.to_tell(self._life):
+            return False
         return self._life.order.is_terminal and not self._reports
 
     async def _look_again(self) -> None:
@@ -333,6 +322,13 @@ class OrderWorkflow:
         """Look into the ledger again: it has commands this workflow may not know of."""
         self._reconsider = True
 
+    @workflow.signal(name="keep_modify")
+    def keep_modify(self, request: ModifyRequest) -> None:
+        """Take a modify whose caller has been told that it is not known yet."""
+        wanted = kept_modify(self._life.order, request, workflow.now())
+        self._life = keeping.keep(self._life, wanted)
+        self._touched = True
+
     @workflow.update(name="place")
     async def place(self, request: PlaceRequest) -> Order:
         """Wait until the order's outcome is known, and return the order."""
@@ -353,13 +349,16 @@ class OrderWorkflow:
         """Cancel the order and wait until its end is known."""
         if lifecycle.find_request(self._life, request.request_id) is None:
             self._life = lifecycle.request(self._life, request.request_id, "cancel")
-            self._life = lifecycle.want_cancel(self._life)
-            self._touched = True
+            self._want_cancel()
         return await self._reply(request.request_id)
 
     @cancel.validator
     def _check_cancel(self, request: CancelRequest) -> None:
         self._refuse_if_ended(request.request_id)
+
+    def _want_cancel(self) -> None:
+        self._life = lifecycle.want_cancel(self._life)
+        self._touched = True
 
     @workflow.update(name="modify")
     async def modify(self, request: ModifyRequest) -> RequestReply:
@@ -381,6 +380,8 @@ class OrderWorkflow:
     def _check_modify(self, request: ModifyRequest) -> None:
         if lifecycle.find_request(self._life, request.request_id) is not None:
             return
+        if keeping.is_too_late(self._life.order, request.asked_at, workflow.now()):
+            raise ApplicationError(keeping.TOO_LATE, type="modify_refused")
         order = self._life.order
         if not self._placed or lifecycle.is_in_doubt(self._life):
             raise ApplicationError("the order is not placed yet", type="not_placed")
@@ -455,34 +456,8 @@ class OrderWorkflow:
         pause = policies.pause(self._life.attempts, workflow.random().random())
         self._life = lifecycle.delayed(self._life, workflow.now() + pause)
 
-    def _show(self) -> None:
-        """Keep details and attention true; the status where an order rests, is unknown or ends.
-
-        That is what an operator would look for. On the way from one to the next it costs no event.
-        """
-        workflow.set_current_details(describing.details(self._life, self._step))
-        status = self._life.order.status
-        overdue = self._is_overdue()
-        lasts = status.is_terminal or self._step.kind == "wait" or bool(self._life.unresolved)
-        changes: list[Any] = []
-        searched = describing.searched(status, self._shown_status)
-        if lasts and searched != self._shown_status:
-            changes.append(ORDER_STATUS.value_set(searched))
-            self._shown_status = searched
-        if overdue != self._attention:
-            changes.append(NEEDS_ATTENTION.value_set(overdue))
-            self._attention = overdue
-        if changes:
-            workflow.upsert_search_attributes(changes)
-
-    def _is_overdue(self) -> bool:
-        """Tell whether the same thing has been tried in vain for long."""
-        if not self._life.unresolved and not self._life.attempts:
-            self._trying_since = None
-            return False
-        if self._trying_since is None:
-            self._trying_since = workflow.now()
-        return workflow.now() - self._trying_since > policies.ATTENTION_AFTER
+    def _show(self, *, closing: bool = False) -> None:
+        self._shown.show(self._life, self._step, closing=closing)
 
     async def _continue_if_suggested(self) -> None:
         """Go on in a fresh history when this one is long; after a pause only.
@@ -497,4 +472,6 @@ class OrderWorkflow:
         if self._reconsider:
             self._leaving = False
             return
-        workflow.continue_as_new(OrderStart(order=self._life.order, carried=self._life))
+        workflow.continue_as_new(
+            OrderStart(order=self._life.order, carried=self._life, status_at_close=True)
+        )

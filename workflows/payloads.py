@@ -11,8 +11,8 @@ import json
 import os
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol, Self
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -38,6 +38,7 @@ _NONCE_BYTES = 12
 _COMPRESS_ABOVE_BYTES = 256
 _PLAIN, _DEFLATED = b"\x00", b"\x01"
 _LARGEST_PAYLOAD_BYTES = 4 * 1024 * 1024
+_PLACES_KEPT = 1024
 
 
 class Ring(Protocol):
@@ -117,12 +118,13 @@ class EncryptingCodec(PayloadCodec, WithSerializationContext):
 
     def with_context(self, context: SerializationContext) -> EncryptingCodec:
         """Return this codec bound to the workflow of `context`."""
-        if not isinstance(context, WorkflowSerializationContext | ActivitySerializationContext):
+        place = _place_of(context)
+        if place is None:
             return self
         bound = object.__new__(EncryptingCodec)
         bound._keys, bound._ciphers = self._keys, self._ciphers
         bound._refused = self._refused
-        bound._place = Place(context.namespace, context.workflow_id or "")
+        bound._place = place
         return bound
 
     async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
@@ -208,11 +210,42 @@ def data_converter(
     keys: KeySource, *, refused: Callable[[str], None] = lambda reason: None
 ) -> DataConverter:
     """Return the converter every process of ours uses: exact decimals, encrypted, failures too."""
-    return DataConverter(
+    return _PlacedConverter(
         payload_converter_class=_ExactPayloads,
         payload_codec=EncryptingCodec(keys, refused=refused),
         failure_converter_class=_EncodedFailures,
     )
+
+
+@dataclass(frozen=True)
+class _PlacedConverter(DataConverter):
+    """A data converter that is made once for each workflow.
+
+    The SDK asks for one some thirty times in an order's life, and each would be built anew; of all
+    that a context says ours depends on the workflow alone.
+    """
+
+    _placed: dict[Place, _PlacedConverter] = field(default_factory=dict, repr=False, compare=False)
+
+    def with_context(self, context: SerializationContext) -> Self:
+        """Return the converter bound to the workflow of `context`."""
+        place = _place_of(context)
+        if place is None:
+            return super().with_context(context)
+        known = self._placed.get(place)
+        if known is None:
+            known = super().with_context(context)
+            if len(self._placed) >= _PLACES_KEPT:
+                # Rare and cheap: the few that are in use are made once more.
+                self._placed.clear()
+            self._placed[place] = known
+        return known  # type: ignore[return-value]
+
+
+def _place_of(context: SerializationContext) -> Place | None:
+    if not isinstance(context, WorkflowSerializationContext | ActivitySerializationContext):
+        return None
+    return Place(context.namespace, context.workflow_id or "")
 
 
 _JSON = PydanticJSONPlainPayloadConverter()

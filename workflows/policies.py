@@ -30,6 +30,9 @@ PATIENT = RetryPolicy(
 ADOPTING = replace(PATIENT, non_retryable_error_types=[CorruptState.__name__])
 """As PATIENT; but where the ledger knows nothing, asking again brings nothing."""
 
+TELL_AGAIN = timedelta(seconds=10)
+"""After so long it is tried again to write into a timeline, when storage was away."""
+
 SETTLE_PAUSE = timedelta(seconds=1)
 """Between an order's end and its workflow's: late reports are collected meanwhile."""
 

@@ -1,16 +1,24 @@
-"""What a failed call to Temporal means, for every façade over workflows.
+"""Calls to Temporal, and what a failed one means, for every façade over workflows.
 
 Never a rejection: NotFound, a closed workflow, or no answer. Knows no workflow by name.
 """
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
-from temporalio.client import WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.client import (
+    WorkflowHandle,
+    WorkflowQueryFailedError,
+    WorkflowQueryRejectedError,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
 from temporalio.converter import WorkflowSerializationContext
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from domain.errors import Conflict, NotFound, Unavailable
@@ -19,6 +27,8 @@ QUERY_TIMEOUT = timedelta(seconds=3)
 SIGNAL_TIMEOUT = timedelta(seconds=5)
 CLOSED_MEANWHILE = "AcceptedUpdateCompletedWorkflow"
 """The server's word for an update whose workflow closed before it was answered."""
+
+T = TypeVar("T")
 
 
 def serialization_context(namespace: str, workflow_id: str) -> WorkflowSerializationContext:
@@ -47,6 +57,65 @@ def unreached(error: RPCError | RuntimeError) -> Exception:
     return Unavailable(f"Temporal does not answer: {error.message}")
 
 
+async def started(start: Awaitable[object]) -> bool:
+    """Await the start of a workflow; False: its id is taken, by one that runs or may not run again.
+
+    Raises:
+        Unavailable: Temporal does not answer; start it again with the same id.
+    """
+    try:
+        await start
+    except WorkflowAlreadyStartedError:
+        return False
+    except (RPCError, RuntimeError) as error:
+        raise unreached(error) from None
+    return True
+
+
+async def queried(query: Awaitable[T]) -> T:
+    """Return a workflow's answer to a query.
+
+    Raises:
+        NotFound: no such workflow.
+        Unavailable: no worker answers in time.
+    """
+    try:
+        return await query
+    except (RPCError, RuntimeError) as error:
+        raise unreached(error) from None
+    except (WorkflowQueryFailedError, WorkflowQueryRejectedError) as error:
+        raise Unavailable(f"the workflow does not answer: {error}") from None
+
+
+async def answered(update: Awaitable[T], wait_s: float) -> T | None:
+    """Return the answer to an update, or None when it does not come in time.
+
+    Raises:
+        Conflict, Unavailable: as `refusal_of`. A failed call's error passes as it is.
+    """
+    try:
+        async with asyncio.timeout(wait_s):
+            return await update
+    except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
+        return None
+    except WorkflowUpdateFailedError as error:
+        raise refusal_of(error) from None
+
+
+async def asked(update: Awaitable[T], wait_s: float) -> T | None:
+    """Return the answer to an update of a workflow that was started, or None, as `answered`.
+
+    Raises:
+        Conflict: the workflow refuses it, or has ended.
+        NotFound: no such workflow.
+        Unavailable: Temporal does not answer; whether the request arrived is unknown.
+    """
+    try:
+        return await answered(update, wait_s)
+    except (RPCError, RuntimeError) as error:
+        raise unreached(error) from None
+
+
 async def cancel_lastingly(handle: WorkflowHandle[Any, Any]) -> None:
     """Have a workflow canceled by a request that outlives us, the server and every worker.
 
@@ -62,6 +131,20 @@ async def cancel_lastingly(handle: WorkflowHandle[Any, Any]) -> None:
         reason = unreached(error)
         if isinstance(reason, Unavailable):
             raise reason from None
+
+
+async def signal_lastingly(handle: WorkflowHandle[Any, Any], name: str, value: object) -> None:
+    """Tell a workflow what it was asked in vain, by a signal that outlives us as above.
+
+    Raises:
+        Conflict: it has ended meanwhile.
+        NotFound: there is none.
+        Unavailable: Temporal does not answer; whether the request arrived is unknown.
+    """
+    try:
+        await handle.signal(name, value, rpc_timeout=SIGNAL_TIMEOUT)
+    except (RPCError, RuntimeError) as error:
+        raise unreached(error) from None
 
 
 def never_left(error: RPCError) -> bool:

@@ -15,8 +15,6 @@ from temporalio.client import (
     Client,
     WithStartWorkflowOperation,
     WorkflowHandle,
-    WorkflowQueryFailedError,
-    WorkflowQueryRejectedError,
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
@@ -24,12 +22,12 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.service import RPCError
 
 from domain.accounts import Account
-from domain.errors import Conflict, NotFound, Unavailable
+from domain.errors import Conflict, NotFound
 from domain.findings import Reconciliation
 from domain.ports import AccountStore
 from domain.reconciliation_store import ReconciliationGate
 from workflows import ids, policies, reconcile_describing
-from workflows.reaching import QUERY_TIMEOUT, SIGNAL_TIMEOUT, refusal_of, unreached
+from workflows.reaching import QUERY_TIMEOUT, SIGNAL_TIMEOUT, queried, refusal_of, unreached
 from workflows.reconcile import ReconcileWorkflow
 from workflows.reconcile_contracts import (
     EVERY_S,
@@ -144,14 +142,9 @@ class ReconcileWorkflows:
             NotFound: none runs.
             Unavailable: no worker answers in 3 s.
         """
-        try:
-            return await self._handle(account_id).query(
-                ReconcileWorkflow.state, rpc_timeout=QUERY_TIMEOUT
-            )
-        except (RPCError, RuntimeError) as error:
-            raise unreached(error) from None
-        except (WorkflowQueryFailedError, WorkflowQueryRejectedError) as error:
-            raise Unavailable(f"the account's workflow does not answer: {error}") from None
+        return await queried(
+            self._handle(account_id).query(ReconcileWorkflow.state, rpc_timeout=QUERY_TIMEOUT)
+        )
 
     def _start_of(self, account: Account) -> ReconcileStart:
         return ReconcileStart(

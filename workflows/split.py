@@ -10,25 +10,18 @@ from __future__ import annotations
 import asyncio
 
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError, FailureError, WorkflowAlreadyStartedError
-from temporalio.workflow import ActivityCancellationType, ParentClosePolicy
+from temporalio.workflow import ActivityCancellationType
 
 from activities.split_contracts import SplitTask
 from activities.splitting import SplitActivities
 from domain import split_steps
-from domain.split_steps import (
-    BeginLegs,
-    CancelLegs,
-    LookAtLegs,
-    SplitStep,
-    next_step,
-)
+from domain.split_steps import BeginLegs, CancelLegs, LookAtLegs, SplitStep, next_step
 from domain.splits import SplitSight, SplitState, SplitStatus, leg_order, requested
 from workflows import policies, split_describing
+from workflows.children import cancel_child, heard, start_child
 from workflows.contracts import OrderStart
-from workflows.describing import summary
-from workflows.ids import order_attributes, order_workflow_id, venue_queue
-from workflows.order import OrderWorkflow
+from workflows.driving import driven
+from workflows.ids import venue_queue
 from workflows.split_contracts import CancelSplit, SplitReply, SplitStart
 
 
@@ -52,14 +45,7 @@ class SplitWorkflow:
 
         A cancellation request means "cancel every child": none is left behind.
         """
-        drive = asyncio.create_task(self._drive())
-        while True:
-            try:
-                return await asyncio.shield(drive)
-            except asyncio.CancelledError:
-                if drive.cancelled():
-                    raise
-                self._want_cancel()
+        return await driven(self._drive(), self._want_cancel)
 
     async def _drive(self) -> str:
         if not self._carried:
@@ -137,41 +123,21 @@ class SplitWorkflow:
 
     async def _begin_one(self, number: int) -> None:
         order = leg_order(self._state.plan, number, workflow.now())
-        try:
-            await workflow.start_child_workflow(
-                OrderWorkflow.run,
-                OrderStart(order=order),
-                id=order_workflow_id(order.order_id),
-                task_queue=venue_queue(order.venue),
-                parent_close_policy=ParentClosePolicy.ABANDON,
-                task_timeout=policies.TASK_TIMEOUT,
-                search_attributes=order_attributes(order),
-                static_summary=summary(order, order.account_id),
-            )
-        except WorkflowAlreadyStartedError:
+        if await start_child(OrderStart(order=order), queue=venue_queue(order.venue)) is None:
             # By an earlier run; what it told then it does not tell again.
             self._news = True
 
     async def _cancel(self, step: CancelLegs) -> None:
         unreachable = []
         for number in step.numbers:
-            order_id = self._state.legs[number].order_id
-            handle = workflow.get_external_workflow_handle(order_workflow_id(order_id))
-            try:
-                await handle.cancel()
-            except (ApplicationError, FailureError):
-                # It has ended, or never began; the next look tells.
+            if not await cancel_child(self._state.legs[number].order_id):
                 unreachable.append(number)
         self._state = split_steps.canceling(self._state, step.numbers, unreachable)
 
     async def _await(self) -> None:
         ends = self._state.cancel_wanted
         pause = policies.SPLIT_LOOK_FOR_END if ends else policies.SPLIT_LOOK_EVERY
-        try:
-            await workflow.wait_condition(
-                lambda: self._news, timeout=pause, timeout_summary="look anyway"
-            )
-        except TimeoutError:
+        if not await heard(lambda: self._news, pause):
             self._state = split_steps.overdue(self._state)
 
     # What comes in

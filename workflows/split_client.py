@@ -2,50 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from temporalio.client import (
-    Client,
-    WorkflowHandle,
-    WorkflowQueryFailedError,
-    WorkflowQueryRejectedError,
-    WorkflowUpdateFailedError,
-    WorkflowUpdateRPCTimeoutOrCancelledError,
-)
-from temporalio.common import (
-    SearchAttributePair,
-    TypedSearchAttributes,
-    WorkflowIDReusePolicy,
-)
-from temporalio.exceptions import WorkflowAlreadyStartedError
-from temporalio.service import RPCError
+from temporalio.client import Client, WorkflowHandle
+from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDReusePolicy
 
+from domain.parent_orders import EndAnswer
 from domain.routing_store import SplitStore
 from domain.splits import SplitPlan, SplitState, SplitStatus
 from workflows import ids, policies, split_describing
 from workflows.reaching import (
     QUERY_TIMEOUT,
     SIGNAL_TIMEOUT,
+    asked,
     cancel_lastingly,
-    refusal_of,
-    unreached,
+    queried,
+    started,
 )
 from workflows.split import SplitWorkflow
 from workflows.split_contracts import CancelSplit, SplitReply, SplitStart
 
 GRACE = timedelta(seconds=10)
 """Younger ones are somebody's work in progress."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SplitAnswer:
-    """What became of a request within the wait; `decided`: nothing of any child can trade."""
-
-    state: SplitState | None
-    decided: bool
 
 
 class SplitWorkflows:
@@ -75,8 +55,8 @@ class SplitWorkflows:
             SearchAttributePair(ids.SYMBOL, plan.symbol),
             SearchAttributePair(ids.SIDE, plan.side.value),
         ]
-        try:
-            await self._client.start_workflow(
+        return await started(
+            self._client.start_workflow(
                 SplitWorkflow.run,
                 SplitStart(plan=plan),
                 id=ids.split_workflow_id(plan.split_id),
@@ -87,13 +67,11 @@ class SplitWorkflows:
                 static_summary=split_describing.summary(plan),
                 rpc_timeout=SIGNAL_TIMEOUT,
             )
-        except WorkflowAlreadyStartedError:
-            return False
-        except (RPCError, RuntimeError) as error:
-            raise unreached(error) from None
-        return True
+        )
 
-    async def cancel(self, split_id: str, request_id: str, *, wait_s: float) -> SplitAnswer:
+    async def cancel(
+        self, split_id: str, request_id: str, *, wait_s: float
+    ) -> EndAnswer[SplitState]:
         """Cancel every child of a split order; what has filled stays.
 
         Not decided, the request is kept all the same, also where no worker has heard it.
@@ -107,17 +85,11 @@ class SplitWorkflows:
         call = handle.execute_update(
             "cancel", CancelSplit(request_id=request_id), id=request_id, result_type=SplitReply
         )
-        try:
-            async with asyncio.timeout(wait_s):
-                reply = await call
-        except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
+        reply = await asked(call, wait_s)
+        if reply is None:
             await cancel_lastingly(handle)
-            return SplitAnswer(state=None, decided=False)
-        except WorkflowUpdateFailedError as error:
-            raise refusal_of(error) from None
-        except (RPCError, RuntimeError) as error:
-            raise unreached(error) from None
-        return SplitAnswer(state=reply.state, decided=reply.decided)
+            return EndAnswer(state=None, decided=False)
+        return EndAnswer(state=reply.state, decided=reply.decided)
 
     async def state(self, split_id: str) -> SplitState:
         """Return a split order as its workflow knows it.
@@ -126,14 +98,9 @@ class SplitWorkflows:
             NotFound: no such workflow.
             Unavailable: no worker answers in 3 s.
         """
-        try:
-            return await self._handle(split_id).query(
-                SplitWorkflow.state, rpc_timeout=QUERY_TIMEOUT
-            )
-        except (RPCError, RuntimeError) as error:
-            raise unreached(error) from None
-        except (WorkflowQueryFailedError, WorkflowQueryRejectedError) as error:
-            raise unreached(RuntimeError(str(error))) from None
+        return await queried(
+            self._handle(split_id).query(SplitWorkflow.state, rpc_timeout=QUERY_TIMEOUT)
+        )
 
     def _handle(self, split_id: str) -> WorkflowHandle[SplitWorkflow, str]:
         return self._client.get_workflow_handle_for(

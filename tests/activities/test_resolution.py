@@ -13,7 +13,7 @@ import pytest
 from activities.access import CommandParts
 from activities.contracts import OperatorVerdict, ResolveTask
 from activities.orders import OrderActivities
-from activities.resolution import ResolutionActivities
+from activities.resolution import LOOK_EVERY_MAX_S, ResolutionActivities, look_pause_s
 from domain.accounts import SignerFacts
 from domain.commands import BurnNonce, CommandKind
 from domain.errors import CorruptState
@@ -22,7 +22,7 @@ from domain.orders import Concern, Order, OrderReport, OrderStatus, Verdict
 from domain.outcomes import Accepted, NotSent, Rejected, SendResult, Unknown
 from domain.settlement import TOLD
 from sealing.box import BoxLabel, CredentialPart, seal
-from tests.activities.floor import ACCOUNT_ID, TAKING, Altered, Floor, an_order, place_task
+from tests.activities.floor import ACCOUNT_ID, TAKING, Altered, Floor, an_order, now, place_task
 from venues.connector import Fence
 from venues.simulation.faults import FaultKind
 from venues.simulation.records import NonceUsed
@@ -375,6 +375,21 @@ async def test_an_order_that_only_its_fills_show_is_found(floor: Floor) -> None:
     assert result.definite
     assert result.order.status is OrderStatus.FILLED
     assert result.order.average_price is not None
+
+
+async def test_what_stays_unknown_is_looked_for_ever_more_slowly(floor: Floor) -> None:
+    pauses = [look_pause_s(timedelta(seconds=age)) for age in (0, 4, 20, 60, 7_200)]
+    assert pauses == [0.2, 0.2, 1.0, 3.0, LOOK_EVERY_MAX_S]
+    order = await unknown(floor, NEVER_CAME)
+    later = replace(await without_fence(floor), now=lambda: now() + timedelta(seconds=20))
+    task = ResolveTask(key=CommandKey(order_id=order.order_id, command=PLACE, revision=0))
+    looks: list[str] = []
+    floor.environment.on_heartbeat = lambda *said: looks.append(str(said))
+
+    result = await floor.environment.run(ResolutionActivities(later).resolve, task)
+
+    assert not result.definite
+    assert len(looks) <= 2
 
 
 async def test_a_venue_that_is_down_leaves_everything_open(floor: Floor) -> None:

@@ -9,13 +9,8 @@ from typing import Literal
 from domain import bracket_steps
 from domain.brackets import BracketPlan, BracketState, BracketStatus
 from domain.errors import Conflict, NotFound, Unavailable
+from domain.parent_orders import EndAnswer
 from storage.opening import Storage
-
-
-@dataclass(frozen=True)
-class BracketAnswer:
-    state: BracketState | None
-    decided: bool
 
 
 @dataclass
@@ -32,11 +27,13 @@ class ScriptedBrackets:
             self.started.append(plan)
             await self.storage.brackets.keep(bracket_steps.entered(BracketState(plan=plan)))
 
-    async def end(self, bracket_id: str, request_id: str, *, wait_s: float) -> BracketAnswer:
+    async def end(
+        self, bracket_id: str, request_id: str, *, wait_s: float
+    ) -> EndAnswer[BracketState]:
         if self.end_script == "missing":
             raise NotFound("no workflow manages this order")
         if self.end_script == "hang":
-            return BracketAnswer(None, False)
+            return EndAnswer(state=None, decided=False)
         state = await self.storage.brackets.get(bracket_id)
         assert state is not None
         ended = replace(
@@ -48,4 +45,4 @@ class ScriptedBrackets:
         await self.storage.brackets.keep(ended)
         if self.end_script == "ended":
             raise Conflict("the order's workflow has closed", code="workflow_closed")
-        return BracketAnswer(ended, True)
+        return EndAnswer(state=ended, decided=True)

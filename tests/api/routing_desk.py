@@ -11,6 +11,7 @@ from domain import split_steps
 from domain.account_terms import AccountTerms
 from domain.accounts import Account, FeeRates
 from domain.errors import Conflict, NotFound, Unavailable
+from domain.parent_orders import EndAnswer
 from domain.splits import SplitPlan, SplitState, SplitStatus, leg_order, requested
 from storage.opening import Storage
 from tests.api.desk import ScriptedDesk
@@ -45,12 +46,6 @@ class ScriptedTerms:
         )
 
 
-@dataclass(frozen=True)
-class SplitAnswer:
-    state: SplitState | None
-    decided: bool
-
-
 @dataclass
 class ScriptedSplits:
     """Places children as `desk` is told to, one after the other; its own script is the parent's."""
@@ -79,11 +74,13 @@ class ScriptedSplits:
             await self.desk.place(order, wait_s=1)
         self.desk.script = usual
 
-    async def cancel(self, split_id: str, request_id: str, *, wait_s: float) -> SplitAnswer:
+    async def cancel(
+        self, split_id: str, request_id: str, *, wait_s: float
+    ) -> EndAnswer[SplitState]:
         if self.end_script == "missing":
             raise NotFound("no workflow manages this order")
         if self.end_script == "hang":
-            return SplitAnswer(None, False)
+            return EndAnswer(state=None, decided=False)
         state = await self.storage.splits.get(split_id)
         assert state is not None
         ended = replace(
@@ -92,7 +89,7 @@ class ScriptedSplits:
         await self.storage.splits.keep(ended)
         if self.end_script == "ended":
             raise Conflict("the order's workflow has closed", code="workflow_closed")
-        return SplitAnswer(ended, True)
+        return EndAnswer(state=ended, decided=True)
 
     async def state(self, split_id: str) -> SplitState:
         if not self.desk.answering:

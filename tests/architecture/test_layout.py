@@ -90,7 +90,7 @@ def test_every_room_is_packaged_measured_and_type_checked() -> None:
     wheel = project["hatch"]["build"]["targets"]["wheel"]["only-include"]
     assert set(wheel) == {*ROOMS, "worker.py"}
     assert set(project["coverage"]["run"]["source"]) == {*ROOMS, "worker"}
-    assert set(project["mypy"]["files"]) == {*ROOMS, "worker.py"}
+    assert set(project["mypy"]["files"]) == {*ROOMS, "worker.py", "benchmarks", "tests"}
 
 
 def test_every_test_file_is_run_once_by_make_test() -> None:

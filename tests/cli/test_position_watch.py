@@ -131,14 +131,18 @@ async def test_it_is_listed_shown_and_canceled(desk: Terminal, api: Api) -> None
     assert (await desk("position", "condition-show", MISSING)).code == ExitCode.NOT_FOUND
 
 
-async def test_it_is_changed(desk: Terminal) -> None:
+async def test_it_is_changed(desk: Terminal, api: Api) -> None:
     condition_id = (await a_condition(desk))["condition_id"]
 
     changed = await desk(
         "position", "watch", "--change", condition_id, "--close-at-loss", "5%", "--json"
     )
     refused = await desk("position", "watch", "--change", condition_id, "--close-at-price", "45000")
+    api.conditions.request_script = "hang"
+    asked = await desk("position", "watch", "--change", condition_id, "--close-at-loss", "6%")
 
+    assert asked.code == ExitCode.UNKNOWN, "watched, but not so yet"
+    assert "not taken yet" in asked.err
     assert json.loads(changed.out)["conditions"] == "loss 5 %"
     assert json.loads(changed.out)["version"] == 2
     assert refused.code == ExitCode.REFUSED

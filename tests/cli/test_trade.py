@@ -80,7 +80,7 @@ async def test_the_same_key_is_the_same_order(desk: Terminal, api: Api) -> None:
     assert await placed(desk, "--key", "k") == first
     other = await desk("trade", "buy", "BTC-PERP", "0.2", "--price", "45000", "--key", "k")
     assert other.code == ExitCode.USAGE
-    assert "another order" in other.err
+    assert "another request before (order)" in other.err
     assert len(api.desk.starts) == 1
 
 
@@ -304,6 +304,9 @@ async def test_cancel_and_modify(desk: Terminal, api: Api) -> None:
     assert (await desk("trade", "cancel", MISSING)).code == ExitCode.NOT_FOUND
     other = (await placed(desk))["order_id"]
     api.desk.request_script = "hang"
+    changing = await desk("trade", "modify", other, "--price", "45200", "--json")
+    assert changing.code == ExitCode.UNKNOWN, "not done is not done, whatever the order's status"
+    assert (json.loads(changing.out)["price"], "not done yet" in changing.err) == ("45000", True)
     late = await desk("trade", "cancel", other, "--wait", "--timeout", "0.2")
     assert late.code == ExitCode.STILL_LIVE
     api.desk.request_script = "away"

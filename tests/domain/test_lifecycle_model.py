@@ -18,6 +18,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from domain import lifecycle
 from domain.commands import CommandKind
+from domain.keeping import begin_kept, keep, to_tell
+from domain.kept_modifies import KeptModify
 from domain.ledger import CommandKey
 from domain.lifecycle import Cancel, Lifecycle, Place, Replacement, Step, next_step
 from domain.order_fold import apply, with_absence, with_closure, with_revision
@@ -112,7 +114,7 @@ class OrderLife(RuleBasedStateMachine):
         self.must_send_nothing = False
         self.done = False
         for _ in range(steps):
-            self.perform(next_step(self.life, self.now), "answered", luck=True)
+            self.perform(self.next(), "answered", luck=True)
 
     # The workflow's loop: one step, as OrderWorkflow does it
 
@@ -121,12 +123,16 @@ class OrderLife(RuleBasedStateMachine):
     def work(self, fates: list[str], luck: bool) -> None:
         for fate in fates:
             if not self.done:
-                self.perform(next_step(self.life, self.now), fate, luck)
+                self.perform(self.next(), fate, luck)
 
     @precondition(lambda self: not self.done)
     @rule()
     def work_undisturbed(self) -> None:
         self.work(["answered"] * 3, luck=True)
+
+    def next(self) -> Step:
+        self.life = begin_kept(self.life, self.now, placed=bool(self.decided))
+        return next_step(self.life, self.now)
 
     def perform(self, step: Step, fate: str, luck: bool) -> None:
         if self.life.unresolved:
@@ -153,7 +159,7 @@ class OrderLife(RuleBasedStateMachine):
                 if step.until is not None:
                     self.now = max(self.now, step.until)
             case "settle":
-                self.done = self.life.order.is_terminal
+                self.done = self.life.order.is_terminal and not self.life.kept
 
     def place(self, step: Place, fate: str) -> None:
         key = CommandKey(order_id=ORDER_ID, command=CommandKind.PLACE, revision=step.revision)
@@ -326,6 +332,26 @@ class OrderLife(RuleBasedStateMachine):
         self.life = lifecycle.want_replacement(self.life, wanted)
         self.work(fates, luck=True)
 
+    @precondition(lambda self: not self.done)
+    @rule(
+        quantity=st.integers(1, 15).map(Decimal),
+        patience_s=st.integers(0, 20),
+        again=st.booleans(),
+    )
+    def a_modify_was_kept(self, quantity: Decimal, patience_s: int, again: bool) -> None:
+        """Whatever the order is at; asked `again` it is one that was asked before."""
+        heard = [record.request_id for record in self.life.requests]
+        kept = [name for name in heard if name.startswith("kept")]
+        name = kept[-1] if kept and again else f"kept{len(self.asked)}"
+        self.asked.setdefault(name, quantity)
+        wanted = KeptModify(
+            request_id=name,
+            quantity=self.asked[name],
+            price=None,
+            begin_by=self.now + timedelta(seconds=patience_s),
+        )
+        self.life = keep(self.life, wanted)
+
     @precondition(lambda self: self.exchange.living and not self.life.unresolved)
     @rule(quantity=st.integers(1, 15).map(Decimal), fate=st.sampled_from(FATES))
     def ask_to_modify_and_have_the_placement_meet(self, quantity: Decimal, fate: str) -> None:
@@ -414,6 +440,12 @@ class OrderLife(RuleBasedStateMachine):
         assert self.exchange.filled + rest <= max(self.asked.values())
 
     @invariant()
+    def at_the_end_every_kept_modify_has_its_answer(self) -> None:
+        if self.done:
+            assert not self.life.kept
+            assert len(to_tell(self.life)) == len(self.life.untold)
+
+    @invariant()
     def an_undecided_command_keeps_the_workflow_from_ending(self) -> None:
         if self.done:
             assert all(self.decided.values())
@@ -458,7 +490,7 @@ class OrderLife(RuleBasedStateMachine):
 
     def run_until_idle(self) -> None:
         for _ in range(STEPS_UNTIL_QUIET):
-            step = next_step(self.life, self.now)
+            step = self.next()
             if self.done or (step.kind == "wait" and step.until is None):
                 return
             self.perform(step, "answered", luck=True)

@@ -11,7 +11,7 @@ import pytest_asyncio
 from tests.crash.trader import Trader
 from tests.down.stage import DownRig, Stage
 from tests.down.venue_door import venue_door
-from tests.storage.postgres import start_postgres
+from tests.storage.postgres import name_of, start_postgres
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="package")
@@ -19,7 +19,8 @@ async def whole(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage
     """A stack with a funded account."""
     home: Path = tmp_path_factory.mktemp("down") / "home"
     with start_postgres() as postgres, pytest.MonkeyPatch.context() as environment:
-        environment.setenv("DATABASE_URL", postgres.create_database())
+        database_url = postgres.create_database()
+        environment.setenv("DATABASE_URL", database_url)
         environment.setenv("WORKER_SWEEP_EVERY_S", "1")
         async with venue_door() as door, DownRig(home, door) as rig:
             environment.setenv("PERP_DEX_API_URL", rig.api_url)
@@ -28,7 +29,7 @@ async def whole(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage
             await trader.open_account(await rig.control("POST", "/accounts", {}), "down")
             other = Trader(rig.api_url, rig.home / "api-token")
             await other.open_account(await rig.control("POST", "/accounts", {}), "other")
-            yield Stage(rig, door, trader, other, postgres)
+            yield Stage(rig, door, trader, other, postgres, name_of(database_url))
 
 
 @pytest_asyncio.fixture(loop_scope="package")

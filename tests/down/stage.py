@@ -134,6 +134,7 @@ class Stage:
     #: Trades with another account, the one that kill switches are tried on.
     other: Trader
     postgres: RunningPostgres
+    database: str
     one_command_line: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
@@ -161,10 +162,10 @@ class Stage:
         body = {"account": self.account, "symbol": SYMBOL, "quantity": QUANTITY, **order}
         return await self.request("POST", "/orders", key=key, wait_s=wait_s, json=body)
 
-    async def resting(self, price: str) -> dict[str, Any]:
+    async def resting(self, price: str, **more: Any) -> dict[str, Any]:
         """Place an order that rests, at a price of its own."""
         order = await self.trader.place(
-            f"resting-{price}", symbol=SYMBOL, side="BUY", quantity=QUANTITY, price=price
+            f"resting-{price}", symbol=SYMBOL, side="BUY", quantity=QUANTITY, price=price, **more
         )
         assert order["status"] == "ACCEPTED", order
         return order
@@ -222,6 +223,18 @@ class Stage:
         """Try once to cancel an order."""
         path = f"/orders/{order['order_id']}"
         return await self.request("DELETE", path, key=f"cancel-{order['order_id']}", wait_s=wait_s)
+
+    async def change(self, order: dict[str, Any], price: str) -> httpx2.Response:
+        """Try once to change an order's price."""
+        path, key = f"/orders/{order['order_id']}", f"change-{price}"
+        return await self.request("PATCH", path, key=key, wait_s=1, json={"price": price})
+
+    async def told_of_changes(self, order: dict[str, Any]) -> list[str]:
+        """Return what an order's history tells became of changes."""
+        answer = await self.request("GET", f"/orders/{order['order_id']}/history")
+        texts = [event["text"] for event in answer.json()["events"]]
+        ends = (": done", ": refused: ")
+        return [t for t in texts if t.startswith("modify ") and any(end in t for end in ends)]
 
     async def close(self, key: str, symbol: str = SYMBOL, *, wait_s: float = 10) -> httpx2.Response:
         """Try once to close the position."""
@@ -336,6 +349,15 @@ class Stage:
         async with self.socket() as socket:
             await socket.status(stale=False, within_s=BACK_WITHIN_S)
 
+    def replaced(self) -> set[str]:
+        """Return the names at the exchange of what a change of ours took back."""
+        rows = self.postgres.execute(
+            "SELECT older.client_order_id FROM client_order_ids older JOIN client_order_ids newer "
+            "ON newer.order_id = older.order_id AND newer.revision > older.revision",
+            database=self.database,
+        )
+        return {str(row[0]) for row in rows}
+
     async def wrong(self) -> list[str]:
         """Compare what we show with what the exchange has; return what differs."""
         theirs = await self.rig.ledger()
@@ -343,9 +365,12 @@ class Stage:
         assert answer.status_code == 200, answer.text
         ours = {each["client_order_id"]: each for each in answer.json()["orders"]}
         seen = [order["client_order_id"] for order in theirs["orders"]]
+        replaced = self.replaced() if len(seen) > len(ours) else set()
         wrong = [f"{each} is there more than once" for each in set(seen) if seen.count(each) > 1]
         for order in theirs["orders"]:
             mine = ours.pop(order["client_order_id"], None)
+            if order["client_order_id"] in replaced and order["status"] == "canceled":
+                continue
             if mine is None:
                 wrong.append(f"of ours nobody knows {order}")
             elif _differs(mine, order):

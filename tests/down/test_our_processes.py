@@ -20,6 +20,8 @@ pytestmark = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.timeout(300
 @row("worker")
 async def test_the_worker_is_down(stage: Stage) -> None:
     canceled, filled = await stage.resting("21001"), await stage.resting("21002")
+    changed = await stage.resting("21007", place_within_s=120)
+    unchanged = await stage.resting("21008", place_within_s=1)
     swept = await stage.others_order("21003")
     await stage.bought("worker", "ETH-PERP")
     await stage.bought("worker-guarded")
@@ -32,8 +34,10 @@ async def test_the_worker_is_down(stage: Stage) -> None:
         typing = asyncio.create_task(
             stage.cli("trade", "buy", SYMBOL, QUANTITY, "--price", "21006", "--key", "w-typed")
         )
-        placed, late, cancel, close, halted, read, history = await all_of(
+        placed, change, late_change, late, cancel, close, halted, read, history = await all_of(
             stage.place("worker-placed", side="BUY", price="21004", place_within_s=120),
+            stage.change(changed, "21009"),
+            stage.change(unchanged, "21010"),
             stage.place("worker-late", side="BUY", price="21005", place_within_s=1),
             stage.cancel(canceled, wait_s=1),
             stage.close("worker-close", "ETH-PERP", wait_s=1),
@@ -43,21 +47,27 @@ async def test_the_worker_is_down(stage: Stage) -> None:
         )
         typed = await typing
         typed_cancel = await stage.cli("trade", "cancel", swept["order_id"])
+        typed_change = await stage.cli("trade", "modify", changed["order_id"], "--price", "21011")
         await socket.of_order(filled["order_id"], "FILLED")
         await stage.prices_are_shown()
         held = await stage.held()
         at_venue = [await stage.on_the_venue(p) for p in ("21001", "21004", "21005", "21006")]
 
     assert (placed.status_code, placed.json()["outcome"]) == (202, "pending")
-    assert [cancel.status_code, close.status_code, halted.status_code] == [202, 202, 202]
+    for answer in (cancel, close, halted, change, late_change):
+        assert answer.status_code == 202, answer.text
     assert halted.json()["started"]
     assert (read.status_code, read.json()["source"], history.status_code) == (200, "database", 200)
     assert (typed.code, typed_cancel.code) == (ExitCode.UNKNOWN, ExitCode.STILL_LIVE)
+    assert typed_change.code == ExitCode.UNKNOWN
     assert at_venue == [["open"], [], [], []]
     # Two positions and what was filled: neither the close nor the condition could act.
     assert held == 3 * Decimal(QUANTITY)
 
-    await stage.rig.start("worker")
+    # It outlives who answered, and the server that was told of it.
+    stage.rig.kill("api")
+    stage.rig.kill("temporal")
+    await stage.rig.start("temporal", "worker", "api")
     await stage.until_halted(halted)
     for price, state in (("21001", "canceled"), ("21003", "canceled"), ("21004", "open")):
         await stage.until_on_the_venue(price, state)
@@ -65,6 +75,13 @@ async def test_the_worker_is_down(stage: Stage) -> None:
         late.json()["order_id"], lambda order: order["status"] == "EXPIRED", within_s=30
     )
     assert (ended["outcome"], ended["reason"]) == ("not_sent", "not_sent")
+    for price, state in (("21009", "canceled"), ("21011", "open"), ("21008", "open")):
+        await stage.until_on_the_venue(price, state)
+    assert await stage.on_the_venue("21010") == []
+    told = [await stage.told_of_changes(order) for order in (changed, unchanged)]
+    assert len({line for line in told[0] if line.endswith(": done")}) == 2, told
+    # A worker that is held up in the middle of telling tells it again.
+    assert {"refused: it was not begun in its time" in line for line in told[1]} == {True}, told
     await stage.until_flat()
     assert (await stage.condition(condition_id))["status"] in ("CLOSING", "CLOSED")
 

@@ -54,7 +54,10 @@ async def test_an_order_goes_its_whole_way(client: PerpDexClient, api: Api) -> N
     assert order.price == Decimal(45_000)
     assert order.created_at.tzinfo is not None
     changed = await client.modify(order.order_id, price=Decimal(45_100))
-    assert changed.price == Decimal(45_100)
+    assert (changed.price, changed.change_pending) == (Decimal(45_100), False)
+    api.desk.request_script = "hang"
+    asked = await client.modify(order.order_id, price=Decimal(45_200), wait_s=0)
+    assert (asked.price, asked.change_pending) == (Decimal(45_100), True)
     assert (await client.order(order.order_id, live=True)).source == "workflow"
     page = await client.orders(status="open", account="paper", symbol="BTC-PERP")
     assert [each.order_id for each in page.orders] == [order.order_id]

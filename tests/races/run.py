@@ -14,7 +14,7 @@ from typing import Final
 import aiohttp
 
 from storage.opening import open_storage
-from tests.crash.rig import ORDER_OF_START, Rig, eventually
+from tests.crash.rig import HOUSE, ORDER_OF_START, Rig, eventually
 from tests.crash.trader import Trader
 from tests.races.judge import books_differ, judge
 from tests.races.lane import CASH, MARKETS, Lane, Story
@@ -47,7 +47,7 @@ class RaceRig(Rig):
 async def open_lanes(rig: Rig, stack: AsyncExitStack, count: int) -> list[Lane]:
     """Return so many lanes, two to an account."""
     session = await stack.enter_async_context(aiohttp.ClientSession())
-    venue_url = f"http://127.0.0.1:{rig.ports.sim}"
+    venue_url = rig.venue_url(HOUSE)
     lanes: list[Lane] = []
     while len(lanes) < count:
         hand = SimulatorClient(session, venue_url, rig.control_url)

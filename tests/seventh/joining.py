@@ -22,6 +22,19 @@ def join() -> None:
     folders._FOLDERS[NAME] = FOLDER
 
 
+def join_stack() -> None:
+    """Add its simulator to the supervisor's settings, as an edit of `stack/settings.py` would."""
+    from stack import settings
+
+    settings.SIMULATED[NAME] = "sim_seventh"
+
+    class WithSeventh(settings.StackSettings):
+        sim_seventh_port: settings.Port = 8722
+        sim_seventh_control_port: settings.Port = 8723
+
+    vars(settings)["StackSettings"] = WithSeventh
+
+
 def environment() -> dict[str, str]:
     """Return the environment of a process in which the venue is there, as in all its children."""
     return {**os.environ, "PYTHONPATH": os.pathsep.join((str(_ON_PATH), str(ROOT)))}

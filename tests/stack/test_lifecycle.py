@@ -31,8 +31,9 @@ from stack.errors import (
 from stack.lifecycle import DownResult, UpOptions, down, logs, status, up
 from stack.lock import lock_holder, supervisor_lock
 from stack.paths import StackPaths
-from stack.ports import PortChoice, is_free
+from stack.ports import PortChoice, is_free, simulator_ports
 from stack.servers import RETENTION, SEARCH_ATTRIBUTES, server_environment
+from stack.settings import SIMULATED
 from stack.spec import ProcessState
 from stack.state import Durability, Phase, StackStatus, process_names
 from tests.stack.building import QUICK, events_of, eventually, is_alive, pids_of
@@ -86,12 +87,7 @@ async def test_a_whole_life_detached(paths: StackPaths, capsys: pytest.CaptureFi
     assert events_of(paths)[0] == "migrate upgrade"
     assert sorted(events_of(paths)[1:]) == [
         "api started",
-        "sim-edgex started",
-        "sim-extended started",
-        "sim-hyperliquid started",
-        "sim-lighter started",
-        "sim-pacifica started",
-        "sim-vest started",
+        *(f"sim-{venue} started" for venue in sorted(SIMULATED)),
         "streaming started",
         "watchdog started",
         "worker started",
@@ -127,14 +123,7 @@ async def test_a_whole_life_detached(paths: StackPaths, capsys: pytest.CaptureFi
     stops = [event for event in events_of(paths) if event.endswith("stopped")]
     assert set(stops[:2]) == {"api stopped", "streaming stopped"}
     assert set(stops[2:4]) == {"watchdog stopped", "worker stopped"}
-    assert sorted(stops[4:]) == [
-        "sim-edgex stopped",
-        "sim-extended stopped",
-        "sim-hyperliquid stopped",
-        "sim-lighter stopped",
-        "sim-pacifica stopped",
-        "sim-vest stopped",
-    ]
+    assert sorted(stops[4:]) == [f"sim-{venue} stopped" for venue in sorted(SIMULATED)]
     assert await down() == DownResult(was_running=False, killed=False, status=status())
 
     again = await up(replace(OPTIONS, detach=True))
@@ -150,12 +139,7 @@ async def _assert_contract(found: StackStatus, paths: StackPaths) -> None:
     assert content["temporal_ui_url"] == f"http://127.0.0.1:{ports['temporal_ui']}"
     assert content["sim_control_url"] == f"http://127.0.0.1:{ports['sim_control']}"
     assert content["sim_control_urls"] == {
-        "hyperliquid": content["sim_control_url"],
-        "lighter": f"http://127.0.0.1:{ports['sim_lighter_control']}",
-        "pacifica": f"http://127.0.0.1:{ports['sim_pacifica_control']}",
-        "extended": f"http://127.0.0.1:{ports['sim_extended_control']}",
-        "edgex": f"http://127.0.0.1:{ports['sim_edgex_control']}",
-        "vest": f"http://127.0.0.1:{ports['sim_vest_control']}",
+        venue: f"http://127.0.0.1:{ports[simulator_ports(venue)[1]]}" for venue in SIMULATED
     }
     assert content["durability"] == "power"
     assert content["home"] == str(paths.home)
@@ -169,12 +153,10 @@ async def _assert_contract(found: StackStatus, paths: StackPaths) -> None:
         "API_PORT": str(ports["api"]),
         "STREAMING_PORT": str(ports["streaming"]),
         "METRICS_PORT": str(ports["worker_metrics"]),
-        "HYPERLIQUID_PAPER_URL": f"http://127.0.0.1:{ports['sim']}",
-        "LIGHTER_PAPER_URL": f"http://127.0.0.1:{ports['sim_lighter']}",
-        "PACIFICA_PAPER_URL": f"http://127.0.0.1:{ports['sim_pacifica']}",
-        "EXTENDED_PAPER_URL": f"http://127.0.0.1:{ports['sim_extended']}",
-        "EDGEX_PAPER_URL": f"http://127.0.0.1:{ports['sim_edgex']}",
-        "VEST_PAPER_URL": f"http://127.0.0.1:{ports['sim_vest']}",
+        **{
+            f"{venue.upper()}_PAPER_URL": f"http://127.0.0.1:{ports[simulator_ports(venue)[0]]}"
+            for venue in SIMULATED
+        },
         "SIM_PORT": None,
         "SIM_CONTROL_PORT": None,
         "SIM_HOME": None,

@@ -17,7 +17,7 @@ from stack import probes, servers
 from stack.errors import StackConfigurationError, StackError
 from stack.logfile import LogReader, append_lines, last_lines, rotate_if_large
 from stack.paths import StackPaths
-from stack.ports import StackPorts, needed_ports
+from stack.ports import StackPorts, needed_ports, simulator_ports
 from stack.settings import SIMULATED, StackSettings
 from stack.spec import Probe
 from stack.state import (
@@ -49,12 +49,10 @@ PORTS = StackPorts(
     worker_metrics=9,
     streaming_metrics=10,
     simulators={
-        **{"sim": 6, "sim_control": 7},
-        **{"sim_lighter": 15, "sim_lighter_control": 16},
-        **{"sim_pacifica": 11, "sim_pacifica_control": 12},
-        **{"sim_extended": 13, "sim_extended_control": 14},
-        **{"sim_edgex": 17, "sim_edgex_control": 18},
-        **{"sim_vest": 15, "sim_vest_control": 16},
+        name: number
+        for number, name in enumerate(
+            (name for venue in SIMULATED for name in simulator_ports(venue)), start=100
+        )
     },
 )
 
@@ -244,11 +242,9 @@ def test_only_the_venues_that_are_wanted_are_simulated(
     table = stack_table(settings, PORTS, paths, Durability.POWER)
     assert "sim-pacifica" not in table.order
     assert "PACIFICA_PAPER_URL" not in own_environment(settings, PORTS, paths)
-    assert control_urls(settings, PORTS) == {"hyperliquid": "http://127.0.0.1:7"}
+    assert control_urls(settings, PORTS) == {"hyperliquid": "http://127.0.0.1:101"}
     assert not {"sim_pacifica", "sim_pacifica_control"} & set(needed_ports(settings))
-    with pytest.raises(
-        ValidationError, match="some of hyperliquid, lighter, pacifica, extended, edgex, vest"
-    ):
+    with pytest.raises(ValidationError, match=f"some of {', '.join(SIMULATED)}"):
         StackSettings(perp_dex_home=paths.home, simulated_venues="nasdaq")
 
 
@@ -271,12 +267,7 @@ def test_the_whole_table(paths: StackPaths, monkeypatch: pytest.MonkeyPatch) -> 
     by_name = {spec.name: spec for spec in table.processes}
     assert tuple(by_name) == table.order
     modules = {
-        "sim-hyperliquid": ("venues.simulation", "hyperliquid"),
-        "sim-lighter": ("venues.simulation", "lighter"),
-        "sim-pacifica": ("venues.simulation", "pacifica"),
-        "sim-extended": ("venues.simulation", "extended"),
-        "sim-edgex": ("venues.simulation", "edgex"),
-        "sim-vest": ("venues.simulation", "vest"),
+        **{f"sim-{venue}": ("venues.simulation", venue) for venue in SIMULATED},
         "worker": ("worker",),
         "watchdog": ("serving.watchdog",),
         "api": ("api.main",),
@@ -292,17 +283,12 @@ def test_the_whole_table(paths: StackPaths, monkeypatch: pytest.MonkeyPatch) -> 
     assert [by_name[name].drain_stage for name in table.order] == [2] * servers + [1, 1, 0, 0]
     simulators = [by_name[f"sim-{venue}"].environment for venue in SIMULATED]
     assert [(one["SIM_PORT"], one["SIM_CONTROL_PORT"]) for one in simulators] == [
-        ("6", "7"),
-        ("15", "16"),
-        ("11", "12"),
-        ("13", "14"),
-        ("17", "18"),
-        ("15", "16"),
+        (str(number), str(number + 1)) for number in range(100, 100 + 2 * len(SIMULATED), 2)
     ]
     assert [Path(one["SIM_HOME"]).name for one in simulators] == [
         f"sim-{venue}" for venue in SIMULATED
     ]
-    assert by_name["worker"].environment["PACIFICA_PAPER_URL"] == "http://127.0.0.1:11"
+    assert by_name["worker"].environment["PACIFICA_PAPER_URL"] == "http://127.0.0.1:104"
     assert by_name["temporal"].command[-1].startswith("matching.")
     assert "orders" in by_name["temporal"].command
     for name in ("temporal", "valkey"):

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import psycopg
 
 with warnings.catch_warnings():
@@ -54,7 +55,7 @@ class RunningPostgres:
 
     def kill(self) -> None:
         """Kill the server as a crash of its machine would; its clients' connections break."""
-        process = self._server.get_postmaster_info().process
+        process = psutil.Process(self._server.get_postmaster_info().pid)
         process.kill()
         # Looked at while it still dies, it would be taken for running when it is to start again.
         process.wait(10)

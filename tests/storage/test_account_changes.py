@@ -25,7 +25,7 @@ from domain.guarding import GuardPlan, GuardState, GuardStatus
 from sealing.box import CredentialPart
 from storage.account_changes import SqlAccountChanges
 from storage.accounts import SqlAccountStore
-from storage.brackets import SqlBracketStore
+from storage.brackets import BRACKETS
 from storage.closes import SqlCloseStore
 from storage.conditions import SqlConditionStore
 from storage.credential_rotation import SqlCredentialRotation, read_candidate
@@ -34,6 +34,7 @@ from storage.engine import Database
 from storage.ledger import SqlIntentLedger
 from storage.net_positions import SqlNetPositions
 from storage.orders import SqlOrderStore
+from storage.parent_orders import SqlParentOrderStore
 from storage.positions import SqlPositionStore
 from tests.storage.builders import CREATED_AT, a_placement, an_account, an_order, reserve
 from tests.storage.conftest import Clock
@@ -204,7 +205,7 @@ async def test_what_works_on_a_position_counts_too(
     closes = SqlCloseStore(database, now=clock)
     guards = SqlConditionStore(database, now=clock)
     await closes.request(plan)
-    await SqlBracketStore(database, now=clock).keep(BracketState(plan=bracket))
+    await SqlParentOrderStore(database, BRACKETS, now=clock).keep(BracketState(plan=bracket))
     await guards.keep(GuardState(plan=guard))
 
     held = await changes.holdings("acc")
@@ -216,7 +217,7 @@ async def test_what_works_on_a_position_counts_too(
     assert not (await changes.remove("acc", force=False, by="local")).is_done
     await closes.withdraw("c1")
     ended = BracketState(plan=bracket, status=BracketStatus.CANCELED)
-    await SqlBracketStore(database, now=clock).keep(ended)
+    await SqlParentOrderStore(database, BRACKETS, now=clock).keep(ended)
     assert not (await changes.remove("acc", force=False, by="local")).is_done
     await guards.keep(GuardState(plan=guard, status=GuardStatus.CANCELED))
     assert (await changes.remove("acc", force=False, by="local")).is_done

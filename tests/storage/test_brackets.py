@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from domain.bracket_store import BracketFilter
+from domain.bracket_store import BracketFilter, BracketStore
 from domain.brackets import (
     BracketPlan,
     BracketState,
@@ -25,9 +25,10 @@ from domain.orders import OrderStatus
 from domain.positions import Protection
 from domain.timeline import EventKind, TimelineEvent
 from storage.accounts import SqlAccountStore
-from storage.brackets import SqlBracketStore
+from storage.brackets import BRACKETS
 from storage.engine import Database
 from storage.orders import SqlOrderStore
+from storage.parent_orders import SqlParentOrderStore
 from storage.protection import read_protections
 from tests.domain.closing_building import BTC
 from tests.storage.builders import CREATED_AT, an_order
@@ -35,8 +36,8 @@ from tests.storage.conftest import Clock
 
 
 @pytest.fixture
-def brackets(database: Database, accounts: SqlAccountStore, clock: Clock) -> SqlBracketStore:
-    return SqlBracketStore(database, now=clock)
+def brackets(database: Database, accounts: SqlAccountStore, clock: Clock) -> BracketStore:
+    return SqlParentOrderStore(database, BRACKETS, now=clock)
 
 
 def a_state(key: str = "entry", **changes: Any) -> BracketState:
@@ -58,7 +59,7 @@ def a_state(key: str = "entry", **changes: Any) -> BracketState:
     )
 
 
-async def test_a_bracket_is_kept_as_it_was(brackets: SqlBracketStore) -> None:
+async def test_a_bracket_is_kept_as_it_was(brackets: BracketStore) -> None:
     state = a_state()
 
     assert await brackets.keep(state) == state
@@ -67,7 +68,7 @@ async def test_a_bracket_is_kept_as_it_was(brackets: SqlBracketStore) -> None:
 
 
 async def test_a_request_takes_nothing_back_and_an_end_is_for_ever(
-    brackets: SqlBracketStore,
+    brackets: BracketStore,
 ) -> None:
     state = a_state()
     await brackets.keep(state)
@@ -79,7 +80,7 @@ async def test_a_request_takes_nothing_back_and_an_end_is_for_ever(
     assert await brackets.get(state.plan.bracket_id) == end
 
 
-async def test_the_newest_come_first(brackets: SqlBracketStore, clock: Clock) -> None:
+async def test_the_newest_come_first(brackets: BracketStore, clock: Clock) -> None:
     old = a_state("old")
     ended = replace(
         a_state("ended", created_at=CREATED_AT + timedelta(seconds=1)),
@@ -103,7 +104,7 @@ async def test_the_newest_come_first(brackets: SqlBracketStore, clock: Clock) ->
     assert await brackets.unfinished(before=now + timedelta(seconds=1)) == (old, other)
 
 
-async def test_the_orders_of_a_bracket(brackets: SqlBracketStore, orders: SqlOrderStore) -> None:
+async def test_the_orders_of_a_bracket(brackets: BracketStore, orders: SqlOrderStore) -> None:
     order = an_order()
     event = TimelineEvent(
         order_id=order.order_id, kind=EventKind.CREATED, text="made", at=CREATED_AT
@@ -114,7 +115,7 @@ async def test_the_orders_of_a_bracket(brackets: SqlBracketStore, orders: SqlOrd
 
 
 async def test_a_stop_that_will_fire_protects_the_position(
-    brackets: SqlBracketStore, database: Database
+    brackets: BracketStore, database: Database
 ) -> None:
     state = a_state()
     stop = replace(state.legs[0], news=_news(state.legs[0].order_id, OrderStatus.ACCEPTED))

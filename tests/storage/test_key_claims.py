@@ -16,15 +16,16 @@ from domain.orders import Origin
 from domain.splits import requested
 from domain.timeline import EventKind, TimelineEvent
 from storage.accounts import SqlAccountStore
-from storage.brackets import SqlBracketStore
+from storage.brackets import BRACKETS
 from storage.closes import SqlCloseStore
 from storage.conditions import SqlConditionStore
 from storage.engine import Database, open_database
 from storage.key_claims import SqlKeyClaims, key_claims
 from storage.orders import SqlOrderStore
+from storage.parent_orders import SqlParentOrderStore
 from storage.routing import SqlRouteStore
 from storage.schema import upgrade
-from storage.splits import SqlSplitStore
+from storage.splits import SPLITS
 from tests.domain.test_splits import a_plan as a_split
 from tests.storage.builders import CREATED_AT, an_account, an_order
 from tests.storage.postgres import RunningPostgres
@@ -100,13 +101,15 @@ async def _fill(database: Database) -> dict[str, tuple[str, str]]:
     """Keep one of each kind, with what belongs to it; return the claims it stands for."""
     await SqlAccountStore(database).add(an_account(), trading=b"sealed", feed=None)
     split = replace(a_split(), fingerprint="of the split")
-    await SqlSplitStore(database).keep(requested(split))
+    await SqlParentOrderStore(database, SPLITS).keep(requested(split))
     routes = SqlRouteStore(database)
     await routes.keep(a_route(split.split_id, fingerprint="of the split", is_split=True))
     await routes.keep(a_route("routed", fingerprint="of the routed"))
     bracket = a_bracket("bracket")
     entry = replace(bracket.plan.entry, fingerprint="of the bracket")
-    await SqlBracketStore(database).keep(replace(bracket, plan=replace(bracket.plan, entry=entry)))
+    await SqlParentOrderStore(database, BRACKETS).keep(
+        replace(bracket, plan=replace(bracket.plan, entry=entry))
+    )
     close = a_close("close", fingerprint="of the close")
     await SqlCloseStore(database).keep(CloseState(plan=close))
     guard = a_guard("guard", fingerprint="of the guard")

@@ -12,15 +12,16 @@ import pytest
 
 from domain.route_places import Exclusion, Why
 from domain.routing import choose
-from domain.routing_store import AccountSituation, Route, SplitFilter
+from domain.routing_store import AccountSituation, Route, SplitFilter, SplitStore
 from domain.splits import SplitShare, SplitState, SplitStatus, requested
 from domain.timeline import EventKind, TimelineEvent
 from storage.accounts import SqlAccountStore
 from storage.engine import Database
 from storage.halts import HaltStore
 from storage.orders import SqlOrderStore
+from storage.parent_orders import SqlParentOrderStore
 from storage.routing import SqlRouteStore
-from storage.splits import SqlSplitStore
+from storage.splits import SPLITS
 from tests.domain.routing_building import NOW, a_place, an_ask
 from tests.domain.test_splits import a_plan
 from tests.storage.builders import CREATED_AT, an_order
@@ -33,8 +34,8 @@ def routes(database: Database, accounts: SqlAccountStore) -> SqlRouteStore:
 
 
 @pytest.fixture
-def splits(database: Database, accounts: SqlAccountStore, clock: Clock) -> SqlSplitStore:
-    return SqlSplitStore(database, now=clock)
+def splits(database: Database, accounts: SqlAccountStore, clock: Clock) -> SplitStore:
+    return SqlParentOrderStore(database, SPLITS, now=clock)
 
 
 def a_route(order_id: str = "o1", account_id: str = "a1", **changes: Any) -> Route:
@@ -91,7 +92,7 @@ def a_state(**changes: Any) -> SplitState:
     return replace(requested(a_plan("0.3", "0.20")), status=SplitStatus.WORKING, **changes)
 
 
-async def test_a_request_takes_nothing_back_and_an_end_is_for_ever(splits: SqlSplitStore) -> None:
+async def test_a_request_takes_nothing_back_and_an_end_is_for_ever(splits: SplitStore) -> None:
     asked = requested(a_plan("0.3", "0.20"))
     assert await splits.keep(asked) == asked
     working = a_state(cancel_wanted=True)
@@ -104,7 +105,7 @@ async def test_a_request_takes_nothing_back_and_an_end_is_for_ever(splits: SqlSp
     assert await splits.get("nothing") is None
 
 
-async def test_split_orders_are_found_again(splits: SqlSplitStore, clock: Clock) -> None:
+async def test_split_orders_are_found_again(splits: SplitStore, clock: Clock) -> None:
     def named(split_id: str, minute: int, **changes: Any) -> SplitState:
         state = a_state(**changes)
         at = CREATED_AT + timedelta(minutes=minute)
@@ -129,7 +130,7 @@ async def test_split_orders_are_found_again(splits: SqlSplitStore, clock: Clock)
 
 
 async def test_children_are_read_as_they_are_stored(
-    splits: SqlSplitStore, orders: SqlOrderStore
+    splits: SplitStore, orders: SqlOrderStore
 ) -> None:
     order = an_order("child")
     event = TimelineEvent(

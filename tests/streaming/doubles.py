@@ -54,8 +54,8 @@ class Blind:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 
-    async def match(self, account_id: str, **ids: Any) -> Any:
-        return None if self.sees_nothing else await self._store.match(account_id, **ids)
+    async def find(self, account_id: str, **ids: Any) -> Any:
+        return None if self.sees_nothing else await self._store.find(account_id, **ids)
 
 
 class Away:

@@ -5,18 +5,22 @@ import itertools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from websockets.client import ClientProtocol
+from websockets.frames import Frame, Opcode
+from websockets.protocol import State
+from websockets.uri import parse_uri
 
-from streaming.frames import FRAGMENTS_MAX, Assembler, FrameError
+from streaming.frames import FRAGMENTS_MAX, Assembler, FrameError, text_frame
 from streaming.protocol import CloseCode
 
-Frame = tuple[str, bytes, bool]
+Given = tuple[str, bytes, bool]
 
 
 def take(assembler: Assembler, kind: str, payload: bytes, fin: bool) -> bytes | None:
     return assembler.take(payload, is_text=kind == "text", is_continuation=kind == "more", fin=fin)
 
 
-def feed(frames: list[Frame], bytes_max: int = 100) -> list[bytes]:
+def feed(frames: list[Given], bytes_max: int = 100) -> list[bytes]:
     assembler = Assembler(bytes_max)
     taken = [take(assembler, *frame) for frame in frames]
     return [message for message in taken if message is not None]
@@ -56,7 +60,7 @@ def test_a_character_may_be_cut_in_two() -> None:
         ([("text", "€".encode()[:2], True)], CloseCode.INVALID_TEXT),
     ],
 )
-def test_what_ends_a_connection(frames: list[Frame], code: CloseCode) -> None:
+def test_what_ends_a_connection(frames: list[Given], code: CloseCode) -> None:
     with pytest.raises(FrameError) as raised:
         feed(frames)
     assert raised.value.code is code
@@ -64,7 +68,7 @@ def test_what_ends_a_connection(frames: list[Frame], code: CloseCode) -> None:
 
 @given(st.lists(st.text(max_size=10), max_size=8), st.data())
 def test_any_cutting_gives_the_same_messages(messages: list[str], data: st.DataObject) -> None:
-    frames: list[Frame] = []
+    frames: list[Given] = []
     for message in messages:
         raw = message.encode()
         cuts = sorted(data.draw(st.lists(st.integers(0, len(raw)), max_size=3)))
@@ -74,3 +78,16 @@ def test_any_cutting_gives_the_same_messages(messages: list[str], data: st.DataO
             kind = "text" if number == 0 else "more"
             frames.append((kind, piece, number == len(pieces) - 1))
     assert feed(frames) == [message.encode() for message in messages]
+
+
+@pytest.mark.parametrize("length", [0, 1, 125, 126, 65_535, 65_536])
+def test_frames_of_ours_are_whole_and_not_masked(length: int) -> None:
+    parser = ClientProtocol(parse_uri("ws://localhost/"), state=State.OPEN, max_size=None)
+    message = b"x" * length
+    parser.receive_data(text_frame(message) + text_frame(b"next"))
+    received = [event for event in parser.events_received() if isinstance(event, Frame)]
+    assert [(bytes(one.data), one.opcode, one.fin) for one in received] == [
+        (message, Opcode.TEXT, True),
+        (b"next", Opcode.TEXT, True),
+    ]
+    assert parser.parser_exc is None

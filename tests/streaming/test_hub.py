@@ -25,12 +25,20 @@ class Client:
     closed: tuple[int, str] | None = None
     takes: int | None = None
     session: Session | None = None
+    writes: int = 0
 
     def send(self, data: bytes) -> None:
+        self._write([data])
+
+    def send_frames(self, frames: bytes) -> None:
+        self._write(messages_in(frames))
+
+    def _write(self, messages: list[bytes]) -> None:
         assert self.closed is None, "sent after closing"
-        self.sent.append(data)
+        self.writes += 1
+        self.sent += messages
         if self.takes is not None:
-            self.takes -= 1
+            self.takes -= len(messages)
             if self.takes <= 0:
                 assert self.session is not None
                 self.session.outbox.pause(0.0)
@@ -38,6 +46,19 @@ class Client:
     def close(self, code: int, reason: str) -> None:
         assert self.closed is None, "closed twice"
         self.closed = (code, reason)
+
+
+def messages_in(frames: bytes) -> list[bytes]:
+    """Return what whole text frames say that are not masked and of ordinary length."""
+    found = []
+    while frames:
+        assert (frames[0], frames[1] < 127) == (0x81, True)
+        is_short = frames[1] < 126
+        begin = 2 if is_short else 4
+        end = begin + (frames[1] if is_short else int.from_bytes(frames[2:4], "big"))
+        found.append(frames[begin:end])
+        frames = frames[end:]
+    return found
 
 
 def joined(hub: Hub, name: str = "s1") -> tuple[Session, Client]:
@@ -323,6 +344,7 @@ def test_an_outbox_by_itself() -> None:
             st.just("resume"),
             st.just("snapshot"),
             st.just("jump"),
+            st.just("together"),
         ),
         max_size=80,
     )
@@ -338,6 +360,10 @@ def test_whatever_happens_a_client_never_misses_a_change_unknowingly(steps: list
         if step in ("publish", "jump"):
             truth += 1 if step == "publish" else 3
             publish(hub, truth)
+        elif step == "together":
+            numbers = range(truth + 1, truth + 4)
+            hub.publish_together(TOPIC, truth + 1, [b"%d" % number for number in numbers])
+            truth += 3
         elif step == "pause":
             session.outbox.pause(0.0)
         elif step == "resume":
@@ -355,6 +381,51 @@ def test_whatever_happens_a_client_never_misses_a_change_unknowingly(steps: list
             assert int(data) == known + 1
             known = int(data)
     assert known == truth
+
+
+def test_messages_together_are_one_write_to_who_keeps_up() -> None:
+    hub = Hub(LIMITS)
+    fast, client = joined(hub)
+    slow, late = joined(hub, "s2")
+    for session in (fast, slow):
+        hub.attach(session, TOPIC, 5, [])
+    slow.outbox.pause(0.0)
+    hub.publish_together(TOPIC, 6, [b"6", b"7", b"8"])
+    assert (client.sent, client.writes) == ([b"6", b"7", b"8"], 1)
+    assert (late.sent, slow.outbox.waiting) == ([], 3)
+    assert hub.counts.delivered == {"orders": 6}
+    slow.outbox.resume(1.0)
+    publish(hub, 9)
+    assert late.sent == client.sent == [b"6", b"7", b"8", b"9"]
+
+
+def test_messages_together_to_who_reads_nothing_are_left_out_from_the_first_one_on() -> None:
+    hub = Hub(LIMITS)
+    session, client = joined(hub)
+    hub.attach(session, TOPIC, 0, [])
+    session.outbox.pause(0.0)
+    hub.publish_together(TOPIC, 1, [b"x" * 60] * 3)
+    assert (session.outbox.waiting, hub.counts.left_out) == (0, 1)
+    session.outbox.resume(1.0)
+    assert hub.due_for_resync() == [(session, TOPIC)]
+    assert hub.attach(session, TOPIC, 3, [b"resync", b"snapshot@3"])
+    publish(hub, 4)
+    assert client.sent == [b"resync", b"snapshot@3", b"4"]
+
+
+def test_messages_together_join_who_was_ahead_and_make_who_missed_some_resync() -> None:
+    hub = Hub(LIMITS)
+    first, client = joined(hub)
+    hub.attach(first, TOPIC, 5, [])
+    second, ahead = joined(hub, "s2")
+    hub.attach(second, TOPIC, 7, [b"snapshot@7"])
+    hub.publish_together(TOPIC, 6, [b"6", b"7", b"8"])
+    assert (client.sent, ahead.sent) == ([b"6", b"7", b"8"], [b"snapshot@7", b"8"])
+    hub.publish_together(TOPIC, 10, [b"10", b"11"])
+    assert client.sent[-1] == b"8"
+    assert {who for who, _ in hub.due_for_resync()} == {first, second}
+    hub.publish_together(OTHER, 1, [b"1", b"2"])
+    assert hub.followed("orders") == {}
 
 
 NEWEST = Topic("top", "market", newest_only=True, kept_max=0)

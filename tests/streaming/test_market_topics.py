@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
@@ -18,6 +18,7 @@ from domain.errors import InvalidInput, VenueUnavailable
 from domain.instruments import OrderSide
 from domain.market_data import BookLevel, Candle, OrderBook, Trade
 from streaming import market_topics
+from streaming.gathering import Later
 from streaming.hub import Hub, Session
 from streaming.market_board import CANDLES_KEPT, TRADES_KEPT, MarketBoard
 from streaming.market_feeds import POLL, STREAM_2, MarketFeeds, Place
@@ -51,6 +52,7 @@ class Scene:
 
     venues: list[str] = field(default_factory=lambda: ["one", "two"])
     now: float = 100.0
+    later: Later | None = None
 
     def __post_init__(self) -> None:
         self.played = Played()
@@ -67,6 +69,7 @@ class Scene:
             self.feeds,
             self.board,
             lambda: self.venues,
+            later=self.later,
             clock=lambda: self.now,
             now=lambda: T0,
         )
@@ -438,3 +441,34 @@ async def test_a_book_that_changes_wholly_is_sent_whole(scene: Scene) -> None:
     assert (same["full"], same["bids"], same["asks"]) == (False, [], [])
     assert (moved["full"], moved["bids"]) == (True, [["99", "1"]])
     assert (whole["full"], whole["bids"], whole["asks"]) == (True, [["50", "1"]], [["60", "1"]])
+
+
+async def test_what_a_venue_says_in_one_turn_reaches_all_in_order_whenever_they_came() -> None:
+    turn: list[Callable[[], None]] = []
+    scene = Scene(later=turn.append)
+    session, early = await scene.follow(TOP)
+    scene.live(ONE)
+    scene.say(ONE, top(99, 101))
+    scene.say(ONE, top(98, 101))
+    _, between = await scene.follow(TOP)
+    scene.say(ONE, top(97, 101))
+    scene.say(ONE, top(96, 101))
+    scene.live(ONE, live=False)
+    scene.say(ONE, top(95, 101))
+    scene.topics.resync(session, TOP.topic)
+    scene.say(ONE, top(94, 101))
+    assert told(between)[-1].get("bid") != ["94", "1"]
+    for do in turn:
+        do()
+
+    def heard(client: Client) -> list[str]:
+        return [m["bid"][0] if "bid" in m else m["type"] for m in told(client)]
+
+    # The word that all is stale comes after 96, at which it was not, and not before it.
+    prices = ["97", "96", "status", "95"]
+    assert heard(between) == ["98", "status", *prices, "94"]
+    assert heard(early)[-9:] == ["98", *prices, "resync", "95", "status", "94"]
+    for client in (early, between):
+        for before, after in pairwise(m for m in told(client) if "seq" in m):
+            assert after["seq"] == before["seq"] + (after["type"] == "update")
+    await scene.feeds.close()

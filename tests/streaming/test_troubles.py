@@ -99,10 +99,10 @@ async def test_held_reports_are_tried_ever_more_rarely_and_kept_while_storage_is
     now = [0.0]
     asked: list[float] = []
 
-    async def match(*args: Any, **kwargs: Any) -> None:
+    async def find(*args: Any, **kwargs: Any) -> None:
         asked.append(now[0])
 
-    store = Troubled(stage.orders, match=match)
+    store = Troubled(stage.orders, find=find)
     intake = Intake(store, lambda folded: None, hold_s=5.0, clock=lambda: now[0])
     await intake.take_orders("acc-1", [seen(1)], source="feed", hold=True)
     while intake.held > 0:
@@ -112,7 +112,7 @@ async def test_held_reports_are_tried_ever_more_rarely_and_kept_while_storage_is
     assert intake.unmatched == 1
 
     await intake.take_orders("acc-1", [seen(1)], source="feed", hold=True)
-    store.instead["match"] = raising(Unavailable("away"))
+    store.instead["find"] = raising(Unavailable("away"))
     now[0] += 100
     await intake.retry_held()
     assert intake.held == 1

@@ -548,3 +548,46 @@ async def test_without_temporal_nothing_is_done(guarded: Guarded) -> None:
     ):
         with pytest.raises(Unavailable):
             await call
+
+
+async def test_a_change_that_no_worker_has_heard_is_kept(guarded: Guarded) -> None:
+    guarded.buy("0.5")
+    plan = await guarded.watching()
+    other = a_guard(condition_id=plan.condition_id, conditions=Conditions(loss_percent=Decimal(3)))
+    await guarded.stage.stop_worker()
+
+    for _ in range(2):
+        answer = await guarded.guards.change(other, "change", wait_s=0.3)
+        assert not answer.decided
+
+    await guarded.stage.start_worker()
+
+    async def changed() -> bool:
+        return (await guarded.kept_guard(plan)).plan.version == 2
+
+    await until(changed, what="the other conditions, once")
+    assert (await guarded.kept_guard(plan)).plan.conditions == other.conditions
+    again = await guarded.guards.change(other, "change", wait_s=20)
+    assert again.state is not None
+    assert again.state.plan.version == 2, "the same request, the same answer"
+
+
+async def test_a_kept_change_that_cannot_be_taken_is_refused(guarded: Guarded) -> None:
+    guarded.buy("0.5")
+    plan = await guarded.watching()
+    guarded.move("5")
+    other = a_guard(
+        condition_id=plan.condition_id, conditions=Conditions(profit_percent=Decimal(3))
+    )
+    await guarded.stage.stop_worker()
+    assert not (await guarded.guards.change(other, "change", wait_s=0.3)).decided
+
+    await guarded.stage.start_worker()
+
+    async def refused() -> bool:
+        return "change refused: " in (await guarded.kept_guard(plan)).last_answer
+
+    await until(refused, what="the refusal in the condition")
+    with pytest.raises(Conflict, match="true already"):
+        await guarded.guards.change(other, "change", wait_s=20)
+    assert (await guarded.kept_guard(plan)).plan.conditions == plan.conditions

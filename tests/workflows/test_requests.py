@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from domain.commands import CommandKind
-from domain.errors import Conflict
+from domain.errors import Conflict, Unavailable
 from domain.orders import Order, OrderStatus
 from tests.activities.floor import BELOW, TAKING, an_order, now, until
 from tests.workflows.stage import Stage
@@ -518,6 +518,21 @@ async def test_an_operator_has_nothing_to_say_of_what_is_known(stage: Stage) -> 
         await resolve(stage, order)
 
     assert told.value.code == "not_unknown"
+
+
+async def test_an_operators_word_that_no_worker_takes_is_not_acknowledged(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workflows.client.RESOLVE_WAIT_S", 0.3)
+    order = await unknown(stage, FaultKind.DROP_BEFORE_APPLY)
+    await stage.stop_worker()
+
+    with pytest.raises(Unavailable, match="with the same Idempotency-Key"):
+        await resolve(stage, order)
+
+    await stage.start_worker()
+    monkeypatch.setattr("workflows.client.RESOLVE_WAIT_S", 20)
+    assert end_of(await resolve(stage, order)) == (OrderStatus.EXPIRED, None)
 
 
 async def test_one_modify_after_another(stage: Stage) -> None:

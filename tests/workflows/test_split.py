@@ -268,7 +268,8 @@ async def test_a_child_that_lost_its_workflow_is_asked_again(
     await desk.stage.handle(lost).terminate("lost")
 
     assert not (await desk.workflows.cancel(plan.split_id, "c1", wait_s=1)).decided
-    assert len(desk.live()) == 1, "its venue order lives, and nobody drives it"
+    # Of the other one, its venue order lives, and nobody drives it.
+    await until(lambda: len(desk.live()) == 1, what="the end of the child that has its workflow")
     assert (await desk.now(plan)).status is SplitStatus.WORKING
     await desk.stage.workflows.adopt(lost)
 

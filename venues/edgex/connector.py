@@ -57,6 +57,7 @@ from venues.edgex.rest import COMMAND_TIMEOUT_S, Rest
 from venues.edgex.settings import REQUESTS_PER_SECOND
 from venues.edgex.signing import Signer
 from venues.markets import Markets
+from venues.order_forms import bound_price
 from venues.transport import Clock, Transport, utc_now
 
 #: Signed once at start, so that the first order finds everything loaded; never sent.
@@ -170,30 +171,12 @@ class EdgexConnector:
     async def price_bound(self, symbol: str, side: OrderSide, slippage_bps: int) -> Decimal:
         """Return the worst price within `slippage_bps` of the book's middle.
 
-        With one side empty the best price of the side that would be hit is taken instead.
-
         Raises:
-            InvalidInput: no such market, or no such slippage.
-            VenueRefused: there is nothing to trade with.
+            InvalidInput, VenueRefused: as `venues.order_forms.bound_price`; no such market.
         """
-        if not 0 <= slippage_bps < 10_000:
-            raise InvalidInput(
-                "max_slippage_bps", f"expected 0 to 9999 basis points, found {slippage_bps}"
-            )
         instrument = await self.instrument(symbol)
         book = await self._questions.order_book(symbol, 1)
-        opposite = book.asks if side is OrderSide.BUY else book.bids
-        if not opposite:
-            raise VenueRefused(f"{VENUE} has no liquidity to {side} {symbol} against")
-        share = Decimal(slippage_bps) / 10_000
-        factor = 1 + share if side is OrderSide.BUY else 1 - share
-        reference = book.mid_price or opposite[0].price
-        price = instrument.safe_price(side, reference * factor)
-        if price <= 0:
-            raise InvalidInput(
-                "max_slippage_bps", f"expected a bound above zero for {symbol}, found none"
-            )
-        return price
+        return bound_price(instrument, side, book, slippage_bps)
 
     async def compose(self, command: Command) -> MessageComposer:
         """Check the command against the market and return what writes its message.

@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from domain.accounts import Account, Network, TradingAccess
+from domain.accounts import Network, TradingAccess
 from domain.commands import CommandKind
 from domain.errors import InvalidInput, NotAllowed
 from domain.ledger import CommandRow
-from domain.outcomes import NotSent, Outcome, SendResult, Unknown
+from domain.outcomes import Outcome, SendResult, Unknown
 from venues.edgex.actions import PATHS
 from venues.edgex.answers import Asked, Verdictless, outcome
 from venues.edgex.budget import Purpose
@@ -21,11 +21,10 @@ from venues.edgex.catalog import VENUE
 from venues.edgex.credential import Credential
 from venues.edgex.rest import Rest
 from venues.edgex.signing import Signer, check_allowed
+from venues.sending import NotSendableError, check_row, send_gate, unsent
 from venues.transport import Clock, NoAnswer, NothingSent, PostResult, Reply, raw_evidence
 from venues.transport import WriteGate as WriteGate
 
-SEND_BY_PASSED: Final = "send_by passed"
-_NOTHING_LEFT: Final = "no byte was written"
 _KINDS: Final = {
     "create_order": CommandKind.PLACE,
     "cancel_by_id": CommandKind.CANCEL,
@@ -43,10 +42,6 @@ class Dispatched:
     unconfirmed: Verdictless | None = None
 
 
-class _NotSendableError(Exception):
-    """Nothing can be sent, and trying again would not help; the message says why."""
-
-
 class Dispatch:
     """Signs and sends; knows the network it sends to."""
 
@@ -59,16 +54,14 @@ class Dispatch:
     async def send_row(self, row: CommandRow, access: TradingAccess, *, first: bool) -> Dispatched:
         """Send a row's message."""
         try:
-            self._check_row(row, access.account)
+            check_row(row, VENUE, self._network, access.account)
             message = _read(row.message)
             asked = _asked(message, row)
             body, credential = self._body(message, access, row.signer)
-        except _NotSendableError as error:
-            unsent = _unsent(str(error), first=first, retryable=False)
-            return Dispatched(result=SendResult(outcome=unsent), asked=Asked(kind=None))
-        gate: WriteGate | None = None
-        if first:
-            gate = lambda: SEND_BY_PASSED if self._clock() >= row.send_by else None  # noqa: E731
+        except NotSendableError as error:
+            found = unsent(str(error), first=first, retryable=False)
+            return Dispatched(result=SendResult(outcome=found), asked=Asked(kind=None))
+        gate = send_gate(row, self._clock, first=first)
         posted = await self._rest.post(
             PATHS[message["request"]],
             body,
@@ -85,8 +78,8 @@ class Dispatch:
         try:
             message = _read(text)
             body, credential = self._body(message, access, None)
-        except _NotSendableError as error:
-            return SendResult(outcome=_unsent(str(error), first=True, retryable=False))
+        except NotSendableError as error:
+            return SendResult(outcome=unsent(str(error), first=True, retryable=False))
         posted = await self._rest.post(
             PATHS[message["request"]],
             body,
@@ -96,16 +89,6 @@ class Dispatch:
         )
         return _decided(posted, Asked(kind=None), first=True).result
 
-    def _check_row(self, row: CommandRow, account: Account) -> None:
-        if row.venue != VENUE or row.network is not self._network:
-            raise _NotSendableError(
-                f"expected a row for {VENUE} {self._network}, found {row.venue} {row.network}"
-            )
-        if row.account_id != account.account_id:
-            raise _NotSendableError(
-                f"expected access to account {row.account_id!r}, found {account.account_id!r}"
-            )
-
     def _body(
         self, message: dict[str, Any], access: TradingAccess, signer: str | None
     ) -> tuple[dict[str, Any], Credential]:
@@ -114,7 +97,7 @@ class Dispatch:
         try:
             found = self._signer.address(access.credential)
             if signer is not None and found != signer:
-                raise _NotSendableError(f"expected the key of {signer}, found {found}'s")
+                raise NotSendableError(f"expected the key of {signer}, found {found}'s")
             credential = self._signer.credential(access.credential)
             body = {**message["body"], "accountId": account}
             if message["request"] == "create_order":
@@ -122,7 +105,7 @@ class Dispatch:
                     access.credential, message["body"], message["terms"], account
                 )
         except (InvalidInput, NotAllowed) as error:
-            raise _NotSendableError(str(error)) from None
+            raise NotSendableError(str(error)) from None
         return body, credential
 
 
@@ -130,13 +113,13 @@ def _read(text: str) -> dict[str, Any]:
     try:
         return check_allowed(text)
     except NotAllowed as error:
-        raise _NotSendableError(f"the row's message is none of ours: {error}") from None
+        raise NotSendableError(f"the row's message is none of ours: {error}") from None
 
 
 def _asked(message: dict[str, Any], row: CommandRow) -> Asked:
     kind = _KINDS.get(message["request"])
     if kind is not row.key.command:
-        raise _NotSendableError(
+        raise NotSendableError(
             f"expected the message of a {row.key.command}, found {message['request']!r}"
         )
     named = message["body"].get("orderIdList")
@@ -158,8 +141,8 @@ def _purpose(message: dict[str, Any]) -> Purpose:
 
 def _decided(posted: PostResult, asked: Asked, *, first: bool) -> Dispatched:
     if isinstance(posted, NothingSent):
-        unsent = _unsent(posted.reason, first=first, retryable=True)
-        return Dispatched(result=SendResult(outcome=unsent), asked=asked)
+        nothing = unsent(posted.reason, first=first, retryable=True)
+        return Dispatched(result=SendResult(outcome=nothing), asked=asked)
     if isinstance(posted, NoAnswer):
         raw = raw_evidence(posted.partial) if posted.partial else None
         result = SendResult(outcome=Unknown(reason=posted.reason), raw=raw)
@@ -171,9 +154,3 @@ def _decided(posted: PostResult, asked: Asked, *, first: bool) -> Dispatched:
         outcome=decided, raw=raw_evidence(posted.body), received_at=posted.received_at
     )
     return Dispatched(result=result, asked=asked, reply=posted, unconfirmed=unconfirmed)
-
-
-def _unsent(reason: str, *, first: bool, retryable: bool) -> Outcome:
-    if not first:
-        return Unknown(reason=f"not sent again: {reason}")
-    return NotSent(reason=reason, proof=_NOTHING_LEFT, retryable=retryable)

@@ -20,7 +20,6 @@ from aiohttp import web
 from venues.edgex import simulator_auth as auth
 from venues.edgex.simulator_exchange import (
     PREFIX,
-    ConnectionDropped,
     Limits,
     Reply,
     SignedRequests,
@@ -32,6 +31,7 @@ from venues.edgex.simulator_markets import INSTRUMENTS as INSTRUMENTS
 from venues.edgex.simulator_queries import BadQuery, Queries
 from venues.edgex.simulator_socket import PRIVATE_PATH, PUBLIC_PATH, Sockets
 from venues.edgex.simulator_views import status_word
+from venues.simulation.commands import ConnectionDropped
 from venues.simulation.exchange import Exchange
 from venues.simulation.faults import FaultPlan
 from venues.simulation.ownership import open_account

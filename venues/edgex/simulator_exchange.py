@@ -6,7 +6,6 @@ verified that they are not. Refusals of the business come with HTTP 200.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import secrets
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ import msgspec
 
 from venues.edgex.simulator_auth import NotLetIn, authenticate, text_of_json
 from venues.edgex.simulator_business import Business, Refused
+from venues.simulation.commands import CommandFaults
 from venues.simulation.exchange import Exchange
 from venues.simulation.faults import FaultKind, FaultPlan
 
@@ -24,8 +24,6 @@ Json = dict[str, Any]
 
 PREFIX: Final = "/api/v2"
 _ENCODER: Final = msgspec.json.Encoder()
-#: How long the answer waits behind the socket's frames under a reorder fault.
-_ANSWER_LAST_S: Final = 0.05
 #: What faults may be filtered by beside the request's own name.
 _GROUPS: Final = {
     "createOrder": "order",
@@ -44,10 +42,6 @@ class Reply:
     status: int
     body: bytes
     content_type: str = "application/json"
-
-
-class ConnectionDropped(Exception):
-    """The connection is to be cut without an answer."""
 
 
 def envelope(data: Any, now_ms: int, *, code: str = "SUCCESS", status: int = 200,
@@ -95,7 +89,7 @@ class SignedRequests:
 
     def __init__(self, exchange: Exchange, faults: FaultPlan) -> None:
         self._exchange = exchange
-        self._faults = faults
+        self._command_faults = CommandFaults(exchange, faults)
         self._business = Business(exchange)
 
     @property
@@ -136,30 +130,17 @@ class SignedRequests:
                             msg=refused.message)  # fmt: skip
 
     async def _before(self, names: tuple[str, ...]) -> Reply | None:
-        faults = self._faults
-        if faults.take(FaultKind.RATE_LIMIT, names):
+        fault = await self._command_faults.before(names)
+        if fault is None:
+            return None
+        if fault is FaultKind.RATE_LIMIT:
             return bare(429, "Too Many Requests")
-        if faults.take(FaultKind.ERROR_BEFORE_APPLY, names):
-            return bare(502, "<html>Bad Gateway</html>")
-        if faults.take(FaultKind.DROP_BEFORE_APPLY, names):
-            raise ConnectionDropped(names[0])
-        delay = faults.take(FaultKind.DELAY, names)
-        delay_ms = self._exchange.switches.commit_delay_ms + (delay.delay_ms if delay else 0)
-        if delay_ms:
-            await asyncio.sleep(delay_ms / 1_000)
-        return None
+        return bare(502, "<html>Bad Gateway</html>")
 
     async def _after(self, names: tuple[str, ...], reply: Reply) -> Reply:
-        faults = self._faults
-        if faults.is_armed(FaultKind.REORDER, names):
-            await asyncio.sleep(_ANSWER_LAST_S)
-        delay = faults.take(FaultKind.DELAY_ANSWER, names)
-        if delay is not None:
-            await asyncio.sleep(delay.delay_ms / 1_000)
-        if faults.take(FaultKind.DROP_AFTER_APPLY, names):
-            raise ConnectionDropped(names[0])
-        if faults.take(FaultKind.ERROR_AFTER_APPLY, names):
+        fault = await self._command_faults.after(names)
+        if fault is FaultKind.ERROR_AFTER_APPLY:
             return bare(504, "<html>Gateway Timeout</html>")
-        if faults.take(FaultKind.GARBLE, names):
+        if fault is FaultKind.GARBLE:
             return Reply(status=reply.status, body=reply.body[: len(reply.body) // 2])
         return reply

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from typing import Final
+from datetime import datetime
 
+from venues import times
 from venues.edgex import wire
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND: Final = timedelta(milliseconds=1)
+from venues.times import to_ms as to_ms
 
 
 def at_ms(milliseconds: str | int, what: str) -> datetime:
@@ -16,9 +14,4 @@ def at_ms(milliseconds: str | int, what: str) -> datetime:
     found = wire.integer(milliseconds, what)
     if found >= 1 << 48:
         raise wire.WireError(f"expected milliseconds in {what}, found {found}")
-    return _EPOCH + timedelta(milliseconds=found)
-
-
-def to_ms(time: datetime) -> int:
-    """Return a time in whole milliseconds, rounded down."""
-    return (time - _EPOCH) // _MILLISECOND
+    return times.at_ms(found)

@@ -29,7 +29,7 @@ from domain.accounts import (
     TradingAccess,
 )
 from domain.commands import BurnNonce, CancelOrder, Command, CommandKind, ModifyOrder, PlaceOrder
-from domain.errors import InvalidInput, VenueRefused
+from domain.errors import InvalidInput
 from domain.feed_credentials import FeedCredentialSource
 from domain.fills import Fill
 from domain.identifiers import client_order_bytes
@@ -53,12 +53,13 @@ from venues.extended.dispatch import Dispatch, check_vault, decided
 from venues.extended.market_queries import MarketQueries
 from venues.extended.proofs import CAPABILITIES, PROOFS
 from venues.extended.queries import Queries
-from venues.extended.rate_budget import Purpose, RateBudget
 from venues.extended.rest import KeyRefused, Rest
-from venues.extended.settings import MAX_FEE_RATE
+from venues.extended.settings import MAX_FEE_RATE, REQUESTS_PER_MINUTE
 from venues.extended.signing import Assets, OrderTerms, Signer
 from venues.extended.translate import VENUE
 from venues.markets import Markets
+from venues.order_forms import bound_price
+from venues.rate_budget import Purpose, RateBudget
 from venues.transport import Clock, Transport, utc_now
 
 #: Signed once at start, so that the first order finds everything loaded; never sent.
@@ -113,7 +114,9 @@ class ExtendedConnector:
         self._signer = Signer()
         self._keys = ApiKeys()
         transport = Transport(base_url, clock=clock)
-        self._rest = Rest(transport, budget or RateBudget(), monotonic=monotonic)
+        self._rest = Rest(
+            transport, budget or RateBudget(per_minute=REQUESTS_PER_MINUTE), monotonic=monotonic
+        )
         self._queries = Queries(self._rest, self._keys, clock)
         self._market_queries = MarketQueries(self._rest, clock)
         self._markets = Markets(VENUE, self._market_queries.instruments, monotonic=monotonic)
@@ -200,30 +203,12 @@ class ExtendedConnector:
     async def price_bound(self, symbol: str, side: OrderSide, slippage_bps: int) -> Decimal:
         """Return the worst price within `slippage_bps` of the book's middle.
 
-        With one side empty the best price of the side that would be hit is taken instead.
-
         Raises:
-            InvalidInput: no such market, or no such slippage.
-            VenueRefused: there is nothing to trade with.
+            InvalidInput, VenueRefused: as `venues.order_forms.bound_price`; no such market.
         """
-        if not 0 <= slippage_bps < 10_000:
-            raise InvalidInput(
-                "max_slippage_bps", f"expected 0 to 9999 basis points, found {slippage_bps}"
-            )
         instrument = await self.instrument(symbol)
         book = await self._market_queries.order_book(symbol, 1)
-        opposite = book.asks if side is OrderSide.BUY else book.bids
-        if not opposite:
-            raise VenueRefused(f"{VENUE} has no liquidity to {side} {symbol} against")
-        share = Decimal(slippage_bps) / 10_000
-        factor = 1 + share if side is OrderSide.BUY else 1 - share
-        reference = book.mid_price or opposite[0].price
-        price = instrument.safe_price(side, reference * factor)
-        if price <= 0:
-            raise InvalidInput(
-                "max_slippage_bps", f"expected a bound above zero for {symbol}, found none"
-            )
-        return price
+        return bound_price(instrument, side, book, slippage_bps)
 
     async def compose(self, command: Command) -> MessageComposer:
         """Check the command against the market and return what writes its message.

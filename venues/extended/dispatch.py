@@ -19,26 +19,22 @@ from domain.accounts import Account, Network, TradingAccess
 from domain.commands import CommandKind
 from domain.errors import InvalidInput, NotAllowed, VenueRefused, VenueUnavailable
 from domain.ledger import CommandRow
-from domain.outcomes import Acknowledged, NotSent, Outcome, SendResult, Unknown
+from domain.outcomes import Acknowledged, Outcome, SendResult
+from venues import sending
 from venues.connector import VenueOrder
 from venues.extended.actions import CHAIN_IDS, check_allowed, signed_parts, with_settlements
 from venues.extended.answers import Asked, canceled_outcome, outcome, placed_outcome
 from venues.extended.queries import Queries
-from venues.extended.rate_budget import Purpose
 from venues.extended.rest import COMMAND_TIMEOUT_S, Rest
 from venues.extended.signing import Signer
 from venues.extended.translate import VENUE
-from venues.transport import Clock, NoAnswer, NothingSent, PostResult, Reply, raw_evidence
+from venues.rate_budget import Purpose
+from venues.sending import NotSendableError, check_row, send_gate, unsent
+from venues.transport import Clock, PostResult, Reply
 
-SEND_BY_PASSED: Final = "send_by passed"
-_NOTHING_LEFT: Final = "no byte was written"
 _ORDER_PATH: Final = "/user/order"
 #: Waits between look-ups of a verdict; the last one again and again.
 _LOOK_AGAIN_S: Final = (0.03, 0.07, 0.15, 0.3)
-
-
-class _NotSendableError(Exception):
-    """Nothing can be sent, and trying again would not help; the message says why."""
 
 
 class Dispatch:
@@ -61,12 +57,10 @@ class Dispatch:
             message = check_allowed(row.message)
             asked = _asked(message, row)
             body = self._body(message, access)
-        except (_NotSendableError, NotAllowed, InvalidInput) as error:
-            return SendResult(outcome=_unsent(str(error), first=first, retryable=False))
+        except (NotSendableError, NotAllowed, InvalidInput) as error:
+            return SendResult(outcome=unsent(str(error), first=first, retryable=False))
 
-        def gate() -> str | None:
-            return SEND_BY_PASSED if first and self._clock() >= row.send_by else None
-
+        gate = send_gate(row, self._clock, first=first)
         if body is None:
             result = await self._rest.command(
                 "DELETE",
@@ -88,17 +82,10 @@ class Dispatch:
     def _check(self, row: CommandRow, access: TradingAccess) -> str:
         """Check whose row and credential these are; return the API key."""
         account = access.account
-        if row.venue != VENUE or row.network is not self._network:
-            raise _NotSendableError(
-                f"expected a row for {VENUE} {self._network}, found {row.venue} {row.network}"
-            )
-        if row.account_id != account.account_id:
-            raise _NotSendableError(
-                f"expected access to account {row.account_id!r}, found {account.account_id!r}"
-            )
+        check_row(row, VENUE, self._network, account)
         found = self._signer.public_key(access.credential)
         if found != row.signer:
-            raise _NotSendableError(f"expected the key of {row.signer}, found {found}'s")
+            raise NotSendableError(f"expected the key of {row.signer}, found {found}'s")
         check_vault(self._signer, access, account)
         return self._signer.api_key(access.credential)
 
@@ -106,7 +93,7 @@ class Dispatch:
         if "cancel" in message:
             return None
         if message["chain"] != CHAIN_IDS[self._network]:
-            raise _NotSendableError(
+            raise NotSendableError(
                 f"expected an order for {CHAIN_IDS[self._network]}, found {message['chain']!r}"
             )
         settlements = {
@@ -164,16 +151,7 @@ def check_vault(signer: Signer, access: TradingAccess, account: Account) -> None
 
 def decided(result: PostResult, asked: Asked, *, first: bool) -> SendResult:
     """Return what became of a command, with its evidence."""
-    if isinstance(result, NothingSent):
-        return SendResult(outcome=_unsent(result.reason, first=first, retryable=True))
-    if isinstance(result, NoAnswer):
-        raw = raw_evidence(result.partial) if result.partial else None
-        return SendResult(outcome=Unknown(reason=result.reason), raw=raw)
-    return SendResult(
-        outcome=outcome(result, asked, first=first),
-        raw=raw_evidence(result.body),
-        received_at=result.received_at,
-    )
+    return sending.decided(result, lambda reply: outcome(reply, asked, first=first), first=first)
 
 
 def _waits() -> Any:
@@ -191,9 +169,9 @@ def _verdict(found: VenueOrder, asked: Asked, reply: Reply) -> Outcome | None:
 def _asked(message: Mapping[str, Any], row: CommandRow) -> Asked:
     kind = CommandKind.CANCEL if "cancel" in message else CommandKind.PLACE
     if kind is not row.key.command:
-        raise _NotSendableError(f"expected the message of a {row.key.command}, found a {kind}'s")
+        raise NotSendableError(f"expected the message of a {row.key.command}, found a {kind}'s")
     if kind is CommandKind.PLACE and message["order"]["id"] != row.client_order_id:
-        raise _NotSendableError(
+        raise NotSendableError(
             f"expected an order {row.client_order_id}, found {message['order']['id']!r}"
         )
     named = message["cancel"].get("id") if kind is CommandKind.CANCEL else None
@@ -215,9 +193,3 @@ def _cancel_path(named: Mapping[str, Any]) -> str:
 def _purpose(message: Mapping[str, Any]) -> Purpose:
     """Whatever cuts risk may use the whole budget: cancels, exits and reduce-only orders."""
     return Purpose.CANCEL if message["order"]["reduceOnly"] else Purpose.COMMAND
-
-
-def _unsent(reason: str, *, first: bool, retryable: bool) -> Outcome:
-    if not first:
-        return Unknown(reason=f"not sent again: {reason}")
-    return NotSent(reason=reason, proof=_NOTHING_LEFT, retryable=retryable)

@@ -26,7 +26,6 @@ from venues.extended.simulator_exchange import (
     NO_KEY,
     TOO_MANY,
     Commands,
-    ConnectionDropped,
     Reply,
     ok,
     refusal,
@@ -36,6 +35,7 @@ from venues.extended.simulator_feeds import Feeds, Topic
 from venues.extended.simulator_queries import Answer, BadQuery, NothingThere, Queries
 from venues.extended.simulator_socket import RpcSocket, StreamSocket, stream_topic
 from venues.extended.simulator_views import status_word
+from venues.simulation.commands import ConnectionDropped
 from venues.simulation.events import Event, Filled
 from venues.simulation.exchange import Exchange
 from venues.simulation.faults import FaultPlan

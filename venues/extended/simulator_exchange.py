@@ -7,7 +7,6 @@ would not settle twice is never filled twice.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -23,13 +22,12 @@ from venues.extended.simulator_bodies import (
     read_order,
 )
 from venues.extended.simulator_business import Business, Refused
+from venues.simulation.commands import CommandFaults
 from venues.simulation.exchange import Exchange
 from venues.simulation.faults import FaultKind, FaultPlan
 from venues.simulation.records import Account
 
 _ENCODER: Final = msgspec.json.Encoder()
-#: How long the answer waits behind the socket's frames under a reorder fault.
-_ANSWER_LAST_S: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,10 +37,6 @@ class Reply:
     status: int
     body: bytes
     content_type: str = "application/json"
-
-
-class ConnectionDropped(Exception):
-    """The connection is to be cut without an answer."""
 
 
 def ok(data: Any = None, pagination: Any = None) -> Reply:
@@ -70,7 +64,7 @@ class Commands:
 
     def __init__(self, exchange: Exchange, faults: FaultPlan, business: Business) -> None:
         self._exchange = exchange
-        self._faults = faults
+        self._command_faults = CommandFaults(exchange, faults)
         self._business = business
 
     async def place(self, body: bytes, api_key: str | None) -> Reply:
@@ -145,30 +139,17 @@ class Commands:
             return refusal(refused.status, refused.code, refused.text)
 
     async def _before(self, name: str) -> Reply | None:
-        faults, names = self._faults, (name,)
-        if faults.take(FaultKind.RATE_LIMIT, names):
+        fault = await self._command_faults.before((name,))
+        if fault is None:
+            return None
+        if fault is FaultKind.RATE_LIMIT:
             return TOO_MANY
-        if faults.take(FaultKind.ERROR_BEFORE_APPLY, names):
-            return refusal(500, 1006, "Unhandled error")
-        if faults.take(FaultKind.DROP_BEFORE_APPLY, names):
-            raise ConnectionDropped(name)
-        delay = faults.take(FaultKind.DELAY, names)
-        delay_ms = self._exchange.switches.commit_delay_ms + (delay.delay_ms if delay else 0)
-        if delay_ms:
-            await asyncio.sleep(delay_ms / 1_000)
-        return None
+        return refusal(500, 1006, "Unhandled error")
 
     async def _after(self, name: str, reply: Reply) -> Reply:
-        faults, names = self._faults, (name,)
-        if faults.is_armed(FaultKind.REORDER, names):
-            await asyncio.sleep(_ANSWER_LAST_S)
-        delay = faults.take(FaultKind.DELAY_ANSWER, names)
-        if delay is not None:
-            await asyncio.sleep(delay.delay_ms / 1_000)
-        if faults.take(FaultKind.DROP_AFTER_APPLY, names):
-            raise ConnectionDropped(name)
-        if faults.take(FaultKind.ERROR_AFTER_APPLY, names):
+        fault = await self._command_faults.after((name,))
+        if fault is FaultKind.ERROR_AFTER_APPLY:
             return Reply(status=504, body=b"upstream request timeout", content_type="text/plain")
-        if faults.take(FaultKind.GARBLE, names):
+        if fault is FaultKind.GARBLE:
             return Reply(status=reply.status, body=reply.body[: len(reply.body) // 2])
         return reply

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
@@ -29,6 +29,8 @@ from venues.connector import VenueOrder
 from venues.extended import wire
 from venues.extended.proofs import CAPABILITIES
 from venues.extended.statuses import reason_of, verdict_of
+from venues.times import at_ms as at_ms
+from venues.times import to_ms as to_ms
 
 VENUE: Final = "extended"
 #: Funding is paid every hour (docs, funding payments).
@@ -39,22 +41,10 @@ INTERVALS: Final = CAPABILITIES.candle_intervals
 _SUFFIX: Final = "-PERP"
 _QUOTE: Final = "-USD"
 _NAME: Final = re.compile(r"[A-Za-z0-9_]{1,32}-USD")
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND: Final = timedelta(milliseconds=1)
 _STATES: Final = {"ACTIVE": MarketState.OPEN, "REDUCE_ONLY": MarketState.CLOSE_ONLY}
 _SIDES: Final = {side.value: side for side in OrderSide}
 _POSITION_SIDES: Final = {"LONG": PositionSide.LONG, "SHORT": PositionSide.SHORT}
 _CLOSED: Final = "CLOSED"
-
-
-def at_ms(milliseconds: int) -> datetime:
-    """Return the time that the venue spells in milliseconds."""
-    return _EPOCH + timedelta(milliseconds=milliseconds)
-
-
-def to_ms(time: datetime) -> int:
-    """Return a time in whole milliseconds, rounded down."""
-    return (time - _EPOCH) // _MILLISECOND
 
 
 def venue_interval(interval: str) -> str:

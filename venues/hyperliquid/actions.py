@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final
 
@@ -187,28 +186,6 @@ def schedule_cancel_action(at: datetime | None) -> dict[str, Any]:
     if at is None:
         return {"type": "scheduleCancel"}
     return {"type": "scheduleCancel", "time": to_ms(at)}
-
-
-def bound_price(
-    instrument: Instrument, side: OrderSide, reference: Decimal, slippage_bps: int
-) -> Decimal:
-    """Return the worst valid price within `slippage_bps` of `reference`.
-
-    Raises:
-        InvalidInput: the slippage is not between 0 and 100 %, or leaves no valid price.
-    """
-    if not 0 <= slippage_bps < 10_000:
-        raise InvalidInput(
-            "max_slippage_bps", f"expected 0 to 9999 basis points, found {slippage_bps}"
-        )
-    share = Decimal(slippage_bps) / 10_000
-    factor = 1 + share if side is OrderSide.BUY else 1 - share
-    price = instrument.safe_price(side, reference * factor)
-    if price <= 0:
-        raise InvalidInput(
-            "max_slippage_bps", f"expected a bound above zero for {instrument.symbol}, found none"
-        )
-    return price
 
 
 def _oid(venue_order_id: str) -> int:

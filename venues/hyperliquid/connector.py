@@ -25,7 +25,6 @@ from domain.accounts import (
     TradingAccess,
 )
 from domain.commands import BurnNonce, CancelOrder, Command, ModifyOrder, PlaceOrder
-from domain.errors import VenueRefused
 from domain.fills import Fill
 from domain.identifiers import client_order_bytes
 from domain.instruments import Instrument, OrderSide
@@ -54,6 +53,7 @@ from venues.hyperliquid.roles import Roles
 from venues.hyperliquid.signing import Signer
 from venues.hyperliquid.translate import VENUE
 from venues.markets import Markets
+from venues.order_forms import bound_price
 from venues.transport import Clock, Transport, utc_now
 
 #: Signed once at start, to load the curve's tables before the first order; never sent.
@@ -135,19 +135,12 @@ class HyperliquidConnector:
     async def price_bound(self, symbol: str, side: OrderSide, slippage_bps: int) -> Decimal:
         """Return the worst price within `slippage_bps` of the book's middle.
 
-        With one side empty the best price of the side that would be hit is taken instead.
-
         Raises:
-            InvalidInput: no such market, or no such slippage.
-            VenueRefused: there is nothing to trade with.
+            InvalidInput, VenueRefused: as `venues.order_forms.bound_price`; no such market.
         """
         instrument = await self.instrument(symbol)
         book = await self._queries.order_book(symbol, 1)
-        opposite = book.asks if side is OrderSide.BUY else book.bids
-        if not opposite:
-            raise VenueRefused(f"hyperliquid has no liquidity to {side} {symbol} against")
-        reference = book.mid_price or opposite[0].price
-        return actions.bound_price(instrument, side, reference, slippage_bps)
+        return bound_price(instrument, side, book, slippage_bps)
 
     async def compose(self, command: Command) -> MessageComposer:
         """Check the command against the market and return what writes its message.

@@ -27,12 +27,11 @@ from venues.hyperliquid.rest import Rest
 from venues.hyperliquid.roles import Roles
 from venues.hyperliquid.signing import Signer
 from venues.hyperliquid.translate import VENUE, to_ms
+from venues.sending import NotSendableError, check_row, send_gate, unsent
 from venues.transport import Clock, NoAnswer, NothingSent, PostResult, WriteGate, raw_evidence
 
-SEND_BY_PASSED: Final = "send_by passed"
 #: An account's first command waits this long for its role, later ones not at all.
 _ROLE_TIMEOUT_S: Final = 1.0
-_NOTHING_LEFT: Final = "no byte was written"
 
 
 class _NotSendableError(Exception):
@@ -90,11 +89,14 @@ class Dispatch:
         """Send a row's message for the orders it names, in their order."""
         kind = row.key.command
         try:
-            self._check_row(row, access.account)
+            check_row(row, VENUE, self._network, access.account)
+        except NotSendableError as error:
+            return _all(members, unsent(str(error), first=first, retryable=False))
+        try:
             action = _read_action(row.message)
             asked = _asked(action, kind, members)
         except _NotSendableError as error:
-            return _all(members, _unsent(str(error), first=first, retryable=error.retryable))
+            return _all(members, unsent(str(error), first=first, retryable=error.retryable))
         signable = Signable(
             action=action,
             signer=row.signer,
@@ -103,7 +105,7 @@ class Dispatch:
             kind=kind,
             items=len(members),
         )
-        gate = self._gate(row.send_by) if first else None
+        gate = send_gate(row, self._clock, first=first)
         return await self.send(signable, access, asked, first=first, gate=gate)
 
     async def send(
@@ -122,7 +124,7 @@ class Dispatch:
             self._check_account(account, signable)
             body = await self._body(signable, access)
         except _NotSendableError as error:
-            return _all(asked, _unsent(str(error), first=first, retryable=error.retryable))
+            return _all(asked, unsent(str(error), first=first, retryable=error.retryable))
         result = await self._rest.exchange(body, items=signable.items, purpose=purpose, gate=gate)
         return self._decide(result, signable.kind, asked, account, first=first)
 
@@ -136,7 +138,7 @@ class Dispatch:
         first: bool,
     ) -> BatchResult:
         if isinstance(result, NothingSent):
-            return _all(asked, _unsent(result.reason, first=first, retryable=True))
+            return _all(asked, unsent(result.reason, first=first, retryable=True))
         if isinstance(result, NoAnswer):
             raw = raw_evidence(result.partial) if result.partial else None
             return _all(asked, Unknown(reason=result.reason), raw=raw)
@@ -146,18 +148,6 @@ class Dispatch:
         return BatchResult(
             outcomes=decided, raw=raw_evidence(result.body), received_at=result.received_at
         )
-
-    def _check_row(self, row: CommandRow, account: Account) -> None:
-        if row.venue != VENUE or row.network is not self._network:
-            raise _NotSendableError(
-                f"expected a row for {VENUE} {self._network}, found {row.venue} {row.network}",
-                retryable=False,
-            )
-        if row.account_id != account.account_id:
-            raise _NotSendableError(
-                f"expected access to account {row.account_id!r}, found {account.account_id!r}",
-                retryable=False,
-            )
 
     def _check_account(self, account: Account, signable: Signable) -> None:
         is_placing = signable.kind in (CommandKind.PLACE, CommandKind.MODIFY)
@@ -207,9 +197,6 @@ class Dispatch:
                 "expiresAfter": expires_ms,
             }
         )
-
-    def _gate(self, send_by: datetime) -> WriteGate:
-        return lambda: SEND_BY_PASSED if self._clock() >= send_by else None
 
 
 def _read_action(message: str) -> dict[str, Any]:
@@ -289,12 +276,6 @@ def _purpose(signable: Signable) -> Purpose:
     if orders and all(order["r"] for order in orders):
         return Purpose.CANCEL
     return Purpose.COMMAND
-
-
-def _unsent(reason: str, *, first: bool, retryable: bool) -> Outcome:
-    if not first:
-        return Unknown(reason=f"not sent again: {reason}")
-    return NotSent(reason=reason, proof=_NOTHING_LEFT, retryable=retryable)
 
 
 def _all(members: Sequence[object], outcome: Outcome, *, raw: str | None = None) -> BatchResult:

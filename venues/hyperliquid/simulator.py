@@ -26,13 +26,14 @@ from venues.hyperliquid.simulator_actions import (
     first_json_value,
     normal_client_id,
 )
-from venues.hyperliquid.simulator_exchange import ConnectionDropped, ExchangeEndpoint, Reply
+from venues.hyperliquid.simulator_exchange import ExchangeEndpoint, Reply
 from venues.hyperliquid.simulator_feeds import Feeds
 from venues.hyperliquid.simulator_info import BadQuery, InfoEndpoint
 from venues.hyperliquid.simulator_limits import Limits
 from venues.hyperliquid.simulator_signature import address_of_key
 from venues.hyperliquid.simulator_socket import Conversation
 from venues.hyperliquid.simulator_views import status_word
+from venues.simulation.commands import ConnectionDropped
 from venues.simulation.exchange import Exchange
 from venues.simulation.faults import FaultPlan
 from venues.simulation.ownership import approve_agent, open_account

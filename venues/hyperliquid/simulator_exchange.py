@@ -7,7 +7,6 @@ https://hyperliquid.gitbook.io/hyperliquid-docs/for-developers/api/exchange-endp
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -26,6 +25,7 @@ from venues.hyperliquid.simulator_actions import (
 from venues.hyperliquid.simulator_business import Business, Refused
 from venues.hyperliquid.simulator_limits import Limits
 from venues.hyperliquid.simulator_signature import CannotRecover, is_user_signed, recover_signer
+from venues.simulation.commands import CommandFaults
 from venues.simulation.exchange import Exchange
 from venues.simulation.faults import FaultKind, FaultPlan
 from venues.simulation.nonces import NonceProblem, NonceRefusal
@@ -33,8 +33,6 @@ from venues.simulation.ownership import is_valid
 from venues.simulation.records import Account, NonceUsed
 
 _ENCODER: Final = msgspec.json.Encoder()
-#: How long the answer waits behind the socket's frames under a reorder fault.
-_ANSWER_LAST_S: Final = 0.05
 _UPGRADE_TEXT: Final = "Only post-only orders allowed immediately after network upgrade"
 
 
@@ -45,10 +43,6 @@ class Reply:
     status: int
     body: bytes
     content_type: str = "application/json"
-
-
-class ConnectionDropped(Exception):
-    """The connection is to be cut without an answer."""
 
 
 NULL: Final = b"null"
@@ -77,6 +71,7 @@ class ExchangeEndpoint:
     ) -> None:
         self._exchange = exchange
         self._faults = faults
+        self._command_faults = CommandFaults(exchange, faults)
         self._limits = limits
         self._is_mainnet = is_mainnet
         self._business = Business(exchange, limits, is_mainnet=is_mainnet)
@@ -101,32 +96,19 @@ class ExchangeEndpoint:
         return await self._after(name, answer)
 
     async def _before(self, name: str) -> Reply | None:
-        faults, names = self._faults, (name,)
-        if faults.take(FaultKind.RATE_LIMIT, names):
+        fault = await self._command_faults.before((name,))
+        if fault is None:
+            return None
+        if fault is FaultKind.RATE_LIMIT:
             return Reply(status=429, body=NULL)
-        if faults.take(FaultKind.ERROR_BEFORE_APPLY, names):
-            return Reply(status=500, body=NULL)
-        if faults.take(FaultKind.DROP_BEFORE_APPLY, names):
-            raise ConnectionDropped(name)
-        delay = faults.take(FaultKind.DELAY, names)
-        delay_ms = self._exchange.switches.commit_delay_ms + (delay.delay_ms if delay else 0)
-        if delay_ms:
-            await asyncio.sleep(delay_ms / 1_000)
-        return None
+        return Reply(status=500, body=NULL)
 
     async def _after(self, name: str, answer: dict[str, Any]) -> Reply:
-        faults, names = self._faults, (name,)
-        if faults.is_armed(FaultKind.REORDER, names):
-            await asyncio.sleep(_ANSWER_LAST_S)
-        delay = faults.take(FaultKind.DELAY_ANSWER, names)
-        if delay is not None:
-            await asyncio.sleep(delay.delay_ms / 1_000)
-        if faults.take(FaultKind.DROP_AFTER_APPLY, names):
-            raise ConnectionDropped(name)
-        if faults.take(FaultKind.ERROR_AFTER_APPLY, names):
+        fault = await self._command_faults.after((name,))
+        if fault is FaultKind.ERROR_AFTER_APPLY:
             return Reply(status=500, body=NULL)
         body = _ENCODER.encode(answer)
-        if faults.take(FaultKind.GARBLE, names):
+        if fault is FaultKind.GARBLE:
             return Reply(status=200, body=body[: len(body) // 2])
         return Reply(status=200, body=body)
 

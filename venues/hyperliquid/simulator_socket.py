@@ -13,9 +13,10 @@ import msgspec
 from aiohttp import web
 
 from venues.hyperliquid.simulator_actions import WrongShape
-from venues.hyperliquid.simulator_exchange import ConnectionDropped, ExchangeEndpoint
+from venues.hyperliquid.simulator_exchange import ExchangeEndpoint
 from venues.hyperliquid.simulator_feeds import Client, Feeds, Subscription, SubscriptionKills
 from venues.hyperliquid.simulator_info import BadQuery, InfoEndpoint
+from venues.simulation.commands import ConnectionDropped
 
 Json = dict[str, Any]
 

@@ -7,7 +7,7 @@ tokens, which share some listings, are no perpetuals and are left out.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
@@ -29,6 +29,8 @@ from domain.numbers import plain
 from venues.connector import VenueOrder
 from venues.hyperliquid import wire
 from venues.hyperliquid.statuses import filled_of, reason_of, verdict_of
+from venues.times import at_ms as at_ms
+from venues.times import to_ms as to_ms
 
 VENUE: Final = "hyperliquid"
 #: Funding is paid every hour (docs trading/funding).
@@ -38,18 +40,6 @@ _PRICE_DECIMALS: Final = 6
 _WIRE_DECIMALS: Final = 8
 _SUFFIX: Final = "-PERP"
 _NOT_PERP: Final = ("@", "#", "+")
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND: Final = timedelta(milliseconds=1)
-
-
-def at_ms(milliseconds: int) -> datetime:
-    """Return the time that the venue spells in milliseconds."""
-    return _EPOCH + timedelta(milliseconds=milliseconds)
-
-
-def to_ms(time: datetime) -> int:
-    """Return a time in whole milliseconds, rounded down."""
-    return (time - _EPOCH) // _MILLISECOND
 
 
 def wire_decimal(field: str, value: Decimal) -> str:

@@ -27,7 +27,7 @@ from domain.accounts import (
     TradingAccess,
 )
 from domain.commands import BurnNonce, CancelOrder, Command, CommandKind, ModifyOrder, PlaceOrder
-from domain.errors import CorruptState, InvalidInput, VenueRefused, VenueUnavailable
+from domain.errors import CorruptState, InvalidInput, VenueUnavailable
 from domain.feed_credentials import FeedCredentialSource
 from domain.fills import Fill
 from domain.identifiers import client_order_bytes
@@ -67,11 +67,11 @@ from venues.lighter.translate import VENUE, MarketNames, to_ms
 from venues.lighter.turns import Turns
 from venues.lighter.verdicts import verdict_on
 from venues.markets import Markets
+from venues.order_forms import bound_price
 from venues.transport import Clock, Transport, utc_now
 
 #: An acknowledged command's verdict is waited for so long, its sending included.
 _VERDICT_TIMEOUT_S: Final = COMMAND_TIMEOUT_S + 1.0
-_SLIPPAGE_UNIT: Final = 10_000
 
 
 class LighterConnector:
@@ -234,31 +234,12 @@ class LighterConnector:
     async def price_bound(self, symbol: str, side: OrderSide, slippage_bps: int) -> Decimal:
         """Return the worst price within `slippage_bps` of the book's middle.
 
-        With one side empty the best price of the side that would be hit is taken instead.
-
         Raises:
-            InvalidInput: no such market, or no such slippage.
-            VenueRefused: there is nothing to trade with.
+            InvalidInput, VenueRefused: as `venues.order_forms.bound_price`; no such market.
         """
-        if not 0 <= slippage_bps < _SLIPPAGE_UNIT:
-            raise InvalidInput(
-                "max_slippage_bps", f"expected 0 to 9999 basis points, found {slippage_bps}"
-            )
         instrument = await self.instrument(symbol)
         book = await self._queries.order_book(instrument, 1)
-        opposite = book.asks if side is OrderSide.BUY else book.bids
-        if not opposite:
-            raise VenueRefused(f"{VENUE} has no liquidity to {side} {symbol} against")
-        share = Decimal(slippage_bps) / _SLIPPAGE_UNIT
-        factor = 1 + share if side is OrderSide.BUY else 1 - share
-        price = instrument.safe_price(side, (book.mid_price or opposite[0].price) * factor)
-        if price <= 0:
-            raise InvalidInput(
-                "max_slippage_bps", f"expected a bound above zero for {symbol}, found none"
-            )
-        return price
-
-    # Commands.
+        return bound_price(instrument, side, book, slippage_bps)
 
     async def compose(self, command: Command) -> MessageComposer:
         """Check the command against the market and return what writes its message.

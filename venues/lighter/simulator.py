@@ -24,15 +24,15 @@ from venues.lighter.simulator_feeds import Feeds
 from venues.lighter.simulator_markets import FIRST_ORDER_INDEX, INSTRUMENTS
 from venues.lighter.simulator_queries import BadQuery, NotAllowedToRead, Queries
 from venues.lighter.simulator_sequencer import (
-    ConnectionDropped,
     Reply,
     Sequencer,
     encode,
     refusal,
 )
 from venues.lighter.simulator_signature import fresh_key, register
-from venues.lighter.simulator_socket import SocketClient
+from venues.lighter.simulator_socket import Conversation
 from venues.lighter.simulator_views import status_word
+from venues.simulation.commands import ConnectionDropped
 from venues.simulation.exchange import Exchange, ExchangeStopped
 from venues.simulation.faults import FaultKind, FaultPlan
 from venues.simulation.journal import JournalFailed
@@ -181,12 +181,8 @@ class LighterSimulator:
         return None
 
     async def _serve_socket(self, request: web.Request) -> web.StreamResponse:
-        client = SocketClient(
-            request,
-            exchange=self._exchange,
-            faults=self._faults,
-            feeds=self._feeds,
-            sequencer=self._sequencer,
+        client = Conversation(
+            request, faults=self._faults, feeds=self._feeds, sequencer=self._sequencer
         )
         return await client.serve()
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
 
@@ -32,6 +32,7 @@ from venues.simulation.events import (
 )
 from venues.simulation.exchange import Exchange
 from venues.simulation.faults import FaultKind, FaultPlan
+from venues.simulation.socket import ClientSocket
 
 Json = dict[str, Any]
 _Book = dict[Decimal, Decimal]
@@ -64,19 +65,8 @@ class NoSuchChannel(ValueError):
         self.code = code
 
 
-class Client(Protocol):
-    """A connected socket as the feeds see it."""
-
-    channels: set[str]
-    last_heard_s: float
-
-    def send_encoded(self, frame: bytes, names: Collection[str] = ()) -> None:
-        """Queue a frame; `names` (channel, action) are what faults are filtered by."""
-        ...
-
-    def kill(self) -> None:
-        """Cut the connection."""
-        ...
+Client = ClientSocket[str, None]
+"""A connected socket with the channels it follows."""
 
 
 class _PublishedBook:
@@ -113,7 +103,7 @@ class Feeds:
     def disconnect(self, client: Client) -> None:
         """Forget a client and its channels."""
         self._clients.discard(client)
-        for channel in client.channels:
+        for channel in client.subscriptions:
             self._listening.get(channel, set()).discard(client)
 
     def kill_all(self) -> None:

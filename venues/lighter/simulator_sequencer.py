@@ -21,6 +21,7 @@ from venues.lighter import simulator_transactions as tx
 from venues.lighter.simulator_business import Business, Refused
 from venues.lighter.simulator_signature import NotVerified, verify_transaction
 from venues.lighter.simulator_transactions import BadTransaction, Transaction, read_transaction
+from venues.simulation.commands import CommandFaults
 from venues.simulation.exchange import Exchange
 from venues.simulation.faults import FaultKind, FaultPlan
 
@@ -28,8 +29,6 @@ Json = dict[str, Any]
 
 FAILED, PENDING, EXECUTED = 0, 1, 2
 _ENCODER: Final = msgspec.json.Encoder()
-#: How long the answer waits behind the socket's frames under a reorder fault.
-_ANSWER_LAST_S: Final = 0.05
 _BATCH_MAX: Final = 50
 _KEPT_MAX: Final = 20_000
 #: What faults may be filtered by.
@@ -50,10 +49,6 @@ class Reply:
     status: int
     body: bytes
     content_type: str = "application/json"
-
-
-class ConnectionDropped(Exception):
-    """The connection is to be cut without an answer."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -83,7 +78,7 @@ class Sequencer:
 
     def __init__(self, exchange: Exchange, faults: FaultPlan, chain_id: int) -> None:
         self._exchange = exchange
-        self._faults = faults
+        self._command_faults = CommandFaults(exchange, faults)
         self._chain_id = chain_id
         self._business = Business(exchange)
         self._kept: OrderedDict[str, Kept] = OrderedDict()
@@ -234,31 +229,18 @@ class Sequencer:
         return switches.sequencing_ms + (0 if makes else switches.speed_bump_ms)
 
     async def _before(self, names: tuple[str, ...]) -> Reply | None:
-        faults = self._faults
-        if faults.take(FaultKind.RATE_LIMIT, names):
+        fault = await self._command_faults.before(names)
+        if fault is None:
+            return None
+        if fault is FaultKind.RATE_LIMIT:
             return refusal(23000, "Too Many Requests!", 429)
-        if faults.take(FaultKind.ERROR_BEFORE_APPLY, names):
-            return refusal(29500, "internal server error", 500)
-        if faults.take(FaultKind.DROP_BEFORE_APPLY, names):
-            raise ConnectionDropped(names[0])
-        delay = faults.take(FaultKind.DELAY, names)
-        delay_ms = self._exchange.switches.commit_delay_ms + (delay.delay_ms if delay else 0)
-        if delay_ms:
-            await asyncio.sleep(delay_ms / 1_000)
-        return None
+        return refusal(29500, "internal server error", 500)
 
     async def _after(self, names: tuple[str, ...], reply: Reply) -> Reply:
-        faults = self._faults
-        if faults.is_armed(FaultKind.REORDER, names):
-            await asyncio.sleep(_ANSWER_LAST_S)
-        delay = faults.take(FaultKind.DELAY_ANSWER, names)
-        if delay is not None:
-            await asyncio.sleep(delay.delay_ms / 1_000)
-        if faults.take(FaultKind.DROP_AFTER_APPLY, names):
-            raise ConnectionDropped(names[0])
-        if faults.take(FaultKind.ERROR_AFTER_APPLY, names):
+        fault = await self._command_faults.after(names)
+        if fault is FaultKind.ERROR_AFTER_APPLY:
             return Reply(status=504, body=b"upstream request timeout", content_type="text/plain")
-        if faults.take(FaultKind.GARBLE, names):
+        if fault is FaultKind.GARBLE:
             return Reply(status=reply.status, body=reply.body[: len(reply.body) // 2])
         return reply
 

@@ -1,100 +1,50 @@
 """`GET /stream` of the simulated venue: one client's frames in, channels and answers out.
 
-Frames leave through a bounded queue; a client that does not read is cut off, and so is one that
-says nothing for two minutes.
+A client that says nothing for two minutes is cut off.
 
 Source: docs websocket-reference; lighter-sdk 1.1.8 `ws_client.py`; recorded on mainnet.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 import uuid
-from collections.abc import Collection
 from typing import Any, Final
 
 import msgspec
-from aiohttp import WSMsgType, web
+from aiohttp import web
 
-from venues.lighter.simulator_feeds import Feeds, NoSuchChannel
-from venues.lighter.simulator_sequencer import ConnectionDropped, Reply, Sequencer
-from venues.simulation.exchange import Exchange
-from venues.simulation.faults import FaultKind, FaultPlan
+from venues.lighter.simulator_feeds import Client, Feeds, NoSuchChannel
+from venues.lighter.simulator_sequencer import Reply, Sequencer
+from venues.simulation.commands import ConnectionDropped
+from venues.simulation.faults import FaultPlan
+from venues.simulation.socket import ClientSocket
 
 Json = dict[str, Any]
 
-_QUEUE_MAX: Final = 10_000
 _CHANNELS_MAX: Final = 500
-_UNDER_WAY_MAX: Final = 50
+_REQUESTS_MAX: Final = 50
 _ENCODER: Final = msgspec.json.Encoder()
 
 
-class SocketClient:
-    """One connected client."""
+class Conversation:
+    """What one connected client asks for, and what it is answered."""
 
     def __init__(
-        self,
-        request: web.Request,
-        *,
-        exchange: Exchange,
-        faults: FaultPlan,
-        feeds: Feeds,
-        sequencer: Sequencer,
+        self, request: web.Request, *, faults: FaultPlan, feeds: Feeds, sequencer: Sequencer
     ) -> None:
-        self._request = request
-        self._exchange = exchange
-        self._faults = faults
+        self._socket: Client = ClientSocket(request, faults, requests_max=_REQUESTS_MAX)
         self._feeds = feeds
         self._sequencer = sequencer
-        self._socket = web.WebSocketResponse(autoping=True, max_msg_size=1 << 20)
-        self._outgoing: asyncio.Queue[bytes] = asyncio.Queue(_QUEUE_MAX)
-        self._under_way: set[asyncio.Task[None]] = set()
-        self.channels: set[str] = set()
-        self.last_heard_s = asyncio.get_running_loop().time()
 
     async def serve(self) -> web.WebSocketResponse:
         """Talk to the client until one side ends the connection."""
-        await self._socket.prepare(self._request)
-        self._feeds.connect(self)
-        writer = asyncio.create_task(self._write(), name="socket writer")
+        self._feeds.connect(self._socket)
         self._send({"session_id": str(uuid.uuid4()), "type": "connected"})
         try:
-            async for message in self._socket:
-                self.last_heard_s = asyncio.get_running_loop().time()
-                if message.type is WSMsgType.TEXT:
-                    self._receive(message.data)
+            return await self._socket.serve(self._receive)
         finally:
-            self._feeds.disconnect(self)
-            for task in (writer, *self._under_way):
-                task.cancel()
-            await asyncio.gather(writer, *self._under_way, return_exceptions=True)
-        return self._socket
-
-    def kill(self) -> None:
-        """Cut the connection without a closing frame."""
-        transport = self._request.transport
-        if transport is not None:
-            transport.abort()
-
-    def send_encoded(self, frame: bytes, names: Collection[str] = ()) -> None:
-        """Queue a frame; `names` (channel, action) are what faults are filtered by."""
-        if self._faults.take(FaultKind.STALL, names):
-            return
-        try:
-            self._outgoing.put_nowait(frame)
-            if self._faults.take(FaultKind.DUPLICATE, names):
-                self._outgoing.put_nowait(frame)
-        except asyncio.QueueFull:
-            self.kill()
-
-    async def _write(self) -> None:
-        while True:
-            frame = await self._outgoing.get()
-            try:
-                await self._socket.send_str(frame.decode())
-            except (ConnectionError, RuntimeError):
-                return
+            self._feeds.disconnect(self._socket)
 
     def _receive(self, text: str) -> None:
         try:
@@ -122,10 +72,10 @@ class SocketClient:
                 self._error(30001, f"Invalid Type: {kind}")
 
     def _subscribe(self, channel: str, token: str | None) -> None:
-        if channel in self.channels:
+        if channel in self._socket.subscriptions:
             self._error(30003, f"Already Subscribed to : {channel.replace('/', ':')}")
             return
-        if len(self.channels) >= _CHANNELS_MAX:
+        if len(self._socket.subscriptions) >= _CHANNELS_MAX:
             self._error(23001, "Too Many Subscriptions!")
             return
         try:
@@ -133,26 +83,24 @@ class SocketClient:
         except NoSuchChannel as error:
             self._error(error.code, str(error))
             return
-        self.channels.add(channel)
-        self._feeds.begin(self, channel)
+        self._socket.subscriptions[channel] = None
+        self._feeds.begin(self._socket, channel)
 
     def _unsubscribe(self, channel: str) -> None:
-        if channel not in self.channels:
+        if channel not in self._socket.subscriptions:
             self._error(30002, f"Not Subscribed to : {channel.replace('/', ':')}")
             return
-        self.channels.discard(channel)
-        self._feeds.end(self, channel)
+        del self._socket.subscriptions[channel]
+        self._feeds.end(self._socket, channel)
         self._send({"type": "unsubscribed", "channel": channel.replace("/", ":")})
 
     # Trading.
 
     def _trade(self, kind: str, data: Any) -> None:
-        if not isinstance(data, dict) or len(self._under_way) >= _UNDER_WAY_MAX:
+        if not isinstance(data, dict) or self._socket.is_busy:
             self._error(30010, "Too Many Inflight Messages!")
             return
-        task = asyncio.create_task(self._answer(kind, data), name="socket trade")
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        self._socket.start(self._answer(kind, data))
 
     async def _answer(self, kind: str, data: Json) -> None:
         try:
@@ -165,7 +113,7 @@ class SocketClient:
                     str(data.get("tx_types")), str(data.get("tx_infos"))
                 )
         except ConnectionDropped:
-            self.kill()
+            self._socket.kill()
             return
         self._send({"type": kind, "id": data.get("id"), **_content(reply)})
 
@@ -173,7 +121,7 @@ class SocketClient:
         self._send({"error": {"code": code, "message": text}})
 
     def _send(self, frame: Json) -> None:
-        self.send_encoded(_ENCODER.encode(frame))
+        self._socket.send_encoded(_ENCODER.encode(frame))
 
 
 def _content(reply: Reply) -> Json:

@@ -30,6 +30,7 @@ from domain.market_data import BookLevel, Candle, FundingRate, OrderBook, Ticker
 from venues.connector import VenueOrder
 from venues.lighter import wire
 from venues.lighter.statuses import is_trigger, reason_of, verdict_of
+from venues.times import to_ms as to_ms
 
 VENUE: Final = "lighter"
 #: Funding is paid every hour (docs funding).
@@ -38,7 +39,6 @@ FEE_CURRENCY: Final = "USDC"
 _SUFFIX: Final = "-PERP"
 _NAME: Final = re.compile(r"[A-Za-z0-9:@/]{1,32}")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND: Final = timedelta(milliseconds=1)
 _MILLIONTH: Final = Decimal("0.000001")
 _PERCENT: Final = Decimal("0.01")
 _MARGIN_UNIT: Final = Decimal("0.0001")
@@ -64,11 +64,6 @@ def at(number: int) -> datetime:
         return _EPOCH + timedelta(seconds=number)
     except OverflowError:
         raise wire.WireError(f"expected a time, found {str(number)[:32]}") from None
-
-
-def to_ms(time: datetime) -> int:
-    """Return a time in whole milliseconds, rounded down."""
-    return (time - _EPOCH) // _MILLISECOND
 
 
 class MarketNames:

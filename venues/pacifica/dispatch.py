@@ -10,21 +10,20 @@ from typing import Any, Final
 
 import msgspec
 
-from domain.accounts import Account, Network, TradingAccess
+from domain.accounts import Network, TradingAccess
 from domain.commands import CommandKind
 from domain.errors import InvalidInput, NotAllowed
 from domain.ledger import CommandRow
-from domain.outcomes import NotSent, Outcome, SendResult, Unknown
+from domain.outcomes import SendResult
 from venues.pacifica.actions import PATHS, WITHOUT_ORDER_ID
 from venues.pacifica.answers import Asked, outcome
 from venues.pacifica.credits import Purpose
 from venues.pacifica.rest import Rest
 from venues.pacifica.signing import Signer, check_allowed
 from venues.pacifica.translate import VENUE
-from venues.transport import Clock, NoAnswer, NothingSent, PostResult, WriteGate, raw_evidence
+from venues.sending import NotSendableError, check_row, decided, send_gate, unsent
+from venues.transport import Clock
 
-SEND_BY_PASSED: Final = "send_by passed"
-_NOTHING_LEFT: Final = "no byte was written"
 _KINDS: Final = {
     "create_order": CommandKind.PLACE,
     "create_stop_order": CommandKind.PLACE,
@@ -33,10 +32,6 @@ _KINDS: Final = {
     "cancel_order": CommandKind.CANCEL,
     "cancel_stop_order": CommandKind.CANCEL,
 }
-
-
-class _NotSendableError(Exception):
-    """Nothing can be sent, and trying again would not help; the message says why."""
 
 
 class Dispatch:
@@ -51,39 +46,28 @@ class Dispatch:
     async def send_row(self, row: CommandRow, access: TradingAccess, *, first: bool) -> SendResult:
         """Send a row's message."""
         try:
-            self._check_row(row, access.account)
+            check_row(row, VENUE, self._network, access.account)
             message = _read(row.message)
             asked = _asked(message, row)
             body = self._body(message, row.message, access, row.signer)
-        except _NotSendableError as error:
-            return SendResult(outcome=_unsent(str(error), first=first, retryable=False))
-        gate: WriteGate | None = None
-        if first:
-            gate = lambda: SEND_BY_PASSED if self._clock() >= row.send_by else None  # noqa: E731
+        except NotSendableError as error:
+            return SendResult(outcome=unsent(str(error), first=first, retryable=False))
+        gate = send_gate(row, self._clock, first=first)
         result = await self._rest.post(
             PATHS[message["type"]], body, purpose=_purpose(message), gate=gate
         )
-        return _decided(result, asked, first=first)
+        return decided(result, lambda reply: outcome(reply, asked, first=first), first=first)
 
     async def send_message(self, text: str, access: TradingAccess) -> SendResult:
         """Send a message that has no row: a setting, or the question whose key a key is."""
         try:
             message = _read(text)
             body = self._body(message, text, access, self._signer.address(access.credential))
-        except (_NotSendableError, InvalidInput) as error:
-            return SendResult(outcome=_unsent(str(error), first=True, retryable=False))
+        except (NotSendableError, InvalidInput) as error:
+            return SendResult(outcome=unsent(str(error), first=True, retryable=False))
         result = await self._rest.post(PATHS[message["type"]], body, purpose=_purpose(message))
-        return _decided(result, Asked(kind=None), first=True)
-
-    def _check_row(self, row: CommandRow, account: Account) -> None:
-        if row.venue != VENUE or row.network is not self._network:
-            raise _NotSendableError(
-                f"expected a row for {VENUE} {self._network}, found {row.venue} {row.network}"
-            )
-        if row.account_id != account.account_id:
-            raise _NotSendableError(
-                f"expected access to account {row.account_id!r}, found {account.account_id!r}"
-            )
+        no_order = Asked(kind=None)
+        return decided(result, lambda reply: outcome(reply, no_order, first=True), first=True)
 
     def _body(
         self, message: dict[str, Any], text: str, access: TradingAccess, signer: str
@@ -91,10 +75,10 @@ class Dispatch:
         try:
             found = self._signer.address(access.credential)
             if found != signer:
-                raise _NotSendableError(f"expected the key of {signer}, found {found}'s")
+                raise NotSendableError(f"expected the key of {signer}, found {found}'s")
             signature = self._signer.sign(access.credential, text)
         except (InvalidInput, NotAllowed) as error:
-            raise _NotSendableError(str(error)) from None
+            raise NotSendableError(str(error)) from None
         account = access.account.address
         envelope = {
             "account": account,
@@ -111,13 +95,13 @@ def _read(text: str) -> dict[str, Any]:
     try:
         return check_allowed(text)
     except NotAllowed as error:
-        raise _NotSendableError(f"the row's message is none of ours: {error}") from None
+        raise NotSendableError(f"the row's message is none of ours: {error}") from None
 
 
 def _asked(message: dict[str, Any], row: CommandRow) -> Asked:
     kind = _KINDS.get(message["type"])
     if kind is not row.key.command:
-        raise _NotSendableError(
+        raise NotSendableError(
             f"expected the message of a {row.key.command}, found {message['type']!r}"
         )
     named = message["data"].get("order_id") if kind is CommandKind.CANCEL else None
@@ -136,22 +120,3 @@ def _purpose(message: dict[str, Any]) -> Purpose:
     if kind in ("cancel_order", "cancel_stop_order", "set_position_tpsl"):
         return Purpose.CANCEL
     return Purpose.CANCEL if data.get("reduce_only") else Purpose.COMMAND
-
-
-def _decided(result: PostResult, asked: Asked, *, first: bool) -> SendResult:
-    if isinstance(result, NothingSent):
-        return SendResult(outcome=_unsent(result.reason, first=first, retryable=True))
-    if isinstance(result, NoAnswer):
-        raw = raw_evidence(result.partial) if result.partial else None
-        return SendResult(outcome=Unknown(reason=result.reason), raw=raw)
-    return SendResult(
-        outcome=outcome(result, asked, first=first),
-        raw=raw_evidence(result.body),
-        received_at=result.received_at,
-    )
-
-
-def _unsent(reason: str, *, first: bool, retryable: bool) -> Outcome:
-    if not first:
-        return Unknown(reason=f"not sent again: {reason}")
-    return NotSent(reason=reason, proof=_NOTHING_LEFT, retryable=retryable)

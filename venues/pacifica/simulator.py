@@ -21,12 +21,13 @@ from venues.pacifica import simulator_exchange as answers
 from venues.pacifica.simulator_bodies import OPERATIONS
 from venues.pacifica.simulator_business import bind_agent
 from venues.pacifica.simulator_credits import Credits, cost_of
-from venues.pacifica.simulator_exchange import ConnectionDropped, Reply, SignedRequests
+from venues.pacifica.simulator_exchange import Reply, SignedRequests
 from venues.pacifica.simulator_feeds import EventCounter, Feeds
 from venues.pacifica.simulator_queries import BadQuery, NothingThere, Queries
 from venues.pacifica.simulator_signature import fresh_key
 from venues.pacifica.simulator_socket import Conversation
 from venues.pacifica.simulator_views import status_word
+from venues.simulation.commands import ConnectionDropped
 from venues.simulation.exchange import Exchange
 from venues.simulation.faults import FaultPlan
 from venues.simulation.instruments import Instrument

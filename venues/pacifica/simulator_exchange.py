@@ -6,7 +6,6 @@ sent twice inside their window are executed twice, because nobody has verified t
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -23,12 +22,11 @@ from venues.pacifica.simulator_bodies import (
 from venues.pacifica.simulator_business import Business, Refused, Taken
 from venues.pacifica.simulator_credits import Credits, cost_of
 from venues.pacifica.simulator_signature import NotVerified, verify
+from venues.simulation.commands import CommandFaults
 from venues.simulation.exchange import Exchange
 from venues.simulation.faults import FaultKind, FaultPlan
 
 _ENCODER: Final = msgspec.json.Encoder()
-#: How long the answer waits behind the socket's frames under a reorder fault.
-_ANSWER_LAST_S: Final = 0.05
 #: What faults may be filtered by beside the type itself.
 _GROUPS: Final = {
     "create_order": "order",
@@ -50,10 +48,6 @@ class Reply:
     body: bytes
     content_type: str = "application/json"
     taken: Taken | None = None
-
-
-class ConnectionDropped(Exception):
-    """The connection is to be cut without an answer."""
 
 
 def envelope(data: Any, **more: Any) -> bytes:
@@ -84,7 +78,7 @@ class SignedRequests:
 
     def __init__(self, exchange: Exchange, faults: FaultPlan, credits: Credits) -> None:
         self._exchange = exchange
-        self._faults = faults
+        self._command_faults = CommandFaults(exchange, faults)
         self._credits = credits
         self._business = Business(exchange)
 
@@ -154,33 +148,19 @@ class SignedRequests:
         return Reply(status=200, body=envelope({"results": results}))
 
     async def _before(self, kind: str, *, may_take: bool) -> Reply | None:
-        faults, names = self._faults, _names(kind)
-        if faults.take(FaultKind.RATE_LIMIT, names):
+        longer_ms = self._exchange.switches.speed_bump_ms if may_take else 0
+        fault = await self._command_faults.before(_names(kind), longer_ms=longer_ms)
+        if fault is None:
+            return None
+        if fault is FaultKind.RATE_LIMIT:
             return error(429, "Rate limit exceeded")
-        if faults.take(FaultKind.ERROR_BEFORE_APPLY, names):
-            return error(500, "Internal server error")
-        if faults.take(FaultKind.DROP_BEFORE_APPLY, names):
-            raise ConnectionDropped(kind)
-        switches = self._exchange.switches
-        delay = faults.take(FaultKind.DELAY, names)
-        delay_ms = switches.commit_delay_ms + (delay.delay_ms if delay else 0)
-        delay_ms += switches.speed_bump_ms if may_take else 0
-        if delay_ms:
-            await asyncio.sleep(delay_ms / 1_000)
-        return None
+        return error(500, "Internal server error")
 
     async def _after(self, kind: str, reply: Reply) -> Reply:
-        faults, names = self._faults, _names(kind)
-        if faults.is_armed(FaultKind.REORDER, names):
-            await asyncio.sleep(_ANSWER_LAST_S)
-        delay = faults.take(FaultKind.DELAY_ANSWER, names)
-        if delay is not None:
-            await asyncio.sleep(delay.delay_ms / 1_000)
-        if faults.take(FaultKind.DROP_AFTER_APPLY, names):
-            raise ConnectionDropped(kind)
-        if faults.take(FaultKind.ERROR_AFTER_APPLY, names):
+        fault = await self._command_faults.after(_names(kind))
+        if fault is FaultKind.ERROR_AFTER_APPLY:
             return bare(504, "Request timed out")
-        if faults.take(FaultKind.GARBLE, names):
+        if fault is FaultKind.GARBLE:
             return Reply(status=reply.status, body=reply.body[: len(reply.body) // 2])
         return reply
 

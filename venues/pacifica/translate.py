@@ -7,7 +7,7 @@ listings with perpetuals and have a dash in their names, are left out.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
@@ -29,6 +29,8 @@ from venues.connector import VenueOrder
 from venues.pacifica import wire
 from venues.pacifica.proofs import CAPABILITIES
 from venues.pacifica.statuses import is_trigger, reason_of, verdict_of
+from venues.times import at_ms as at_ms
+from venues.times import to_ms as to_ms
 
 VENUE: Final = "pacifica"
 #: Funding is paid every hour (docs trading-on-pacifica/funding-rates).
@@ -37,8 +39,6 @@ FEE_CURRENCY: Final = "USDC"
 #: Candles' lengths.
 INTERVALS: Final = CAPABILITIES.candle_intervals
 _SUFFIX: Final = "-PERP"
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND: Final = timedelta(milliseconds=1)
 _SIDES: Final = {"bid": OrderSide.BUY, "ask": OrderSide.SELL}
 _TRADE_SIDES: Final = {
     "open_long": OrderSide.BUY,
@@ -46,16 +46,6 @@ _TRADE_SIDES: Final = {
     "open_short": OrderSide.SELL,
     "close_long": OrderSide.SELL,
 }
-
-
-def at_ms(milliseconds: int) -> datetime:
-    """Return the time that the venue spells in milliseconds."""
-    return _EPOCH + timedelta(milliseconds=milliseconds)
-
-
-def to_ms(time: datetime) -> int:
-    """Return a time in whole milliseconds, rounded down."""
-    return (time - _EPOCH) // _MILLISECOND
 
 
 def is_perpetual(name: str) -> bool:

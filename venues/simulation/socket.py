@@ -33,11 +33,13 @@ class ClientSocket(Generic[K, S]):
         is_binary: Callable[[], bool] | None = None,
         protocols: Sequence[str] = (),
         ping_every_s: float | None = None,
+        requests_max: int = _UNDER_WAY_MAX,
     ) -> None:
         """Take a request; `is_binary` tells of each frame whether it goes as binary.
 
         Of the subprotocols that the client offers the first of `protocols` is echoed. With
-        `ping_every_s` the client has to answer the protocol's pings.
+        `ping_every_s` the client has to answer the protocol's pings. `requests_max` may be under
+        way at a time.
         """
         self._request = request
         self._faults = faults
@@ -48,6 +50,7 @@ class ClientSocket(Generic[K, S]):
             max_msg_size=_MESSAGE_MAX,
             protocols=protocols,
         )
+        self._requests_max = requests_max
         self._outgoing: asyncio.Queue[bytes] = asyncio.Queue(_QUEUE_MAX)
         self._under_way: set[asyncio.Task[None]] = set()
         self.subscriptions: dict[K, S] = {}
@@ -61,7 +64,7 @@ class ClientSocket(Generic[K, S]):
     @property
     def is_busy(self) -> bool:
         """Whether as many requests are under way as one client may have."""
-        return len(self._under_way) >= _UNDER_WAY_MAX
+        return len(self._under_way) >= self._requests_max
 
     async def serve(self, receive: Callable[[str], None]) -> web.WebSocketResponse:
         """Give each text to `receive` until one side ends the connection."""

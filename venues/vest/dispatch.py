@@ -12,12 +12,13 @@ from typing import Any, Final
 
 import msgspec
 
-from domain.accounts import Account, Network, TradingAccess
+from domain.accounts import Network, TradingAccess
 from domain.commands import CommandKind
 from domain.errors import InvalidInput, NotAllowed, VenueRefused, VenueUnavailable
 from domain.ledger import CommandRow
-from domain.outcomes import NotSent, Outcome, SendResult, Unknown
-from venues.transport import Clock, NoAnswer, NothingSent, PostResult, WriteGate, raw_evidence
+from domain.outcomes import Outcome, SendResult
+from venues.sending import NotSendableError, check_row, decided, send_gate, unsent
+from venues.transport import Clock
 from venues.vest import credential, translate
 from venues.vest.answers import Asked, gone, outcome
 from venues.vest.credential import Reader
@@ -27,8 +28,6 @@ from venues.vest.rest import Rest
 from venues.vest.signing import CANCEL, ORDER, Signer, check_allowed
 from venues.vest.translate import VENUE
 
-SEND_BY_PASSED: Final = "send_by passed"
-_NOTHING_LEFT: Final = "no byte was written"
 PATHS: Final = {ORDER: "/orders", CANCEL: "/orders/cancel"}
 LEVERAGE_PATH: Final = "/account/leverage"
 _KINDS: Final = {ORDER: CommandKind.PLACE, CANCEL: CommandKind.CANCEL}
@@ -60,7 +59,7 @@ class Dispatch:
         """Send a row's message; return with the outcome what was asked for."""
         asked = Asked(kind=None)
         try:
-            self._check_row(row, access.account, first=first)
+            check_row(row, VENUE, self._network, access.account)
             message = _read(row.message, first=first)
             asked = _asked(message, row, first=first)
             reader = credential.reader(access.credential)
@@ -69,13 +68,11 @@ class Dispatch:
                 order = await self._named(order, reader, first=first)
                 asked = replace(asked, venue_order_id=order["id"])
             body = self._body({**message, "order": order}, access, row.signer, first=first)
-        except _DecidedError as decided:
-            return SendResult(outcome=decided.found), asked
-        except InvalidInput as error:
-            return SendResult(outcome=_unsent(str(error), first=first, retryable=False)), asked
-        gate: WriteGate | None = None
-        if first:
-            gate = lambda: SEND_BY_PASSED if self._clock() >= row.send_by else None  # noqa: E731
+        except _DecidedError as known:
+            return SendResult(outcome=known.found), asked
+        except (InvalidInput, NotSendableError) as error:
+            return SendResult(outcome=unsent(str(error), first=first, retryable=False)), asked
+        gate = send_gate(row, self._clock, first=first)
         result = await self._rest.post(
             PATHS[message["type"]],
             body,
@@ -84,7 +81,7 @@ class Dispatch:
             account=row.account_id,
             gate=gate,
         )
-        return _decided(result, asked, first=first), asked
+        return decided(result, lambda reply: outcome(reply, asked, first=first), first=first), asked
 
     async def send_message(self, text: str, access: TradingAccess) -> SendResult:
         """Send a signed message that has no row: the question whose key a key is."""
@@ -92,8 +89,8 @@ class Dispatch:
             message = _read(text, first=True)
             signer = self._signer.address(access.credential)
             body = self._body(message, access, signer, first=True)
-        except _DecidedError as decided:
-            return SendResult(outcome=decided.found)
+        except _DecidedError as known:
+            return SendResult(outcome=known.found)
         asked = Asked(kind=_KINDS[message["type"]])
         result = await self._rest.post(
             PATHS[message["type"]],
@@ -102,7 +99,7 @@ class Dispatch:
             purpose=Purpose.CANCEL,
             account=access.account.account_id,
         )
-        return _decided(result, asked, first=True)
+        return decided(result, lambda reply: outcome(reply, asked, first=True), first=True)
 
     async def send_setting(self, body: dict[str, Any], access: TradingAccess) -> SendResult:
         """Send what the API key alone may change: leverage."""
@@ -113,7 +110,8 @@ class Dispatch:
             purpose=Purpose.COMMAND,
             account=access.account.account_id,
         )
-        return _decided(result, Asked(kind=None), first=True)
+        no_order = Asked(kind=None)
+        return decided(result, lambda reply: outcome(reply, no_order, first=True), first=True)
 
     async def _named(self, order: dict[str, Any], reader: Reader, *, first: bool) -> dict[str, Any]:
         """Look up the id of the order to cancel, which only then can be signed."""
@@ -122,7 +120,7 @@ class Dispatch:
             row = await self._queries.order_row(reader, nonce=nonce)
         except (VenueUnavailable, VenueRefused) as error:
             reason = f"the order's id could not be looked up: {error}"
-            raise _DecidedError(_unsent(reason, first=first, retryable=True)) from None
+            raise _DecidedError(unsent(reason, first=first, retryable=True)) from None
         if row is None:
             raise _DecidedError(gone(f"GET /orders shows no order of nonce {nonce}"))
         found = translate.order_row(row)
@@ -130,18 +128,6 @@ class Dispatch:
             raise _DecidedError(gone(f"the order has ended {found.verdict.value} (GET /orders)"))
         named = {name: value for name, value in order.items() if name != "orderNonce"}
         return {**named, "id": row.id}
-
-    def _check_row(self, row: CommandRow, account: Account, *, first: bool) -> None:
-        if row.venue != VENUE or row.network is not self._network:
-            raise _not_sendable(
-                f"expected a row for {VENUE} {self._network}, found {row.venue} {row.network}",
-                first=first,
-            )
-        if row.account_id != account.account_id:
-            raise _not_sendable(
-                f"expected access to account {row.account_id!r}, found {account.account_id!r}",
-                first=first,
-            )
 
     def _body(
         self, message: dict[str, Any], access: TradingAccess, signer: str, *, first: bool
@@ -182,29 +168,10 @@ def _asked(message: dict[str, Any], row: CommandRow, *, first: bool) -> Asked:
 
 def _not_sendable(reason: str, *, first: bool) -> _DecidedError:
     """Nothing can be sent, and trying again would not help."""
-    return _DecidedError(_unsent(reason, first=first, retryable=False))
+    return _DecidedError(unsent(reason, first=first, retryable=False))
 
 
 def _purpose(message: dict[str, Any]) -> Purpose:
     """Whatever cuts risk may use the whole budget: cancels and reduce-only orders."""
     cuts = message["type"] == CANCEL or message["order"]["reduceOnly"]
     return Purpose.CANCEL if cuts else Purpose.COMMAND
-
-
-def _decided(result: PostResult, asked: Asked, *, first: bool) -> SendResult:
-    if isinstance(result, NothingSent):
-        return SendResult(outcome=_unsent(result.reason, first=first, retryable=True))
-    if isinstance(result, NoAnswer):
-        raw = raw_evidence(result.partial) if result.partial else None
-        return SendResult(outcome=Unknown(reason=result.reason), raw=raw)
-    return SendResult(
-        outcome=outcome(result, asked, first=first),
-        raw=raw_evidence(result.body),
-        received_at=result.received_at,
-    )
-
-
-def _unsent(reason: str, *, first: bool, retryable: bool) -> Outcome:
-    if not first:
-        return Unknown(reason=f"not sent again: {reason}")
-    return NotSent(reason=reason, proof=_NOTHING_LEFT, retryable=retryable)

@@ -23,6 +23,7 @@ from typing import Final
 
 from aiohttp import web
 
+from venues.simulation.commands import ConnectionDropped
 from venues.simulation.exchange import Exchange
 from venues.simulation.faults import FaultPlan
 from venues.simulation.instruments import Instrument
@@ -36,7 +37,6 @@ from venues.vest.simulator_business import Quirks, Refused
 from venues.vest.simulator_exchange import (
     RATE_LIMITED,
     UNAUTHORIZED,
-    ConnectionDropped,
     Reply,
     SignedRequests,
     success,

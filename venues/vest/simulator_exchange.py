@@ -7,12 +7,12 @@ not. The answer to a placement names the order and says nothing of what becomes 
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
 
+from venues.simulation.commands import CommandFaults
 from venues.simulation.exchange import Exchange
 from venues.simulation.faults import FaultKind, FaultPlan
 from venues.vest import simulator_bodies as bodies
@@ -22,8 +22,6 @@ from venues.vest.simulator_business import Business, Quirks, Refused
 from venues.vest.simulator_views import order_id
 
 _ENCODER: Final = msgspec.json.Encoder()
-#: How long the answer waits behind the socket's frames under a reorder fault.
-_ANSWER_LAST_S: Final = 0.05
 #: How far a time may lie ahead. Nobody has verified how far the venue lets it.
 _AHEAD_MAX_MS: Final = 1_000
 _WINDOW_MAX_MS: Final = 60_000
@@ -40,10 +38,6 @@ class Reply:
     body: bytes
 
 
-class ConnectionDropped(Exception):
-    """The connection is to be cut without an answer."""
-
-
 def success(data: Any) -> Reply:
     """Write a successful answer."""
     return Reply(status=200, body=_ENCODER.encode(data))
@@ -56,7 +50,7 @@ class SignedRequests:
         self, exchange: Exchange, faults: FaultPlan, accounts: Accounts, quirks: Quirks
     ) -> None:
         self._exchange = exchange
-        self._faults = faults
+        self._command_faults = CommandFaults(exchange, faults)
         self._accounts = accounts
         self._quirks = quirks
         self._business = Business(exchange, quirks)
@@ -162,30 +156,17 @@ class SignedRequests:
             raise Refused(1022, "INVALID_SIGNATURE")
 
     async def _before(self, kind: str) -> Reply | None:
-        faults, names = self._faults, (kind,)
-        if faults.take(FaultKind.RATE_LIMIT, names):
+        fault = await self._command_faults.before((kind,))
+        if fault is None:
+            return None
+        if fault is FaultKind.RATE_LIMIT:
             return self.error(429, "Rate limited", status=429)
-        if faults.take(FaultKind.ERROR_BEFORE_APPLY, names):
-            return Reply(status=500, body=b"Internal Server Error")
-        if faults.take(FaultKind.DROP_BEFORE_APPLY, names):
-            raise ConnectionDropped(kind)
-        delay = faults.take(FaultKind.DELAY, names)
-        delay_ms = self._exchange.switches.commit_delay_ms + (delay.delay_ms if delay else 0)
-        if delay_ms:
-            await asyncio.sleep(delay_ms / 1_000)
-        return None
+        return Reply(status=500, body=b"Internal Server Error")
 
     async def _after(self, kind: str, reply: Reply) -> Reply:
-        faults, names = self._faults, (kind,)
-        if faults.is_armed(FaultKind.REORDER, names):
-            await asyncio.sleep(_ANSWER_LAST_S)
-        delay = faults.take(FaultKind.DELAY_ANSWER, names)
-        if delay is not None:
-            await asyncio.sleep(delay.delay_ms / 1_000)
-        if faults.take(FaultKind.DROP_AFTER_APPLY, names):
-            raise ConnectionDropped(kind)
-        if faults.take(FaultKind.ERROR_AFTER_APPLY, names):
+        fault = await self._command_faults.after((kind,))
+        if fault is FaultKind.ERROR_AFTER_APPLY:
             return Reply(status=504, body=b"Gateway Timeout")
-        if faults.take(FaultKind.GARBLE, names):
+        if fault is FaultKind.GARBLE:
             return Reply(status=reply.status, body=reply.body[: len(reply.body) // 2])
         return reply

@@ -6,7 +6,7 @@ Symbols are the venue's own (`BTC-PERP`, `AAPL-USD-PERP`, `kBONK-PERP`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
@@ -24,6 +24,8 @@ from domain.instruments import Instrument, OrderSide, PriceRule
 from domain.market_data import BookLevel, Candle, FundingRate, OrderBook, Ticker, Trade
 from domain.numbers import plain
 from venues.connector import VenueOrder
+from venues.times import at_ms as at_ms
+from venues.times import to_ms as to_ms
 from venues.vest import wire
 from venues.vest.proofs import CAPABILITIES
 from venues.vest.statuses import LIQUIDATION, filled_of, reason_of, verdict_of
@@ -35,19 +37,7 @@ FEE_CURRENCY: Final = "USDC"
 #: Candles' lengths.
 INTERVALS: Final = CAPABILITIES.candle_intervals
 _SUFFIX: Final = "-PERP"
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND: Final = timedelta(milliseconds=1)
 _DECIMALS_MAX: Final = 30
-
-
-def at_ms(milliseconds: int) -> datetime:
-    """Return the time that the venue spells in milliseconds."""
-    return _EPOCH + timedelta(milliseconds=milliseconds)
-
-
-def to_ms(time: datetime) -> int:
-    """Return a time in whole milliseconds, rounded down."""
-    return (time - _EPOCH) // _MILLISECOND
 
 
 def side_of(is_buy: bool) -> OrderSide:

@@ -16,7 +16,8 @@ import pytest
 from domain.accounts import PositionSide
 from domain.commands import CommandKind
 from domain.orders import Verdict
-from tests.venues.extended.building import NOW, account, reply, sample
+from tests.venues.extended.building import NOW, account, place, reply, sample
+from tests.venues.extended.test_actions import composed
 from tests.venues.talking import MarketTalk
 from venues.connector import (
     AccountSeen,
@@ -27,7 +28,7 @@ from venues.connector import (
     TickerSeen,
     TradesSeen,
 )
-from venues.extended import translate, wire
+from venues.extended import simulator_bodies, translate, wire
 from venues.extended.account_stream import AccountStream
 from venues.extended.answers import Asked, outcome
 from venues.extended.books import LiveBook
@@ -229,3 +230,28 @@ def test_recorded_trades_and_prices_are_read() -> None:
         data = wire.decode(json.dumps(frame).encode(), wire.Frame).data
         assert wire.decode(bytes(data), wire.PriceData).p > 0
     assert msgspec.json.encode(None) == b"null"
+
+
+def test_commands_of_another_client_are_read_by_the_simulator_and_spelled_like_ours() -> None:
+    recorded = sample("requests_ccxt_static.json")
+    readers: dict[str, Any] = {
+        "/user/order": simulator_bodies.read_order,
+        "/user/order/massCancel": lambda body: simulator_bodies.read(
+            body, simulator_bodies.MassCancel
+        ),
+        "/user/leverage": lambda body: simulator_bodies.read(body, simulator_bodies.Leverage),
+    }
+    placed = []
+    for one in recorded["requests"] if recorded else ():
+        path = one["url"].partition("/api/v1")[2]
+        if one.get("body") is not None:
+            # Whoever recorded them blanked the signatures.
+            body = json.dumps(one["body"]).replace('""', '"0x1"').encode()
+            readers[path](body)
+            if path == "/user/order":
+                placed.append(set(one["body"]))
+    if recorded:
+        # Only they have a builder's fee; the settlement is added to ours when it is sent.
+        ours = set(composed(place())["order"])
+        assert placed[0] - ours == {"builderFee", "builderId", "settlement"}
+        assert ours <= placed[0]

@@ -219,31 +219,6 @@ def test_more_decimals_than_the_venue_reads() -> None:
         wire_decimal("price", Decimal("0.000000001"))
 
 
-@pytest.mark.parametrize(
-    ("side", "reference", "bps", "bound"),
-    [
-        (OrderSide.BUY, "83000.5", 500, "87150"),
-        (OrderSide.SELL, "83000.5", 500, "78851"),
-        (OrderSide.BUY, "99999", 100, "100998"),
-        (OrderSide.BUY, "83000", 0, "83000"),
-    ],
-)
-def test_bound_is_valid_and_never_worse_than_asked(
-    side: OrderSide, reference: str, bps: int, bound: str
-) -> None:
-    price = actions.bound_price(BTC, side, Decimal(reference), bps)
-    assert price == Decimal(bound)
-    assert BTC.price_rule.allows(price)
-
-
-def test_bound_refuses_nonsense() -> None:
-    for bps in (-1, 10_000):
-        with pytest.raises(InvalidInput, match="max_slippage_bps"):
-            actions.bound_price(BTC, OrderSide.BUY, Decimal(1), bps)
-    with pytest.raises(InvalidInput, match="above zero"):
-        actions.bound_price(BTC, OrderSide.BUY, Decimal("0.001"), 0)
-
-
 OTHER = "0x" + "f" * 32
 STOP = place(
     **EXIT, order_type=OrderType.STOP_MARKET, price=Decimal(74000), trigger_price=Decimal(75000)

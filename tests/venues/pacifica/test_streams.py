@@ -31,6 +31,7 @@ from venues.connector import (
 from venues.pacifica import wire
 from venues.pacifica.account_stream import AccountStream
 from venues.pacifica.market_stream import PER_CHANNEL_MAX, MarketStream
+from venues.pacifica.stream_session import _PING, Session
 from venues.pacifica.translate import instruments
 from venues.stream_core import Step
 from venues.stream_session import LiveStream
@@ -336,3 +337,20 @@ def test_no_more_of_a_kind_than_the_venue_carries() -> None:
     core.want([*books[1:], *tickers], 0.0)
     with pytest.raises(InvalidInput, match="at most 20 of book"):
         core.want(books, 0.0)
+
+
+def test_documented_frames_of_control_are_spoken_and_understood() -> None:
+    recorded = sample("ws/control_frames.json")
+    for one in recorded["frames"] if recorded else ():
+        said, session = one["json"], Session()
+        if one["dir"] == "in":
+            assert session.read(json.dumps(said).encode()) is None, said
+            continue
+        match said["method"]:
+            case "subscribe":
+                spoken = session.subscribe(said["params"], 0.0)
+            case "unsubscribe":
+                spoken = session.unsubscribe(said["params"])
+            case _:
+                spoken = _PING
+        assert json.loads(spoken) == said
