@@ -7,6 +7,7 @@ A child is an OrderWorkflow with a life of its own, which outlives its parent; s
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 from temporalio import workflow
@@ -28,7 +29,7 @@ async def start_child(
     try:
         return await workflow.start_child_workflow(
             OrderWorkflow.run,
-            start,
+            replace(start, status_at_close=True),
             id=order_workflow_id(order.order_id),
             task_queue=queue,
             parent_close_policy=ParentClosePolicy.ABANDON,

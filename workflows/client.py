@@ -138,7 +138,7 @@ class OrderWorkflows:
         """
         start = WithStartWorkflowOperation(
             OrderWorkflow.run,
-            OrderStart(order=order),
+            OrderStart(order=order, status_at_close=True),
             id=ids.order_workflow_id(order.order_id),
             task_queue=ids.venue_queue(order.venue),
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
@@ -372,7 +372,7 @@ class OrderWorkflows:
         return await started(
             self._client.start_workflow(
                 OrderWorkflow.run,
-                OrderStart(order=order, mode=StartMode.ADOPT),
+                OrderStart(order=order, mode=StartMode.ADOPT, status_at_close=True),
                 id=ids.order_workflow_id(order.order_id),
                 task_queue=ids.venue_queue(order.venue),
                 id_reuse_policy=reuse,

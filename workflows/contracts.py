@@ -21,11 +21,16 @@ class StartMode(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderStart:
-    """The start of an order's workflow; `carried` comes along when it continues as new."""
+    """The start of an order's workflow; `carried` comes along when it continues as new.
+
+    `status_at_close`: the status it ends with is written together with its close, as every start
+    of today says. Those of before did not, and their histories say it earlier.
+    """
 
     order: Order
     mode: StartMode = StartMode.PLACE
     carried: Lifecycle | None = None
+    status_at_close: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,16 +33,7 @@ from activities.resolution import ResolutionActivities
 from domain import keeping, lifecycle
 from domain.commands import CommandKind
 from domain.ledger import CommandKey
-from domain.lifecycle import (
-    Cancel,
-    Close,
-    Lifecycle,
-    Place,
-    Resolve,
-    Step,
-    Wait,
-    next_step,
-)
+from domain.lifecycle import Cancel, Close, Lifecycle, Place, Resolve, Step, Wait, next_step
 from domain.orders import Order, OrderReport
 from workflows import describing, policies
 from workflows.contracts import (
@@ -71,7 +62,7 @@ class OrderWorkflow:
         self._reports: list[OrderReport] = []
         self._touched = False
         self._reconsider = False
-        self._shown = OrderShown()
+        self._shown = OrderShown(at_close=start.status_at_close)
         self._placed = start.carried is not None
         self._leaving = False
         self._step: Step = Wait()
@@ -105,6 +96,7 @@ class OrderWorkflow:
             if self._step.kind != "settle":
                 await self._do(self._step)
             elif await self._settle():
+                self._show(closing=True)
                 return describing.end(self._life.order)
 
     async def _do(self, step: Step) -> None:
@@ -464,8 +456,8 @@ class OrderWorkflow:
         pause = policies.pause(self._life.attempts, workflow.random().random())
         self._life = lifecycle.delayed(self._life, workflow.now() + pause)
 
-    def _show(self) -> None:
-        self._shown.show(self._life, self._step)
+    def _show(self, *, closing: bool = False) -> None:
+        self._shown.show(self._life, self._step, closing=closing)
 
     async def _continue_if_suggested(self) -> None:
         """Go on in a fresh history when this one is long; after a pause only.
@@ -480,4 +472,6 @@ class OrderWorkflow:
         if self._reconsider:
             self._leaving = False
             return
-        workflow.continue_as_new(OrderStart(order=self._life.order, carried=self._life))
+        workflow.continue_as_new(
+            OrderStart(order=self._life.order, carried=self._life, status_at_close=True)
+        )

@@ -15,21 +15,28 @@ from workflows.ids import NEEDS_ATTENTION, ORDER_STATUS
 class OrderShown:
     """Keeps details and attention true; the status where an order rests, is unknown or ends.
 
-    That is what an operator would look for. On the way from one to the next it costs no event.
+    That is what an operator would look for. On the way from one to the next it costs no event;
+    `at_close`, the status it ends with goes with the close, unless that has to wait.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, at_close: bool) -> None:
+        self._at_close = at_close
         shown = workflow.info().typed_search_attributes
         self._status = shown.get(ORDER_STATUS)
         self._attention = shown.get(NEEDS_ATTENTION, False)
         self._trying_since: datetime | None = None
 
-    def show(self, life: Lifecycle, step: Step) -> None:
-        """Show an order as it is, and what is being done about it."""
+    def show(self, life: Lifecycle, step: Step, *, closing: bool = False) -> None:
+        """Show an order as it is, and what is being done about it; `closing`: its run ends now."""
+        if closing and not self._at_close:
+            # Its history was begun when nothing was written here.
+            return
         workflow.set_current_details(describing.details(life, step))
         status = life.order.status
         overdue = self._is_overdue(life)
         lasts = status.is_terminal or step.kind == "wait" or bool(life.unresolved)
+        if self._at_close and step.kind == "settle" and not life.attempts:
+            lasts = closing
         changes: list[Any] = []
         searched = describing.searched(status, self._status)
         if lasts and searched != self._status:

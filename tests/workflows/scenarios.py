@@ -60,6 +60,11 @@ async def filled(stage: Stage) -> Kept:
     return _kept(order)
 
 
+async def filled_status_at_close(stage: Stage) -> Kept:
+    """As every order today; `filled` and the others were recorded before."""
+    return await filled(stage)
+
+
 async def filled_in_parts(stage: Stage) -> Kept:
     order = an_order()
     await stage.place(order)
@@ -132,6 +137,32 @@ async def modified(stage: Stage) -> Kept:
     await stage.place(order)
     await stage.fill("0.004")
     await _modify(stage, order, price="59000", quantity="0.02")
+    await stage.fill()
+    await stage.ended(order)
+    return _kept(order)
+
+
+async def modified_unheard(stage: Stage) -> Kept:
+    """Asked while no worker runs: one is carried out, and the next, that asks too little, refused."""
+    order = an_order(place_by=an_order().created_at + timedelta(seconds=120))
+    await stage.place(order)
+    await stage.stop_worker()
+    for name, price, quantity in (("m1", "59000", None), ("m2", None, "0.004")):
+        await stage.workflows.modify(
+            order.order_id,
+            name,
+            price=None if price is None else Decimal(price),
+            quantity=None if quantity is None else Decimal(quantity),
+            wait_s=0.3,
+        )
+    await stage.fill("0.004")
+    await stage.start_worker()
+
+    async def is_told() -> bool:
+        lines = await stage.floor.timeline(order)
+        return any(line.startswith("modify m2: refused") for line in lines)
+
+    await until(is_told, what="both answers")
     await stage.fill()
     await stage.ended(order)
     return _kept(order)
@@ -342,6 +373,7 @@ SCENARIOS: dict[str, Scenario] = {
     scenario.__name__: scenario
     for scenario in (
         filled,
+        filled_status_at_close,
         filled_in_parts,
         fill_before_answer,
         activity_run_again,
@@ -350,6 +382,7 @@ SCENARIOS: dict[str, Scenario] = {
         canceled,
         canceled_by_request,
         modified,
+        modified_unheard,
         replacement_refused,
         unknown_then_resting,
         unknown_then_absent,

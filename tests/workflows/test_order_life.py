@@ -7,6 +7,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import WorkflowExecutionStatus
 
 from domain.errors import Conflict
 from domain.orders import Order, OrderStatus, Verdict
@@ -79,6 +81,46 @@ async def test_what_operators_search_and_read(stage: Stage) -> None:
     await stage.fill()
     await stage.ended(order)
     assert (await stage.attributes(order))["OrderStatus"] == "FILLED"
+    wanted = f"WorkflowId = '{stage.workflows.workflow_id(order.order_id)}'"
+    await until(
+        lambda: _is_listed(stage, f"{wanted} AND OrderStatus = 'FILLED'"), what="a listed end"
+    )
+
+
+async def _is_listed(stage: Stage, query: str) -> bool:
+    return (await stage.client.count_workflows(query)).count == 1
+
+
+async def test_the_status_it_ends_with_is_written_with_the_close(stage: Stage) -> None:
+    """An upsert of its own before the close is the dearest event of an order's life."""
+    order = an_order()
+    await stage.place(order)
+    await stage.fill()
+    await stage.ended(order)
+
+    kinds = [EventType.Name(event.event_type) for event in await stage.events(order)]
+
+    prefix = "EVENT_TYPE_"
+    last_task = len(kinds) - kinds[::-1].index(f"{prefix}WORKFLOW_TASK_COMPLETED")
+    assert kinds.count(f"{prefix}UPSERT_WORKFLOW_SEARCH_ATTRIBUTES") == 2
+    assert kinds[last_task:].count(f"{prefix}UPSERT_WORKFLOW_SEARCH_ATTRIBUTES") == 1
+    assert kinds[-1] == f"{prefix}WORKFLOW_EXECUTION_COMPLETED"
+
+
+async def test_an_order_that_ends_and_cannot_close_is_found_by_its_end(stage: Stage) -> None:
+    order = an_order()
+    await stage.place(order)
+
+    await stage.deliver(a_report(order, Verdict.FILLED, "0.01"))
+
+    await until(lambda: _is_searched_as(stage, order, "FILLED"), what="the end, to be searched by")
+    assert (await stage.handle(order).describe()).status is WorkflowExecutionStatus.RUNNING
+    await stage.fill()
+    assert (await stage.ended(order)).startswith("FILLED")
+
+
+async def _is_searched_as(stage: Stage, order: Order, status: str) -> bool:
+    return bool((await stage.attributes(order))["OrderStatus"] == status)
 
 
 FIRST: dict[str, dict[str, Any]] = {
