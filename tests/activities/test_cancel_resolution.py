@@ -7,23 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from domain.commands import CommandKind
 from domain.orders import Concern, Order, OrderStatus
 from domain.outcomes import NotSent, Rejected
 from tests.activities.floor import Floor, an_order
+from tests.activities.test_resolution import LOST, NEVER_CAME, short_looks
 from venues.simulation.faults import FaultKind
 
-LOST = FaultKind.DROP_AFTER_APPLY
-NEVER_CAME = FaultKind.DROP_BEFORE_APPLY
-
-
-@pytest.fixture(autouse=True)
-def short_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give up looking after a second."""
-    monkeypatch.setattr("activities.resolution.LOOK_FOR_S", 1.0)
-    monkeypatch.setattr("activities.resolution.LOOK_EVERY_S", 0.2)
+__all__ = ("short_looks",)
 
 
 async def canceling(floor: Floor, kind: FaultKind, **changes: Any) -> Order:
