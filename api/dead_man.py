@@ -16,7 +16,7 @@ from api.bodies import Body
 from api.context import Caller, Context, Ctx, Wait
 from api.failures import respond
 from api.fields import Flag, refused, whole
-from api.problems import Problem
+from api.problems import Problem, ProblemError, invalid_input
 from api.strict_json import StrictRoute
 from api.views import View, moment
 from domain.accounts import Account
@@ -107,6 +107,7 @@ async def set_dead_man(
     A worker renews it long before its time; when none lives the venue cancels, or our watchdog.
     """
     account = await context.account(caller, Action.ADMIN, account_id)
+    await _check_least(context, account, body.after_s)
     store = context.parts.dead_man
     await store.want(account.account_id, body.after_s, by=caller.principal_id)
     wanted = "off" if body.after_s is None else f"{body.after_s} s"
@@ -128,6 +129,22 @@ async def set_dead_man(
     is_done = switch.state in (DeadManState.ARMED, DeadManState.OFF)
     return JSONResponse(
         view.json_ready(), status_code=HTTPStatus.OK if is_done else HTTPStatus.ACCEPTED
+    )
+
+
+async def _check_least(context: Context, account: Account, after_s: int | None) -> None:
+    """Refuse what the venue would refuse for ever, where its worker has told of it."""
+    served = None
+    with contextlib.suppress(Unavailable):
+        served = await context.parts.served_venues.read(account.venue)
+    if served is None or after_s is None or after_s >= served.sheet.dead_man_least_s:
+        return
+    raise ProblemError(
+        invalid_input(
+            "/after_s",
+            f"expected at least {served.sheet.dead_man_least_s} s at {account.venue}, "
+            f"found {after_s}; nothing was changed",
+        )
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 
@@ -18,7 +19,8 @@ class MarketView(View):
 
     `venue_symbol` is the venue's own name. `min_quantity` None: a lot is the least. Fees are
     fractions of notional for an account without any discount, None where the venue publishes none.
-    `seen_at` is when a worker last read it of its venue.
+    `seen_at` is when a worker last read it of its venue. `experimental`: its venue is not for money
+    that matters, null while no worker tells.
     """
 
     venue: str
@@ -35,6 +37,7 @@ class MarketView(View):
     max_leverage: int
     maker_fee: str | None
     taker_fee: str | None
+    experimental: bool | None
     seen_at: str | None
 
 
@@ -121,9 +124,12 @@ class CandlesView(PastView):
 
 
 def market_view(
-    instrument: Instrument, network: str, seen_at: datetime | None = None
+    instrument: Instrument,
+    network: str,
+    experimental: Mapping[str, bool],
+    seen_at: datetime | None = None,
 ) -> MarketView:
-    """Return a market's view."""
+    """Return a market's view; `experimental` tells it of the venues that workers told of."""
     rule, fees = instrument.price_rule, instrument.fees
     return MarketView(
         venue=instrument.venue,
@@ -140,14 +146,19 @@ def market_view(
         max_leverage=instrument.max_leverage,
         maker_fee=None if fees is None else plain(fees.maker),
         taker_fee=None if fees is None else plain(fees.taker),
+        experimental=experimental.get(instrument.venue),
         seen_at=None if seen_at is None else moment(seen_at),
     )
 
 
-def market_page_view(page: MarketPage, network: str) -> MarketPageView:
+def market_page_view(
+    page: MarketPage, network: str, experimental: Mapping[str, bool]
+) -> MarketPageView:
     """Return a page of markets."""
     return MarketPageView(
-        markets=[market_view(one.instrument, network, one.seen_at) for one in page.markets],
+        markets=[
+            market_view(one.instrument, network, experimental, one.seen_at) for one in page.markets
+        ],
         next_cursor=page.next_cursor,
         has_more=page.next_cursor is not None,
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+import contextlib
+from collections.abc import Awaitable, Iterable
 from typing import Annotated, Final, TypeVar
 
 from fastapi import APIRouter, Query
@@ -15,11 +16,12 @@ from api.problems import ProblemError, invalid_parameter, unavailable
 from api.strict_json import StrictRoute
 from api.views import BookView, TickerView, book_view, ticker_view
 from domain.accounts import Network
-from domain.errors import InvalidInput, NotFound
+from domain.errors import InvalidInput, NotFound, Unavailable
 from domain.identifiers import check_symbol
 from domain.instruments import Instrument
 from domain.market_listing import MarketFilter
 from domain.principals import Action, Principal
+from domain.venue_sheets import ServedVenue
 
 DEPTH_MAX: Final = 100
 LIMIT_MAX: Final = 500
@@ -59,7 +61,9 @@ async def list_markets(
         page = await context.parts.markets.page(wanted)
     except InvalidInput as error:
         raise ProblemError(invalid_parameter(error.field, error.message)) from None
-    return JSONResponse(market_page_view(page, where.value).json_ready())
+    venues = {one.instrument.venue for one in page.markets}
+    marks = await _experimental(context, venues)
+    return JSONResponse(market_page_view(page, where.value, marks).json_ready())
 
 
 @router.get("/{symbol}", operation_id="get_market", response_model=MarketView)
@@ -72,7 +76,8 @@ async def get_market(
         MarketFilter(network=where, venues=(found.venue,), symbol=found.symbol, limit=1)
     )
     seen_at = page.markets[0].seen_at if page.markets else None
-    return JSONResponse(market_view(found, where.value, seen_at).json_ready())
+    marks = await _experimental(context, {found.venue})
+    return JSONResponse(market_view(found, where.value, marks, seen_at).json_ready())
 
 
 @router.get("/{symbol}/orderbook", operation_id="get_order_book", response_model=BookView)
@@ -105,6 +110,18 @@ async def get_ticker(
         asked = context.parts.prices.request_price(*market)
         price = await in_time(asked, f"no prices of {instrument.instrument_id}")
     return JSONResponse(ticker_view(price, context.parts.now()).json_ready())
+
+
+async def _experimental(context: Context, venues: Iterable[str]) -> dict[str, bool]:
+    """Return which venues are experimental here, of those that a worker told of."""
+
+    async def told(venue: str) -> tuple[str, ServedVenue | None]:
+        with contextlib.suppress(Unavailable):
+            return venue, await context.parts.served_venues.read(venue)
+        return venue, None
+
+    found = await asyncio.gather(*(told(venue) for venue in venues))
+    return {venue: served.sheet.experimental for venue, served in found if served is not None}
 
 
 async def in_time(asked: Awaitable[T], what: str) -> T:

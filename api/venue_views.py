@@ -27,6 +27,7 @@ class CapabilitiesView(View):
     dead_man_kept_by: str
     dead_man_effect: str
     dead_man_triggers_most: int | None
+    dead_man_least_s: int
     lists_fills: bool
     lists_funding_payments: bool
     market_queries: list[str]
@@ -115,6 +116,7 @@ def _capabilities(sheet: VenueSheet) -> CapabilitiesView:
         dead_man_kept_by=sheet.dead_man_kept_by,
         dead_man_effect=sheet.dead_man_effect,
         dead_man_triggers_most=sheet.dead_man_triggers_most,
+        dead_man_least_s=sheet.dead_man_least_s,
         lists_fills=sheet.lists_fills,
         lists_funding_payments=sheet.lists_funding_payments,
         market_queries=list(sheet.market_queries),

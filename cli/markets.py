@@ -49,7 +49,7 @@ def _print_markets(found: Sequence[Market]) -> None:
         [
             (
                 m.symbol,
-                f"{m.venue} ({m.network})",
+                f"{m.venue} ({m.network}{', experimental' if m.experimental else ''})",
                 m.venue_symbol,
                 _tick(m),
                 m.lot_size,

@@ -117,12 +117,18 @@ def _capabilities(found: VenueCapabilities) -> tuple[tuple[str, object], ...]:
         ("orders in a batch", found.batch_limit),
         ("nonces", found.nonce_rule),
         ("dead man's switch", _dead_man(found)),
+        ("goes off after", _least(found)),
         ("its effect", found.dead_man_effect),
         ("fills", "listed" if found.lists_fills else "derived from orders: the venue lists none"),
         ("funding payments", "listed" if found.lists_funding_payments else "not told one by one"),
         ("past of a market", ", ".join(found.market_queries) or "not told"),
         ("candles of", ", ".join(found.candle_intervals) or None),
     )
+
+
+def _least(found: VenueCapabilities) -> str | None:
+    least_s = found.dead_man_least_s
+    return None if least_s is None else f"{least_s} s of silence at least"
 
 
 def _networks(found: VenueCapabilities) -> str:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from domain.dead_man import AFTER_S_LEAST
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VenueProof:
@@ -29,7 +31,8 @@ class VenueSheet:
     `visibility_delay_s` later silence of every look-up proves absence. `replay_protected`: a copy
     of the same bytes is executed at most once. `dead_man_kept_by` is who cancels when we fall
     silent, the venue or our watchdog, and `dead_man_effect` what that does to stops;
-    `dead_man_triggers_most` is how often a day it may go off, None where nobody counts.
+    `dead_man_triggers_most` is how often a day it may go off, None where nobody counts, and
+    `dead_man_least_s` how many seconds of silence it takes at least.
     `unverified`: what nobody has proven.
     `lists_fills` False: fills are derived from orders. `experimental`, with `caution` as the
     reason: not for money that matters. `live_verified`: proven with orders at the venue itself.
@@ -62,6 +65,7 @@ class VenueSheet:
     fill_key: tuple[str, ...]
     proofs: tuple[VenueProof, ...]
     unverified: tuple[str, ...] = ()
+    dead_man_least_s: int = AFTER_S_LEAST
     lists_fills: bool = True
     lists_funding_payments: bool = True
     experimental: bool = False

@@ -163,6 +163,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
 class Market(msgspec.Struct, frozen=True, kw_only=True):
     """A market and the steps it trades in; `venue_symbol` is the venue's own name of it.
 
+    `experimental`: its venue is not for money that matters; None while no worker tells.
+
     Fees are fractions for an account without discount, None where the venue publishes none.
     """
 
@@ -180,6 +182,7 @@ class Market(msgspec.Struct, frozen=True, kw_only=True):
     min_quantity: Decimal | None = None
     maker_fee: Decimal | None = None
     taker_fee: Decimal | None = None
+    experimental: bool | None = None
     seen_at: datetime | None = None
 
 

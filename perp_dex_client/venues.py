@@ -35,6 +35,7 @@ class VenueCapabilities(msgspec.Struct, frozen=True, kw_only=True):
     dead_man_kept_by: str | None = None
     dead_man_effect: str | None = None
     dead_man_triggers_most: int | None = None
+    dead_man_least_s: int | None = None
     lists_fills: bool = True
     lists_funding_payments: bool = True
     market_queries: tuple[str, ...] = ()

@@ -18,6 +18,7 @@ import msgspec
 from perp_dex_client.errors import ApiError, OutcomeUnknown, StateConflict
 from perp_dex_client.models import Market, Order
 from perp_dex_client.orders import OrderRequest
+from perp_dex_client.venues import standing
 from perp_dex_client.watching import OrderEvent, watch_orders
 
 if TYPE_CHECKING:
@@ -169,7 +170,8 @@ class VenueTrial:
         found = await self._client.venues.get(self._venue)
         if not found.served or found.capabilities is None:
             raise StepFailed(f"a worker that serves {self._venue}, found none; see perp-dex status")
-        return {"networks": ", ".join(found.capabilities.networks)}
+        networks = ", ".join(found.capabilities.networks)
+        return {"standing": standing(found) or "", "networks": networks}
 
     async def _find_account(self) -> Evidence:
         found = await self._client.account_details.get(self._account)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from domain.accounts import MarginMode, Network
+from domain.dead_man import AFTER_S_LEAST
 from domain.ledger import NonceRule
 from domain.market_past import MarketQuery
 from domain.orders import OrderType, TimeInForce
@@ -101,7 +102,8 @@ class Capabilities:
     `schedule_cancel` is the venue's dead man's switch; `schedule_cancel_takes_stops`: when it goes
     off it cancels the stops and targets of open positions as well. Where there is none our own
     watchdog cancels, and leaves them. `schedule_cancel_triggers_most`: so often a day it may go
-    off, None where the venue does not count.
+    off, None where the venue does not count; `schedule_cancel_least_s`: so many seconds ahead it
+    can be set at least.
 
     `market_queries`: what of a market's past the connector answers; for any other it raises
     `InvalidInput` of the field `venue`. `candle_intervals`: those of its candles, shortest first,
@@ -135,6 +137,7 @@ class Capabilities:
     joint_exits: bool = False
     schedule_cancel_takes_stops: bool = True
     schedule_cancel_triggers_most: int | None = None
+    schedule_cancel_least_s: int = AFTER_S_LEAST
     networks: frozenset[Network] = frozenset(Network)
     lists_fills: bool = True
     lists_funding_payments: bool = True

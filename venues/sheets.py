@@ -40,6 +40,7 @@ def sheet_of(venue: str, capabilities: Capabilities, proofs: ProofTable) -> Venu
         dead_man_effect=_dead_man_effect(capabilities),
         dead_man_kept_by=(Keeper.VENUE if capabilities.schedule_cancel else Keeper.WATCHDOG).value,
         dead_man_triggers_most=capabilities.schedule_cancel_triggers_most,
+        dead_man_least_s=capabilities.schedule_cancel_least_s,
         fences=tuple(fence.value for fence in proofs.fences),
         admission_window_s=proofs.admission_window_s,
         visibility_delay_s=proofs.visibility_delay_s,

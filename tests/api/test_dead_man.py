@@ -53,6 +53,19 @@ async def test_a_refusal_is_a_refusal(api: Api) -> None:
     assert (await api.http.get(PATH)).json()["reason"] == "enough volume"
 
 
+async def test_a_time_that_the_venue_never_takes_is_refused_before_it_is_kept(api: Api) -> None:
+    served = api.venues.said["hyperliquid"]
+    sheet = replace(served.sheet, dead_man_least_s=310)
+    api.venues.said["hyperliquid"] = replace(served, sheet=sheet)
+    response = await api.post(PATH, {"after_s": 300})
+    assert (response.status_code, response.json()["code"]) == (422, "invalid_input")
+    assert "expected at least 310 s at hyperliquid, found 300" in response.json()["detail"]
+    assert (await api.http.get(PATH)).json()["state"] == "OFF"
+    # Nobody tells what it takes: the venue's own word has to do.
+    api.venues.said.clear()
+    assert (await api.post(PATH, {"after_s": 60}, Prefer="wait=0")).status_code == 202
+
+
 async def test_without_a_worker_it_is_not_told_as_armed(api: Api) -> None:
     response = await api.post(PATH, {"after_s": 60}, Prefer="wait=0")
     assert (response.status_code, response.json()["state"]) == (202, "ARMING")

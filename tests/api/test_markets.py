@@ -64,6 +64,23 @@ async def test_one_spelling_stands_together_over_all_venues(two_venues: Api) -> 
     assert market["seen_at"] == "2026-01-02T00:00:00Z"
     alone = await two_venues.http.get("/api/v1/markets/BTC-PERP?venue=pacifica")
     assert alone.json() == market
+    assert market["experimental"] is None, "no worker tells of it"
+
+
+async def test_markets_of_an_experimental_venue_are_marked(two_venues: Api) -> None:
+    served = two_venues.venues.said["hyperliquid"]
+    for marked in (False, True):
+        sheet = replace(served.sheet, experimental=marked)
+        two_venues.venues.said["hyperliquid"] = replace(served, sheet=sheet)
+        answer = (await two_venues.http.get("/api/v1/markets?symbol=BTC-PERP")).json()
+        told = {market["venue"]: market["experimental"] for market in answer["markets"]}
+        assert told == {"hyperliquid": marked, "pacifica": None}
+    alone = await two_venues.http.get("/api/v1/markets/BTC-PERP?venue=hyperliquid")
+    assert alone.json()["experimental"] is True
+    two_venues.venues.error = Unavailable("Valkey does not answer")
+    answer = await two_venues.http.get("/api/v1/markets?symbol=BTC-PERP")
+    assert answer.status_code == 200
+    assert {market["experimental"] for market in answer.json()["markets"]} == {None}
 
 
 async def test_pages_follow_each_other_and_show_everything_once(two_venues: Api) -> None:

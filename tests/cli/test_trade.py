@@ -80,7 +80,7 @@ async def test_the_same_key_is_the_same_order(desk: Terminal, api: Api) -> None:
     assert await placed(desk, "--key", "k") == first
     other = await desk("trade", "buy", "BTC-PERP", "0.2", "--price", "45000", "--key", "k")
     assert other.code == ExitCode.USAGE
-    assert "another order" in other.err
+    assert "another request before (order)" in other.err
     assert len(api.desk.starts) == 1
 
 

@@ -46,6 +46,7 @@ async def test_how_far_a_venue_is_to_be_trusted_is_said_wherever_it_is_met(
     )
     api.venues.said["hyperliquid"] = replace(served, sheet=sheet)
     assert "experimental, not verified live" in (await desk("venue", "list")).out
+    assert "hyperliquid (paper, experimental)" in (await desk("market", "list")).out
     shown = (await desk("venue", "info", "hyperliquid")).out
     for said in ("experimental, not verified live", "it may be gone", "derived from orders"):
         assert said in shown, said

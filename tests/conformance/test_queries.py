@@ -387,6 +387,9 @@ async def test_a_scheduled_cancel_takes_everything_stops_included(stage: Stage) 
     )
     assert isinstance((await ask(HOUR)).outcome, Accepted)
     assert isinstance((await ask(None)).outcome, Accepted)
+    least = timedelta(seconds=stage.connector.capabilities.schedule_cancel_least_s)
+    assert isinstance((await ask(least)).outcome, Accepted), "as soon as is declared"
+    assert isinstance((await ask(None)).outcome, Accepted)
     stage.advance_venue(7200)
     assert (await stage.until(row, Verdict.ACCEPTED)).verdict is Verdict.ACCEPTED
     stage.advance_venue(-7200)

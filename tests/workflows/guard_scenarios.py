@@ -50,6 +50,24 @@ async def guard_changed_and_canceled(stage: Stage) -> str:
     return _id(plan)
 
 
+async def guard_changed_unheard(stage: Stage) -> str:
+    """Asked while no worker runs."""
+    guarded = Guarded(stage)
+    guarded.buy("0.5")
+    plan = await guarded.watching()
+    other = a_guard(condition_id=plan.condition_id, conditions=Conditions(loss_percent=Decimal(3)))
+    await stage.stop_worker()
+    await guarded.guards.change(other, "change", wait_s=0.3)
+    await stage.start_worker()
+
+    async def is_changed() -> bool:
+        return (await guarded.kept_guard(plan)).plan.version == 2
+
+    await until(is_changed, what="the other conditions")
+    await guarded.guards.cancel(plan.condition_id, "cancel", wait_s=20)
+    return _id(plan)
+
+
 async def guard_of_a_time(stage: Stage) -> str:
     guarded = Guarded(stage)
     guarded.sell("0.5")
@@ -97,6 +115,7 @@ ALL: tuple[Callable[[Stage], Awaitable[str]], ...] = (
     guard_triggered,
     guard_refused,
     guard_changed_and_canceled,
+    guard_changed_unheard,
     guard_of_a_time,
     guard_with_orders_at_the_venue,
     guard_goes_on_as_new,

@@ -142,6 +142,32 @@ async def modified(stage: Stage) -> Kept:
     return _kept(order)
 
 
+async def modified_unheard(stage: Stage) -> Kept:
+    """Asked while no worker runs: one is carried out, and the next, that asks too little, refused."""
+    order = an_order(place_by=an_order().created_at + timedelta(seconds=120))
+    await stage.place(order)
+    await stage.stop_worker()
+    for name, price, quantity in (("m1", "59000", None), ("m2", None, "0.004")):
+        await stage.workflows.modify(
+            order.order_id,
+            name,
+            price=None if price is None else Decimal(price),
+            quantity=None if quantity is None else Decimal(quantity),
+            wait_s=0.3,
+        )
+    await stage.fill("0.004")
+    await stage.start_worker()
+
+    async def is_told() -> bool:
+        lines = await stage.floor.timeline(order)
+        return any(line.startswith("modify m2: refused") for line in lines)
+
+    await until(is_told, what="both answers")
+    await stage.fill()
+    await stage.ended(order)
+    return _kept(order)
+
+
 async def _modify(
     stage: Stage, order: Order, *, price: str | None = None, quantity: str | None = None
 ) -> None:
@@ -356,6 +382,7 @@ SCENARIOS: dict[str, Scenario] = {
         canceled,
         canceled_by_request,
         modified,
+        modified_unheard,
         replacement_refused,
         unknown_then_resting,
         unknown_then_absent,

@@ -53,13 +53,13 @@ from venues.extended.dispatch import Dispatch, check_vault, decided
 from venues.extended.market_queries import MarketQueries
 from venues.extended.proofs import CAPABILITIES, PROOFS
 from venues.extended.queries import Queries
-from venues.extended.rate_budget import Purpose, RateBudget
 from venues.extended.rest import KeyRefused, Rest
-from venues.extended.settings import MAX_FEE_RATE
+from venues.extended.settings import MAX_FEE_RATE, REQUESTS_PER_MINUTE
 from venues.extended.signing import Assets, OrderTerms, Signer
 from venues.extended.translate import VENUE
 from venues.markets import Markets
 from venues.order_forms import bound_price
+from venues.rate_budget import Purpose, RateBudget
 from venues.transport import Clock, Transport, utc_now
 
 #: Signed once at start, so that the first order finds everything loaded; never sent.
@@ -114,7 +114,9 @@ class ExtendedConnector:
         self._signer = Signer()
         self._keys = ApiKeys()
         transport = Transport(base_url, clock=clock)
-        self._rest = Rest(transport, budget or RateBudget(), monotonic=monotonic)
+        self._rest = Rest(
+            transport, budget or RateBudget(per_minute=REQUESTS_PER_MINUTE), monotonic=monotonic
+        )
         self._queries = Queries(self._rest, self._keys, clock)
         self._market_queries = MarketQueries(self._rest, clock)
         self._markets = Markets(VENUE, self._market_queries.instruments, monotonic=monotonic)

@@ -25,10 +25,10 @@ from venues.connector import VenueOrder
 from venues.extended.actions import CHAIN_IDS, check_allowed, signed_parts, with_settlements
 from venues.extended.answers import Asked, canceled_outcome, outcome, placed_outcome
 from venues.extended.queries import Queries
-from venues.extended.rate_budget import Purpose
 from venues.extended.rest import COMMAND_TIMEOUT_S, Rest
 from venues.extended.signing import Signer
 from venues.extended.translate import VENUE
+from venues.rate_budget import Purpose
 from venues.sending import NotSendableError, check_row, send_gate, unsent
 from venues.transport import Clock, PostResult, Reply
 

@@ -10,8 +10,8 @@ from datetime import datetime
 from domain.accounts import Account, FundingPayment, SecretText
 from venues.extended.api_keys import ApiKeys
 from venues.extended.queries import Queries
-from venues.extended.rate_budget import RateBudget
 from venues.extended.rest import Rest
+from venues.rate_budget import RateBudget
 from venues.transport import Transport, utc_now
 
 

@@ -5,7 +5,6 @@ Questions raise; commands return what became of the bytes. Knows payloads only a
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,8 +16,8 @@ from urllib.parse import urlencode
 from domain.errors import VenueRefused, VenueUnavailable
 from domain.session_states import BudgetLeft
 from venues.extended import wire
-from venues.extended.rate_budget import Purpose, RateBudget
 from venues.extended.refusals import NOT_FOUND_STATUS, RATE_LIMITED_STATUS
+from venues.rate_budget import Purpose, RateBudget, admit
 from venues.transport import NothingSent, PostResult, Reply, Transport, WriteGate
 
 PREFIX: Final = "/api/v1"
@@ -146,16 +145,12 @@ class Rest:
         return result
 
     async def _admit(self, path: str, wait_max_s: float) -> None:
-        deadline = self._monotonic() + wait_max_s
-        while not self._budget.take(Purpose.QUERY, self._monotonic()):
-            now = self._monotonic()
-            wait = self._budget.wait_s(Purpose.QUERY, now)
-            if now + wait > deadline:
-                raise VenueUnavailable(
-                    f"our own budget of extended's requests is used up for {wait:.1f} s; "
-                    f"{path} was not asked"
-                )
-            await asyncio.sleep(wait)
+        wait = await admit(self._budget, self._monotonic, wait_max_s=wait_max_s)
+        if wait:
+            raise VenueUnavailable(
+                f"our own budget of extended's requests is used up for {wait:.1f} s; "
+                f"{path} was not asked"
+            )
 
     def _note(self, result: PostResult) -> None:
         if isinstance(result, Reply) and result.status == RATE_LIMITED_STATUS:

@@ -16,6 +16,8 @@ from venues.addresses import Origin, SecureOrigin, origin_of, settings_of, socke
 
 #: What the official SDK signs: twice what a taker pays.
 MAX_FEE_RATE: Final = Decimal("0.0005")
+#: Source: api.docs.extended.exchange, rate limits: all endpoints of an IP address together.
+REQUESTS_PER_MINUTE: Final = 1000.0
 STREAM_PREFIX: Final = "/stream.extended.exchange"
 
 
@@ -35,7 +37,7 @@ class ExtendedSettings(BaseSettings):
         default=None, description="The simulated Extended that paper accounts trade on."
     )
     requests_per_minute: float = Field(
-        default=1000.0,
+        default=REQUESTS_PER_MINUTE,
         ge=30,
         description="Requests that this process may make each minute: the venue's limit is per "
         "address and shared by all processes behind it.",

@@ -31,7 +31,7 @@ class ExtendedSpec:
     def connect(self, network: Network) -> Connector:
         """Return a connector, not yet started. Raises InvalidInput for an unknown network."""
         from venues.extended.connector import ExtendedConnector
-        from venues.extended.rate_budget import RateBudget
+        from venues.rate_budget import RateBudget
 
         settings = _settings()
         return ExtendedConnector(

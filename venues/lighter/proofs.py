@@ -39,6 +39,8 @@ CAPABILITIES: Final = Capabilities(
     # A batch answers with one code for all, and a group's exits are bound to its whole fill.
     batch_limit=1,
     schedule_cancel=True,
+    # The venue takes five minutes ahead and more, by its clock: ten seconds for clocks and the way.
+    schedule_cancel_least_s=310,
     margin_modes=frozenset(MarginMode),
     nonce_rule=NonceRule.SEQUENCE,
     closes_below_minimum=True,

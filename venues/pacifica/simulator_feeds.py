@@ -8,7 +8,6 @@ Source: docs.pacifica.fi api/websocket/subscriptions; recorded on testnet 2026-0
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -32,6 +31,7 @@ from venues.simulation.events import (
 )
 from venues.simulation.exchange import Exchange
 from venues.simulation.faults import FaultKind, FaultPlan
+from venues.simulation.listeners import Listeners
 from venues.simulation.socket import ClientSocket
 
 Json = dict[str, Any]
@@ -110,9 +110,7 @@ class Feeds:
         self._exchange = exchange
         self._faults = faults
         self._counter = counter
-        self._clients: set[Client] = set()
-        self._listening: dict[tuple[str, str, str | None], set[Client]] = {}
-        self._sent_s: dict[str, float] = {}
+        self._listeners: Listeners[tuple[str, str, str | None], Subscription] = Listeners()
         self._newest_order = exchange.tables.next_order_id - 1
         exchange.listeners.append(self.publish)
 
@@ -120,18 +118,15 @@ class Feeds:
 
     def connect(self, client: Client) -> None:
         """Know a client."""
-        self._clients.add(client)
+        self._listeners.connect(client)
 
     def disconnect(self, client: Client) -> None:
         """Forget a client and its subscriptions."""
-        self._clients.discard(client)
-        for key in client.subscriptions:
-            self._listening.get(key, set()).discard(client)
+        self._listeners.disconnect(client)
 
     def kill_all(self) -> None:
         """Cut every socket."""
-        for client in tuple(self._clients):
-            client.kill()
+        self._listeners.kill_all()
 
     # Subscriptions.
 
@@ -168,13 +163,13 @@ class Feeds:
 
     def begin(self, client: Client, subscription: Subscription) -> None:
         """Follow, and send the present state where the channel begins with it."""
-        self._listening.setdefault(subscription.key, set()).add(client)
+        self._listeners.follow(client, subscription.key, subscription)
         if subscription.source in _WITH_SNAPSHOT:
             client.send_encoded(self._present(subscription.source, subscription.subject))
 
     def end(self, client: Client, subscription: Subscription) -> None:
         """Follow no longer."""
-        self._listening.get(subscription.key, set()).discard(client)
+        self._listeners.leave(client, subscription.key)
 
     def _present(self, source: str, subject: str) -> bytes:
         """Write the frame of a channel that always sends its whole present state."""
@@ -238,11 +233,7 @@ class Feeds:
         if frames and self._faults.take(FaultKind.REORDER, (action,)):
             frames.reverse()
         for key, write in frames:
-            listeners = tuple(self._listening.get(key, ()))
-            if listeners:
-                frame = write()
-                for client in listeners:
-                    client.send_encoded(frame, (key[0], action))
+            self._listeners.send(key, write, (key[0], action))
 
     def _account_frames(self, events: Sequence[Event], li: int) -> list[_Planned]:
         orders: dict[str, list[Json]] = {}
@@ -308,7 +299,7 @@ class Feeds:
         frames: list[_Planned] = []
         for interval in INTERVALS_MS:
             candle = self._exchange.tables.candles.latest(symbol, interval)
-            if self._listening.get(("candle", symbol, interval)) and candle is not None:
+            if self._listeners.has(("candle", symbol, interval)) and candle is not None:
                 row = views.candle_row(symbol, interval, candle)
                 frames.append((("candle", symbol, interval), partial(_frame, "candle", row)))
         return frames
@@ -320,28 +311,16 @@ class Feeds:
 
     def pass_time(self) -> None:
         """Send periodic frames that are due and cut sockets that said nothing for too long."""
-        now_s = asyncio.get_running_loop().time()
-        if self._is_due("book", _BOOK_INTERVAL_S, now_s):
+        if self._listeners.is_due("book", _BOOK_INTERVAL_S):
             self._send_all("book")
-        if self._is_due("prices", _PRICES_INTERVAL_S, now_s):
+        if self._listeners.is_due("prices", _PRICES_INTERVAL_S):
             self._send_all("prices")
-        silence_s = self._exchange.switches.socket_silence_ms / 1_000
-        for client in tuple(self._clients):
-            if now_s - client.last_heard_s > silence_s:
-                client.kill()
-
-    def _is_due(self, name: str, interval_s: float, now_s: float) -> bool:
-        if now_s - self._sent_s.get(name, 0.0) < interval_s:
-            return False
-        self._sent_s[name] = now_s
-        return True
+        self._listeners.cut_silent(self._exchange.switches.socket_silence_ms / 1_000)
 
     def _send_all(self, source: str) -> None:
-        for key, clients in self._listening.items():
-            if key[0] == source and clients:
-                frame = self._present(source, key[1])
-                for client in tuple(clients):
-                    client.send_encoded(frame, (source,))
+        for key in self._listeners.wanted():
+            if key[0] == source:
+                self._listeners.send(key, partial(self._present, source, key[1]), (source,))
 
 
 _Planned = tuple[tuple[str, str, str | None], Callable[[], bytes]]

@@ -97,17 +97,15 @@ class Conversation:
         except NoSuchChannel as error:
             self._send({"code": 400, "err": str(error), "t": self._exchange.now_ms()})
             return
-        is_present = subscription.key in self._socket.subscriptions
         if method == "unsubscribe":
-            if self._socket.subscriptions.pop(subscription.key, None) is not None:
-                self._feeds.end(self._socket, subscription)
+            self._feeds.end(self._socket, subscription)
             self._send({"channel": "unsubscribe", "data": subscription.echo})
             return
+        is_present = subscription.key in self._socket.subscriptions
         if not is_present and self._feeds.is_one_too_many(self._socket, subscription):
             text = f"Too many subscriptions of {subscription.source}"
             self._send({"code": 429, "err": text, "t": self._exchange.now_ms()})
             return
-        self._socket.subscriptions[subscription.key] = subscription
         self._send({"channel": "subscribe", "data": subscription.echo})
         self._feeds.begin(self._socket, subscription)
 

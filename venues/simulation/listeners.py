@@ -43,6 +43,10 @@ class Listeners(Generic[K, S]):
         self._listening.get(key, set()).discard(client)
         return client.subscriptions.pop(key, None) is not None
 
+    def has(self, key: K) -> bool:
+        """Tell whether somebody listens to it."""
+        return bool(self._listening.get(key))
+
     def wanted(self) -> Sequence[K]:
         """Return what somebody listens to."""
         return [key for key, clients in self._listening.items() if clients]

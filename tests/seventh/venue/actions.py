@@ -19,6 +19,7 @@ from tests.seventh.venue.translate import VENUE
 from venues.connector import MessageComposer
 from venues.error_table import OutcomeClass
 from venues.order_forms import check_amounts, check_kind
+from venues.rate_budget import Purpose
 from venues.sending import NotSendableError
 from venues.times import to_ms
 from venues.transport import Reply
@@ -75,6 +76,13 @@ def check_message(row: CommandRow) -> None:
         raise NotSendableError(f"the row's message is none of ours: {error}") from None
     if kind != row.key.command:
         raise NotSendableError(f"expected the text of a {row.key.command}, found a {kind}'s")
+
+
+def purpose(row: CommandRow) -> Purpose:
+    """Return what a checked row is for: what cuts risk may use the whole budget."""
+    asked = check_allowed(row.message)
+    cuts = row.key.command is CommandKind.CANCEL or asked["reduces"]
+    return Purpose.CANCEL if cuts else Purpose.COMMAND
 
 
 def outcome(reply: Reply, row: CommandRow | None, *, first: bool) -> Outcome:

@@ -26,6 +26,7 @@ from domain.instruments import Instrument, OrderSide
 from domain.ledger import CommandRow
 from domain.market_data import Candle, FundingRate, OrderBook, Ticker, Trade
 from domain.outcomes import SendResult
+from domain.session_states import BudgetLeft
 from tests.seventh.venue import actions, signing, translate, wire
 from tests.seventh.venue.proofs import ADMISSION_WINDOW_S, CAPABILITIES, PROOFS
 from tests.seventh.venue.rest import WHOAMI_PATH, Rest, read
@@ -40,6 +41,7 @@ from venues.connector import (
 )
 from venues.markets import Markets
 from venues.order_forms import bound_price
+from venues.rate_budget import Purpose, RateBudget
 from venues.sending import NotSendableError, check_row, decided, send_gate, unsent
 from venues.times import at_ms, to_ms
 from venues.transport import Clock, Reply, Transport, utc_now
@@ -59,10 +61,12 @@ class SeventhConnector:
     capabilities: Capabilities = CAPABILITIES
     proofs: ProofTable = PROOFS
 
-    def __init__(self, network: Network, base_url: str, *, clock: Clock = utc_now) -> None:
+    def __init__(
+        self, network: Network, base_url: str, budget: RateBudget, *, clock: Clock = utc_now
+    ) -> None:
         self.network = network
         self._clock = clock
-        self._rest = Rest(Transport(base_url, clock=clock))
+        self._rest = Rest(Transport(base_url, clock=clock), budget)
         self._markets = Markets(VENUE, self._read_markets)
 
     async def start(self) -> None:
@@ -73,6 +77,10 @@ class SeventhConnector:
     async def close(self) -> None:
         """Close the session."""
         await self._rest.close()
+
+    def budget_left(self) -> BudgetLeft:
+        """Return what is left of the requests that a minute allows."""
+        return self._rest.budget_left()
 
     # Keys.
 
@@ -85,7 +93,9 @@ class SeventhConnector:
         key = signing.public_key(access.credential)
         text = signing.message("whoami", self._expires_ms())
         signature = signing.sign(access.credential, text)
-        result = await self._rest.post(text, key, signature, path=WHOAMI_PATH)
+        result = await self._rest.post(
+            text, key, signature, path=WHOAMI_PATH, purpose=Purpose.COMMAND
+        )
         if not isinstance(result, Reply):
             raise VenueUnavailable(f"{VENUE} did not say whose key {key} is: {result.reason}")
         try:
@@ -136,7 +146,9 @@ class SeventhConnector:
         except (NotSendableError, InvalidInput, NotAllowed) as error:
             return SendResult(outcome=unsent(str(error), first=first, retryable=False))
         gate = send_gate(row, self._clock, first=first)
-        result = await self._rest.post(row.message, key, signature, gate=gate)
+        result = await self._rest.post(
+            row.message, key, signature, purpose=actions.purpose(row), gate=gate
+        )
         return decided(result, lambda r: actions.outcome(r, row, first=first), first=first)
 
     async def set_leverage(
@@ -150,11 +162,9 @@ class SeventhConnector:
             raise InvalidInput("leverage", f"expected 1 to {market.max_leverage}, found {leverage}")
         fields = {"market": market.venue_symbol, "leverage": leverage}
         text = signing.message("leverage", self._expires_ms(), **fields)
-        key, signature = (
-            signing.public_key(access.credential),
-            signing.sign(access.credential, text),
-        )
-        result = await self._rest.post(text, key, signature)
+        key = signing.public_key(access.credential)
+        signature = signing.sign(access.credential, text)
+        result = await self._rest.post(text, key, signature, purpose=Purpose.COMMAND)
         return decided(result, lambda r: actions.outcome(r, None, first=True), first=True)
 
     async def schedule_cancel(

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Generic, TypeVar
 from urllib.parse import urlencode
 
 from domain.errors import VenueRefused, VenueUnavailable
+from domain.session_states import BudgetLeft
 from tests.seventh.venue import wire
+from venues.rate_budget import Purpose, RateBudget, admit
 from venues.times import at_ms
-from venues.transport import PostResult, Reply, Transport, WriteGate
+from venues.transport import NothingSent, PostResult, Reply, Transport, WriteGate
 
 COMMAND_PATH: Final = "/v1/do"
 WHOAMI_PATH: Final = "/v1/whoami"
@@ -18,6 +21,7 @@ KEY_HEADER: Final = "X-Seventh-Key"
 SIGNATURE_HEADER: Final = "X-Seventh-Signature"
 COMMAND_TIMEOUT_S: Final = 2.0
 _QUERY_TIMEOUT_S: Final = 5.0
+_BUDGET_WAIT_MAX_S: Final = 3.0
 _ANSWER_SIZE_MAX: Final = 8 * 1024 * 1024
 
 T = TypeVar("T")
@@ -34,8 +38,13 @@ class Told(Generic[T]):
 class Rest:
     """The API at one origin."""
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: Transport, budget: RateBudget) -> None:
         self._transport = transport
+        self._budget = budget
+
+    def budget_left(self) -> BudgetLeft:
+        """Return what is left of the requests that a minute allows."""
+        return self._budget.left(time.monotonic())
 
     async def start(self) -> None:
         """Open the session."""
@@ -49,13 +58,16 @@ class Rest:
         """Ask one question; what is None is left out.
 
         Raises:
-            VenueUnavailable: no answer, or one that cannot be read.
+            VenueUnavailable: no answer, one that cannot be read, or our own budget is used up.
             VenueRefused: the venue refuses the question.
         """
+        if await admit(self._budget, time.monotonic, wait_max_s=_BUDGET_WAIT_MAX_S):
+            raise VenueUnavailable(f"our own budget of requests is used up; {path} was not asked")
         given = urlencode({name: value for name, value in asked.items() if value is not None})
         result = await self._transport.get(
             f"/v1/{path}?{given}", timeout_s=_QUERY_TIMEOUT_S, reply_size_max=_ANSWER_SIZE_MAX
         )
+        self._note(result)
         if not isinstance(result, Reply):
             raise VenueUnavailable(f"seventh did not answer {path}: {result.reason}")
         return read(path, result, kind)
@@ -66,11 +78,14 @@ class Rest:
         key: str,
         signature: str,
         *,
+        purpose: Purpose,
         path: str = COMMAND_PATH,
         gate: WriteGate | None = None,
     ) -> PostResult:
         """Send one signed text, once."""
-        return await self._transport.post(
+        if not self._budget.take(purpose, time.monotonic()):
+            return NothingSent(reason="our own budget of requests is used up")
+        result = await self._transport.post(
             path,
             text.encode(),
             timeout_s=COMMAND_TIMEOUT_S,
@@ -78,6 +93,12 @@ class Rest:
             gate=gate,
             headers={KEY_HEADER: key, SIGNATURE_HEADER: signature},
         )
+        self._note(result)
+        return result
+
+    def _note(self, result: PostResult) -> None:
+        if isinstance(result, Reply) and result.status == 429:
+            self._budget.refused(time.monotonic(), result.retry_after_s)
 
 
 def read(path: str, reply: Reply, kind: type[T]) -> Told[T]:

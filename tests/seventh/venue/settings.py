@@ -23,6 +23,12 @@ class SeventhSettings(BaseSettings):
         default=None, description="The simulated exchange that paper accounts trade on."
     )
 
+    requests_per_minute: float = Field(
+        default=3000.0,
+        ge=10,
+        description="Requests that this process may make each minute: the venue allows 3,000.",
+    )
+
     def base_url(self, network: Network) -> str:
         """Return the origin. Raises InvalidInput for another network, or where it is not set."""
         if network is not Network.PAPER or self.paper_url is None:

@@ -34,7 +34,7 @@ from tests.venues.extended.building import (
 from tests.venues.extended.desk import Secrets
 from tests.venues.raw_server import RawServer, response, serving
 from venues.extended.connector import ExtendedConnector
-from venues.extended.rate_budget import RateBudget
+from venues.rate_budget import RateBudget
 
 DATE = "Date: Wed, 30 Sep 2026 12:00:07 GMT\r\n"
 STATS = {

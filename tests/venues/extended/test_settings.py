@@ -12,8 +12,7 @@ import venues.extended as package
 from domain.accounts import Network
 from domain.errors import InvalidInput
 from venues.extended.proofs import CAPABILITIES, PROOFS
-from venues.extended.rate_budget import REQUESTS_PER_MINUTE
-from venues.extended.settings import ExtendedSettings
+from venues.extended.settings import REQUESTS_PER_MINUTE, ExtendedSettings
 
 NOTES = (Path(package.__file__).parent / "NOTES.md").read_text()
 

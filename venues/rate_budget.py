@@ -1,20 +1,19 @@
-"""Our own budget of the venue's requests: room for commands, more of it for cancels.
+"""Our own budget of a venue's requests: room for commands, more of it for cancels.
 
-The venue counts requests per IP address and says nothing with its answers but a 429: after one,
-and for as long as it asks for, nothing but cancels goes, and what the bucket held is gone. Sans
-I/O: time comes in as seconds of a monotonic clock.
-
-Source: api.docs.extended.exchange, rate limits: 1,000 requests a minute for all endpoints together.
+For venues that count requests by the minute and say nothing with their answers but a 429: after
+one, and for as long as it asks for, nothing but cancels goes, and what the bucket held is gone. A
+command that it refuses was not sent. Sans I/O but for `admit`; knows no venue.
 """
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Final
 
 from domain.session_states import BudgetLeft
 
-REQUESTS_PER_MINUTE: Final = 1000.0
 #: After a refusal that names no time.
 _BACK_OFF_S: Final = 2.0
 _BACK_OFF_MAX_S: Final = 60.0
@@ -35,7 +34,7 @@ _RESERVE: Final = {Purpose.QUERY: 0.3, Purpose.COMMAND: 0.1, Purpose.CANCEL: 0.0
 class RateBudget:
     """A bucket of requests that refills steadily and is emptied by the venue's refusal."""
 
-    def __init__(self, *, per_minute: float = REQUESTS_PER_MINUTE) -> None:
+    def __init__(self, *, per_minute: float) -> None:
         self._capacity = per_minute
         self._left = per_minute
         self._at: float | None = None
@@ -80,3 +79,18 @@ class RateBudget:
             gained = (now - self._at) * self._capacity / 60.0
             self._left = min(self._capacity, self._left + gained)
         self._at = now if self._at is None else max(self._at, now)
+
+
+async def admit(budget: RateBudget, monotonic: Callable[[], float], *, wait_max_s: float) -> float:
+    """Take one request for a question as soon as there is one, and return 0.
+
+    Where that would take longer than `wait_max_s`, take nothing and return how many seconds.
+    """
+    deadline = monotonic() + wait_max_s
+    while not budget.take(Purpose.QUERY, monotonic()):
+        now = monotonic()
+        wait = budget.wait_s(Purpose.QUERY, now)
+        if now + wait > deadline:
+            return wait
+        await asyncio.sleep(wait)
+    return 0.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from venues.extended.rate_budget import Purpose, RateBudget
+from venues.rate_budget import Purpose, RateBudget
 
 
 def taken(budget: RateBudget, purpose: Purpose, now: float = 0.0) -> int:
