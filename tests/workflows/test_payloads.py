@@ -6,6 +6,7 @@ import base64
 import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from google.protobuf import json_format
@@ -41,7 +42,7 @@ ELSEWHERE = WorkflowSerializationContext(namespace="default", workflow_id="order
 
 def an_order(**changes: object) -> Order:
     now = datetime(2026, 1, 2, tzinfo=UTC)
-    values: dict[str, object] = {
+    values: dict[str, Any] = {
         "order_id": "a",
         "owner": "local",
         "account_id": "acc",
@@ -55,7 +56,7 @@ def an_order(**changes: object) -> Order:
         "created_at": now,
         "place_by": now + timedelta(seconds=15),
     }
-    return Order(**{**values, **changes})  # type: ignore[arg-type]
+    return Order(**{**values, **changes})
 
 
 async def test_an_order_survives_the_round_trip_exactly() -> None:
