@@ -62,7 +62,7 @@ class OrderWorkflow:
         self._reports: list[OrderReport] = []
         self._touched = False
         self._reconsider = False
-        self._shown = OrderShown(at_close=start.status_at_close)
+        self._shown = OrderShown(status_at_close=start.status_at_close)
         self._placed = start.carried is not None
         self._leaving = False
         self._step: Step = Wait()
@@ -96,7 +96,7 @@ class OrderWorkflow:
             if self._step.kind != "settle":
                 await self._do(self._step)
             elif await self._settle():
-                self._show(closing=True)
+                self._shown.close(self._life, self._step)
                 return describing.end(self._life.order)
 
     async def _do(self, step: Step) -> None:
@@ -456,8 +456,8 @@ class OrderWorkflow:
         pause = policies.pause(self._life.attempts, workflow.random().random())
         self._life = lifecycle.delayed(self._life, workflow.now() + pause)
 
-    def _show(self, *, closing: bool = False) -> None:
-        self._shown.show(self._life, self._step, closing=closing)
+    def _show(self) -> None:
+        self._shown.show(self._life, self._step)
 
     async def _continue_if_suggested(self) -> None:
         """Go on in a fresh history when this one is long; after a pause only.

@@ -15,22 +15,25 @@ from workflows.ids import NEEDS_ATTENTION, ORDER_STATUS
 class OrderShown:
     """Keeps details and attention true; the status where an order rests, is unknown or ends.
 
-    That is what an operator would look for. On the way from one to the next it costs no event;
-    `at_close`, the status it ends with goes with the close, unless that has to wait.
+    That is what an operator would look for. On the way from one to the next it costs no event.
+    `status_at_close`: the end goes with the workflow's close, unless that has to wait; an upsert
+    before it would be the dearest event of an order's life.
     """
 
-    def __init__(self, *, at_close: bool) -> None:
-        self._at_close = at_close
+    def __init__(self, *, status_at_close: bool) -> None:
+        self._at_close = status_at_close
         shown = workflow.info().typed_search_attributes
         self._status = shown.get(ORDER_STATUS)
         self._attention = shown.get(NEEDS_ATTENTION, False)
         self._trying_since: datetime | None = None
 
+    def close(self, life: Lifecycle, step: Step) -> None:
+        """Show an order as it is, in the task that closes its workflow."""
+        if self._at_close:
+            self.show(life, step, closing=True)
+
     def show(self, life: Lifecycle, step: Step, *, closing: bool = False) -> None:
-        """Show an order as it is, and what is being done about it; `closing`: its run ends now."""
-        if closing and not self._at_close:
-            # Its history was begun when nothing was written here.
-            return
+        """Show an order as it is, and what is being done about it."""
         workflow.set_current_details(describing.details(life, step))
         status = life.order.status
         overdue = self._is_overdue(life)

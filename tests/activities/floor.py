@@ -191,6 +191,21 @@ class Floor:
     def shift_venue_clock(self, seconds: float) -> None:
         self.venue.exchange.shift_clock(int(seconds * 1000))
 
+    def past_admission(self) -> None:
+        """Move the venue's clock past the admission and the visibility delay."""
+        self.shift_venue_clock(30)
+
+    def hide_orders(self, *, fills_too: bool = False) -> None:
+        """Have the venue forget the account's orders, as it does after two thousand newer ones."""
+        tables, address = self.venue.exchange.tables, self.opened["address"]
+        tables.orders_of.pop(address, None)
+        tables.live_orders.pop(address, None)
+        for key in [key for key in tables.by_client_id if key[0] == address]:
+            for order_id in tables.by_client_id.pop(key):
+                tables.orders.pop(order_id)
+        if fills_too:
+            tables.fills_of.pop(address, None)
+
     async def book_fills(self) -> None:
         """Book what the venue lists, as streaming does."""
         connector = await self.connector()

@@ -211,7 +211,8 @@ async def test_a_fresh_credential_is_not_opened_again(floor: Floor) -> None:
         async def open(self, account_id: str) -> Any:
             raise NotFound(f"no account {account_id!r}")
 
-    access._source = Removed()  # type: ignore[assignment]
+    removed: Any = Removed()
+    access._source = removed
     assert await access.open(ACCOUNT_ID) is first
 
 
@@ -225,7 +226,8 @@ async def test_an_account_that_is_not_active_yet_is_opened_each_time() -> None:
             account = an_account(state=next(self.states))
             return TradingAccess(account=account, credential=SecretText("key"))
 
-    access = CachedAccess(Checked())  # type: ignore[arg-type]
+    checked: Any = Checked()
+    access = CachedAccess(checked)
     assert (await access.open(ACCOUNT_ID)).account.state is AccountState.PENDING
     assert (await access.open(ACCOUNT_ID)).account.state is AccountState.ACTIVE
 

@@ -51,14 +51,6 @@ async def noops(floor: Floor, order: Order) -> list[CommandRow]:
     return [row for row in rows if row.key.command is CommandKind.NOOP]
 
 
-def past_admission(floor: Floor) -> None:
-    """Move the venue's clock past the admission and the visibility delay."""
-    floor.shift_venue_clock(30)
-
-
-# Placements
-
-
 async def test_an_order_that_rests_is_found_by_its_client_id(floor: Floor) -> None:
     order = await unknown(floor)
 
@@ -157,7 +149,7 @@ async def test_a_used_nonce_without_a_visible_order_stays_unknown_until_admissio
     assert not first.definite
     assert "the nonce was admitted, and no look-up shows the order" in first.answer
     assert "it could still be admitted until" in first.answer
-    past_admission(floor)
+    floor.past_admission()
     second = await floor.resolve(order)
     assert second.definite
     outcome = (await floor.row(order)).outcome
@@ -190,7 +182,7 @@ async def test_a_noop_whose_answer_is_lost_is_sent_again_as_the_same_bytes(floor
     (noop,) = await noops(floor, order)
     assert isinstance(noop.outcome, Rejected)
     assert noop.outcome.code == "nonce_spent"
-    past_admission(floor)
+    floor.past_admission()
     second = await floor.resolve(order)
     assert second.definite
     outcome = (await floor.row(order)).outcome
@@ -283,7 +275,7 @@ async def test_a_nonce_too_low_was_never_admitted(floor: Floor) -> None:
 async def test_past_admission_silence_is_proof_without_any_noop(floor: Floor) -> None:
     order = await unknown(floor, NEVER_CAME)
     floor.fault(FaultKind.ERROR_BEFORE_APPLY, "noop", count=None)
-    past_admission(floor)
+    floor.past_admission()
 
     result = await floor.resolve(order)
 
@@ -304,7 +296,7 @@ async def test_a_venue_without_burning_waits_for_its_admission_to_end(floor: Flo
     first = await floor.environment.run(resolution.resolve, ResolveTask(key=key))
 
     assert not first.definite
-    past_admission(floor)
+    floor.past_admission()
     assert (await floor.environment.run(resolution.resolve, ResolveTask(key=key))).definite
     assert await noops(floor, order) == []
 
@@ -317,7 +309,7 @@ async def test_a_market_is_not_blocked_where_a_fence_will_tell(floor: Floor) -> 
 
 async def test_an_order_that_only_its_fills_show_is_found(floor: Floor) -> None:
     order = await unknown(floor, **TAKING)
-    hide(floor)
+    floor.hide_orders()
 
     result = await floor.resolve(order)
 
@@ -385,138 +377,6 @@ async def test_an_order_known_by_a_report_needs_no_proof_of_absence(floor: Floor
 
     assert first == second == Accepted()
     assert len(await noops(floor, order)) == 1
-
-
-# Cancels
-
-
-async def canceling(floor: Floor, kind: FaultKind, **changes: Any) -> Order:
-    """Rest an order and lose its cancel."""
-    order = (await floor.place(an_order())).order
-    floor.fault(kind, "cancel")
-    result = await floor.cancel(order, **changes)
-    assert not result.definite
-    return order
-
-
-async def test_a_cancel_whose_answer_was_lost_is_seen_in_the_order(floor: Floor) -> None:
-    order = await canceling(floor, LOST)
-
-    result = await floor.resolve(order, CommandKind.CANCEL)
-
-    assert result.definite
-    assert result.order.status is OrderStatus.CANCELED
-    assert result.order.concern is Concern.NONE
-
-
-async def test_a_cancel_that_never_came_is_sent_again(floor: Floor) -> None:
-    order = await canceling(floor, NEVER_CAME, concern=Concern.PENDING_MODIFY)
-
-    result = await floor.resolve(order, CommandKind.CANCEL)
-
-    assert result.definite
-    assert result.order.concern is Concern.PENDING_MODIFY, "the modify goes on"
-    assert floor.one_at_venue().status.value == "canceled"
-
-
-async def test_a_cancel_of_an_order_that_filled_meanwhile(floor: Floor) -> None:
-    order = await canceling(floor, NEVER_CAME)
-    floor.fill()
-
-    result = await floor.resolve(order, CommandKind.CANCEL)
-
-    assert result.definite
-    assert result.order.status is OrderStatus.FILLED
-    outcome = (await floor.row(order, CommandKind.CANCEL)).outcome
-    assert isinstance(outcome, Rejected)
-    assert "FILLED already" in outcome.reason
-
-
-async def test_a_cancel_past_its_admission_of_an_order_that_rests_was_never_sent(
-    floor: Floor,
-) -> None:
-    order = await canceling(floor, NEVER_CAME)
-    past_admission(floor)
-
-    result = await floor.resolve(order, CommandKind.CANCEL)
-
-    assert result.definite
-    outcome = (await floor.row(order, CommandKind.CANCEL)).outcome
-    assert isinstance(outcome, NotSent)
-    assert "still rests" in outcome.proof
-
-
-async def test_a_cancel_that_stays_lost_is_open_until_its_admission_ends(floor: Floor) -> None:
-    order = await canceling(floor, NEVER_CAME)
-    floor.fault(NEVER_CAME, "cancel", count=None)
-
-    result = await floor.resolve(order, CommandKind.CANCEL)
-
-    assert not result.definite
-    assert result.answer == "the venue has the order: ACCEPTED"
-
-
-def hide(floor: Floor, *, fills_too: bool = False) -> None:
-    """Have the venue forget the account's orders, as it does after two thousand newer ones."""
-    tables, address = floor.venue.exchange.tables, floor.opened["address"]
-    tables.orders_of.pop(address, None)
-    tables.live_orders.pop(address, None)
-    for key in [key for key in tables.by_client_id if key[0] == address]:
-        for order_id in tables.by_client_id.pop(key):
-            tables.orders.pop(order_id)
-    if fills_too:
-        tables.fills_of.pop(address, None)
-
-
-async def test_a_cancel_of_an_order_that_vanished_is_open_until_its_admission_ends(
-    floor: Floor,
-) -> None:
-    order = await canceling(floor, NEVER_CAME)
-    hide(floor, fills_too=True)
-
-    first = await floor.resolve(order, CommandKind.CANCEL)
-
-    assert not first.definite
-    assert first.answer.startswith("no look-up shows the order; it could still be admitted")
-    past_admission(floor)
-    second = await floor.resolve(order, CommandKind.CANCEL)
-    assert second.definite
-    outcome = (await floor.row(order, CommandKind.CANCEL)).outcome
-    assert isinstance(outcome, Rejected)
-    assert outcome.code == "no_such_order"
-
-
-async def test_a_cancel_of_an_order_that_only_its_fills_show_ends_filled(floor: Floor) -> None:
-    order = await canceling(floor, NEVER_CAME)
-    floor.fill()
-    hide(floor)
-
-    result = await floor.resolve(order, CommandKind.CANCEL)
-
-    assert result.definite
-    assert result.order.status is OrderStatus.FILLED
-
-
-async def test_fills_of_a_part_do_not_tell_whether_the_rest_still_rests(floor: Floor) -> None:
-    order = await canceling(floor, NEVER_CAME)
-    floor.fill("0.004")
-    hide(floor)
-    past_admission(floor)
-
-    result = await floor.resolve(order, CommandKind.CANCEL)
-
-    assert not result.definite
-    assert (await floor.stored(order)).concern is Concern.PENDING_CANCEL
-
-
-async def test_a_resent_cancel_that_is_refused_proves_nothing_by_itself(floor: Floor) -> None:
-    order = await canceling(floor, NEVER_CAME)
-    floor.venue.exchange.tables.agents.pop(floor.opened["agent_address"])
-
-    result = await floor.resolve(order, CommandKind.CANCEL)
-
-    assert not result.definite
-    assert result.answer == "the venue has the order: ACCEPTED"
 
 
 async def test_the_carriers_outcome_of_a_found_noop_is_left_alone(floor: Floor) -> None:

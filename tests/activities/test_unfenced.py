@@ -15,7 +15,6 @@ from tests.activities.floor import ACCOUNT_ID, Altered, Floor, an_order, now, pl
 from tests.activities.test_resolution import (
     NEVER_CAME,
     PLACE,
-    past_admission,
     short_looks,
     unknown,
 )
@@ -37,7 +36,7 @@ async def test_without_a_fence_an_order_stays_unknown_and_its_market_is_blocked(
     floor.fault(NEVER_CAME)
     order = an_order()
     await floor.environment.run(OrderActivities(parts).place, place_task(order))
-    past_admission(floor)
+    floor.past_admission()
     task = ResolveTask(key=CommandKey(order_id=order.order_id, command=PLACE, revision=0))
 
     result = await floor.environment.run(ResolutionActivities(parts).resolve, task)

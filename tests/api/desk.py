@@ -8,7 +8,7 @@ workflow says so.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -197,7 +197,7 @@ class ScriptedDesk:
         return await self._request(f"resolve {verdict}", order_id, request_id, end)
 
     async def _request(
-        self, name: str, order_id: str, request_id: str, do: Callable[[Order], object]
+        self, name: str, order_id: str, request_id: str, do: Callable[[Order], Awaitable[Order]]
     ) -> RequestAnswer:
         self.requests.append((name, order_id, request_id))
         if request_id in self.answers:
@@ -216,7 +216,7 @@ class ScriptedDesk:
             return RequestAnswer(None, False)
         if self.refusal is not None:
             return RequestAnswer(order, True, self.refusal)
-        done = await do(order)  # type: ignore[misc]
+        done = await do(order)
         answer = RequestAnswer(done, True)
         self.answers[request_id] = answer
         return answer

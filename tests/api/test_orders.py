@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from sqlalchemy import Connection
 
 from api.context import Limits
 from domain.fills import Fill, LiquiditySide
@@ -90,14 +91,14 @@ async def test_another_owners_order_does_not_exist_and_the_attempt_is_kept(api: 
     assert sealed >= 7
 
 
-def _add_principal(connection: object) -> None:
+def _add_principal(connection: Connection) -> None:
     from sqlalchemy import insert
 
     from storage.tables import principals
 
     values = {"principal_id": "other", "name": "other", "created_at": datetime.now(UTC)}
     known = {column.name for column in principals.columns}
-    connection.execute(  # type: ignore[attr-defined]
+    connection.execute(
         insert(principals).values({name: values[name] for name in known if name in values})
     )
 

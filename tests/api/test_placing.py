@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Literal
 
 import pytest
 
@@ -158,8 +159,10 @@ async def test_only_a_refused_start_says_not_sent(api: Api) -> None:
 
 
 @pytest.mark.parametrize("script", ["crash", "silent"])
-async def test_a_start_nobody_knows_of_is_unknown_not_failed(api: Api, script: str) -> None:
-    api.desk.script = script  # type: ignore[assignment]
+async def test_a_start_nobody_knows_of_is_unknown_not_failed(
+    api: Api, script: Literal["crash", "silent"]
+) -> None:
+    api.desk.script = script
     answer = await api.place(client_key="mine")
     assert answer.status_code == 503
     problem = answer.json()

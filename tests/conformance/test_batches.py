@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -31,9 +32,9 @@ def placer_of(stage: Stage) -> JointPlacer | None:
     return stage.connector if isinstance(stage.connector, JointPlacer) else None
 
 
-async def bracket(stage: Stage, **entry: object) -> list[PlaceOrder]:
+async def bracket(stage: Stage, **entry: Any) -> list[PlaceOrder]:
     """Return an entry that rests, a stop below it and a target above the book."""
-    resting = replace(await stage.resting(), **entry)  # type: ignore[arg-type]
+    resting = replace(await stage.resting(), **entry)
     prices = await stage.prices()
     rule = (await stage.instrument()).price_rule
     exits = [

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from typing import NoReturn
 
 import pytest
 
@@ -28,14 +29,14 @@ from venues.simulation import operations
 async def reader(stage: Stage) -> AsyncIterator[PastReader]:
     connectors = Connectors(registry.load)
 
-    def nothing_followed(place: Place, deliver: object) -> object:
+    def nothing_followed(place: Place, deliver: object) -> NoReturn:
         raise AssertionError("nobody follows anything here")
 
     async def present(venue: str, network: Network, symbol: str) -> Ticker | None:
         tickers = await (await connectors.of(venue, network)).tickers()
         return next((each for each in tickers if each.symbol == symbol), None)
 
-    board = MarketBoard(MarketFeeds(nothing_followed))  # type: ignore[arg-type]
+    board = MarketBoard(MarketFeeds(nothing_followed))
     made = PastReader(connectors, board, ReadBudget(BudgetRule()), present)
     yield made
     await made.close()

@@ -49,14 +49,14 @@ def resting(filled: int = 0, **changes: object) -> Order:
     )
 
 
-def a_replacement(quantity: int = 5, **changes: object) -> Replacement:
-    values: dict[str, object] = {
+def a_replacement(quantity: int = 5, **changes: Any) -> Replacement:
+    values: dict[str, Any] = {
         "request_id": "m1",
         "quantity": Decimal(quantity),
         "price": Decimal(99),
         "place_by": later(10),
     }
-    return Replacement(**{**values, **changes})  # type: ignore[arg-type]
+    return Replacement(**{**values, **changes})
 
 
 def being_replaced(filled: int = 0, quantity: int = 5, **changes: object) -> Lifecycle:

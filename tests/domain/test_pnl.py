@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from random import Random
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +19,7 @@ from tests.domain.building import NOW
 BUY, SELL = OrderSide.BUY, OrderSide.SELL
 
 
-def a_fill(side: OrderSide, quantity: str, price: str, number: int = 0, **changes: object) -> Fill:
+def a_fill(side: OrderSide, quantity: str, price: str, number: int = 0, **changes: Any) -> Fill:
     fill = Fill(
         account_id="acc",
         venue="hyperliquid",
@@ -33,7 +35,7 @@ def a_fill(side: OrderSide, quantity: str, price: str, number: int = 0, **change
         liquidity_side=LiquiditySide.TAKER,
         event_time=NOW + timedelta(seconds=number),
     )
-    return replace(fill, **changes)  # type: ignore[arg-type]
+    return replace(fill, **changes)
 
 
 def summed(*fills: Fill) -> MarketPnl:
@@ -142,11 +144,11 @@ def test_no_money_appears_or_vanishes(life: list[tuple[OrderSide, Decimal, Decim
 
 @given(lives, st.randoms(use_true_random=False))
 def test_reported_profits_add_up_in_any_order(
-    life: list[tuple[OrderSide, Decimal, Decimal]], source: object
+    life: list[tuple[OrderSide, Decimal, Decimal]], source: Random
 ) -> None:
     reported = [replace(f, realized_pnl=won) for f, won in realized_each(lived(life))]
     told = summed(*reported)
-    source.shuffle(reported)  # type: ignore[attr-defined]
+    source.shuffle(reported)
     shuffled = summed(*reported)
     assert shuffled.total == told.total == summed(*lived(life)).total
     assert shuffled.entry_notional == told.entry_notional

@@ -247,8 +247,9 @@ def test_the_present_use_of_each_limit_is_told() -> None:
 @pytest.mark.parametrize("name", list(LimitName))
 @pytest.mark.parametrize("bad", ["0", "-1", "NaN", "Infinity", "-0"])
 def test_a_limit_is_a_number_above_zero(name: LimitName, bad: str) -> None:
+    limits: dict[str, Any] = {name.value: D(bad)}
     with pytest.raises(InvalidInput, match="expected a number above zero or none") as refused:
-        RiskLimits(**{name.value: D(bad)})  # type: ignore[arg-type]
+        RiskLimits(**limits)
     assert refused.value.field == name.value
 
 

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -159,7 +160,7 @@ class Drill:
                 self._mine,
                 within_s=HALTED_WITHIN_S,
                 what=f"at most {at_most} open orders",
-                until=lambda truth, at_most=at_most: len(live(truth)) <= at_most,  # type: ignore[misc]
+                until=partial(_has_at_most, at_most),
             )
             truth = await self._mine()
             self._say(f"kill {kill + 1}: {len(live(truth))} orders, {len(held(truth))} positions")
@@ -220,6 +221,10 @@ async def _storage(rig: Rig) -> AsyncIterator[Any]:
 def live(truth: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the orders that rest at the exchange."""
     return [order for order in truth["orders"] if order["is_live"]]
+
+
+def _has_at_most(count: int, truth: dict[str, Any]) -> bool:
+    return len(live(truth)) <= count
 
 
 def held(truth: dict[str, Any]) -> dict[str, Decimal]:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,14 +33,14 @@ from tests.api.serving import TOKEN, Api, serving
 MISSING = "99999999-9999-4999-8999-999999999999"
 
 
-def wanted(**changes: object) -> OrderRequest:
-    fields: dict[str, object] = {
+def wanted(**changes: Any) -> OrderRequest:
+    fields: dict[str, Any] = {
         "symbol": "BTC-PERP",
         "side": "BUY",
         "quantity": Decimal("0.1"),
         "price": Decimal(45_000),
     }
-    return OrderRequest(**{**fields, **changes})  # type: ignore[arg-type]
+    return OrderRequest(**{**fields, **changes})
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -28,10 +29,10 @@ QUICK = Pace(
 )
 
 
-def child(paths: StackPaths, name: str, *habits: str, **changes: object) -> ProcessSpec:
+def child(paths: StackPaths, name: str, *habits: str, **changes: Any) -> ProcessSpec:
     """Describe one tiny process with a heartbeat."""
     heartbeat = paths.heartbeat_file(name)
-    values: dict[str, object] = {
+    values: dict[str, Any] = {
         "name": name,
         "command": (sys.executable, "-I", "-S", str(CHILD), str(paths.home), name, *habits),
         "environment": {"PERP_DEX_HEARTBEAT_FILE": str(heartbeat), "PATH": os.environ["PATH"]},
@@ -39,7 +40,7 @@ def child(paths: StackPaths, name: str, *habits: str, **changes: object) -> Proc
         "grace_s": 10.0,
         **changes,
     }
-    return ProcessSpec(**values)  # type: ignore[arg-type]
+    return ProcessSpec(**values)
 
 
 async def eventually(condition: Callable[[], bool], what: str, timeout_s: float = 30.0) -> None:
@@ -105,12 +106,10 @@ class Running:
             await self.task
 
 
-def supervise(
-    paths: StackPaths, *specs: ProcessSpec, pace: Pace = QUICK, **more: object
-) -> Running:
+def supervise(paths: StackPaths, *specs: ProcessSpec, pace: Pace = QUICK, **more: Any) -> Running:
     """Run a table in this process."""
     changes: list[Change] = []
-    table = StackTable(processes=specs, **more)  # type: ignore[arg-type]
+    table = StackTable(processes=specs, **more)
     supervisor = Supervisor(table, paths=paths, pace=pace, changed=changes.append)
     stop, hurry = asyncio.Event(), asyncio.Event()
     task = asyncio.create_task(supervisor.run(stop, hurry=hurry))

@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -14,6 +15,7 @@ from stack.spec import ExternalServer, Pace, ProcessState
 from stack.state import Phase
 from tests.stack.building import (
     QUICK,
+    Running,
     child,
     events_of,
     eventually,
@@ -21,6 +23,10 @@ from tests.stack.building import (
     pids_of,
     supervise,
 )
+
+
+def is_replaced(running: Running, pid: int | None) -> bool:
+    return running.pid_of("a") not in (None, pid)
 
 
 async def test_stages_start_in_order_and_drain_in_theirs(paths: StackPaths) -> None:
@@ -167,7 +173,7 @@ async def test_once_up_a_failing_process_is_retried_for_ever(paths: StackPaths) 
         if pid is not None:
             os.kill(pid, signal.SIGKILL)
         program.unlink(missing_ok=True)
-        await eventually(lambda pid=pid: running.pid_of("a") not in (None, pid), "again")  # type: ignore[misc]
+        await eventually(partial(is_replaced, running, pid), "again")
     await eventually(
         lambda: any(said.startswith("failed: ") for said in running.said_of("a")), "called failed"
     )
@@ -195,13 +201,8 @@ async def test_a_long_good_run_forgives_earlier_ends(paths: StackPaths) -> None:
         pid = running.pid_of("a")
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
-        await eventually(
-            lambda pid=pid: (
-                running.pid_of("a") not in (None, pid)  # type: ignore[misc]
-                and running.state_of("a") is ProcessState.READY
-            ),
-            "back",
-        )
+        await eventually(partial(is_replaced, running, pid), "back")
+        await eventually(lambda: running.state_of("a") is ProcessState.READY, "ready")
     assert not any(said.startswith("failed") for said in running.said_of("a"))
     await running.end()
 

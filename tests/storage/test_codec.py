@@ -96,7 +96,7 @@ def test_text_that_no_database_keeps_is_replaced_wherever_it_stands() -> None:
 
 @pytest.mark.parametrize("dialect", ["sqlite", "postgresql"])
 def test_times_are_stored_in_utc_and_naive_ones_are_refused(dialect: str) -> None:
-    spoken = sqlite.dialect() if dialect == "sqlite" else postgresql.dialect()  # type: ignore[no-untyped-call]
+    spoken = sqlite.dialect() if dialect == "sqlite" else postgresql.dialect()
     column = UtcTime()
     east = CREATED_AT.astimezone(timezone(timedelta(hours=5)))
     stored = column.process_bind_param(east, spoken)

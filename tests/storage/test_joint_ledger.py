@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -31,11 +32,11 @@ __all__ = ["rig"]
 ENTRY = an_order("entry", joint=True)
 
 
-def an_exit(key: str, **changes: object) -> Order:
+def an_exit(key: str, **changes: Any) -> Order:
     return replace(
         an_order(key, joint=True, reduce_only=True, side=OrderSide.SELL),
         order_type=OrderType.STOP_MARKET,
-        **changes,  # type: ignore[arg-type]
+        **changes,
     )
 
 

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -100,14 +101,14 @@ async def test_counted_nonces_follow_what_the_venue_has_seen(ledger: SqlIntentLe
     with pytest.raises(CorruptState, match="read it from the venue first"):
         await reserve(ledger, draft)
     assert await ledger.read(draft.key) is None
-    signer = {
+    signer: dict[str, Any] = {
         "venue": "hyperliquid",
         "network": Network.PAPER,
         "signer": "signer-acc",
         "lane": "",
     }
-    assert await ledger.learn_nonce(**signer, last_nonce=41) == 41  # type: ignore[arg-type]
-    assert await ledger.learn_nonce(**signer, last_nonce=7) == 41  # type: ignore[arg-type]
+    assert await ledger.learn_nonce(**signer, last_nonce=41) == 41
+    assert await ledger.learn_nonce(**signer, last_nonce=7) == 41
     assert (await reserve(ledger, draft)).row.nonce == 42
 
 

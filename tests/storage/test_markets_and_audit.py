@@ -8,7 +8,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from sqlalchemy import delete, text, update
+from sqlalchemy import Executable, delete, text, update
 
 from domain.accounts import Network
 from domain.errors import CorruptState, InvalidInput
@@ -154,13 +154,13 @@ async def test_a_long_chain_is_sealed_and_verified_in_parts(database: Database) 
     ],
 )
 async def test_a_changed_or_shortened_chain_is_noticed(
-    database: Database, change: object, first_wrong: int
+    database: Database, change: Executable, first_wrong: int
 ) -> None:
     log = SqlAuditLog(database)
     for number in range(4):
         await log.append(replace(RECORD, subject=f"order {number}"))
     await log.seal()
-    await database.write(lambda c: c.execute(change))  # type: ignore[call-overload]
+    await database.write(lambda c: c.execute(change))
     assert await log.verify() == first_wrong
 
 

@@ -16,6 +16,7 @@ from sqlalchemy import create_engine, select
 from domain.commands import PlaceOrder
 from domain.errors import Conflict, NotFound
 from domain.exposure import open_price, open_quantity
+from domain.fills import Fill
 from domain.instruments import OrderSide
 from domain.net_positions import EXACT, NetPosition, signed
 from domain.order_fold import with_revision
@@ -273,7 +274,7 @@ class Life:
         ]
         self.newest = [0, 0]
         self.trades = itertools.count()
-        self.booked: list[object] = []
+        self.booked: list[Fill] = []
 
     async def begin(self) -> None:
         for order in self.placed:
@@ -353,7 +354,7 @@ class Life:
         await reserve(self.ledger, replace(draft, order=changed, command=command))
 
     async def repeat(self, which: int, quantity: str, named: bool) -> None:
-        await self.orders.book(self.booked)  # type: ignore[arg-type]
+        await self.orders.book(self.booked)
 
 
 @settings(

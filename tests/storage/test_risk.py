@@ -445,7 +445,8 @@ async def test_without_limits_a_reservation_has_no_statement_more(
     def note(*cursor: Any) -> None:
         statements.append(cursor[2])
 
-    engine = database._engine._writer  # type: ignore[attr-defined]
+    inside: Any = database._engine
+    engine = inside._writer
     event.listen(engine, "before_cursor_execute", note)
     await reserve(ledger, placing(an_order("one")))
     without = len(statements)

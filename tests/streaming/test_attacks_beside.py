@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
+from websockets.typing import Origin
 
 from stack.table import own_command
 from tests.bus.waiting import eventually
@@ -50,7 +51,7 @@ async def token_in_the_query(served: Served) -> int:
 
 
 async def wrong_origin(served: Served) -> int:
-    async with connect(served.url, origin="https://evil.example") as client:  # type: ignore[arg-type]
+    async with connect(served.url, origin=Origin("https://evil.example")) as client:
         return (await closed(client))[0]
 
 

@@ -7,6 +7,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import pytest
 
@@ -57,6 +59,9 @@ class Process:
         wanted = {"book": "book", "ticker": "ticker", "trades": "trades", "candles": "candle"}
         return any(event.kind == wanted[kind] and symbol in repr(event) for event in self.heard)
 
+    def has_heard(self, price: str) -> bool:
+        return any(price in repr(event) for event in self.heard)
+
 
 @asynccontextmanager
 async def process(valkey: ValkeyProcess) -> AsyncIterator[Process]:
@@ -93,7 +98,8 @@ async def floor(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
 
 def market_feeds(floor: Floor) -> int:
     """Count the sockets at the exchange that follow markets."""
-    return len(floor.sim.simulator._feeds._clients)  # type: ignore[attr-defined]
+    simulator: Any = floor.sim.simulator
+    return len(simulator._feeds._clients)
 
 
 async def price(floor: Floor, to: str) -> None:
@@ -181,7 +187,7 @@ async def test_with_valkey_away_each_follows_alone_and_one_again_afterwards(
                 each.heard.clear()
             await price(floor, "96000")
             for each in (one, two):
-                await until(lambda e=each: any("96000" in repr(event) for event in e.heard))  # type: ignore[misc]
+                await until(partial(each.has_heard, "96000"))
 
 
 async def test_a_cut_relay_is_stale_and_begins_with_a_snapshot(floor: Floor) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from typing import NoReturn
 
 import pytest
 
@@ -24,10 +25,10 @@ class Heard:
     """A board with one wanted book, and what its listeners were told."""
 
     def __init__(self) -> None:
-        def never(place: Place, deliver: object) -> object:
+        def never(place: Place, deliver: object) -> NoReturn:
             raise AssertionError("nothing is delivered by a source here")
 
-        self.feeds = MarketFeeds(never)  # type: ignore[arg-type]
+        self.feeds = MarketFeeds(never)
         self.board = MarketBoard(self.feeds)
         self.told: list[int] = []
         self.board.listen(lambda key, latest: self.told.append(seconds(latest.book)))

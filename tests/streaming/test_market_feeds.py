@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -216,9 +217,13 @@ async def test_a_source_that_fails_is_run_anew_and_touches_no_other(
         await until(lambda: feeds.is_live(HOME) and feeds.is_live(AWAY))
         home, away = played.sources[HOME], played.sources[AWAY]
         home.break_with = error
+
+        def has_run(times: int) -> bool:
+            return home.runs == times
+
         for runs in (2, 3):
             home.breaks.set()
-            await until(lambda wanted=runs: home.runs == wanted)  # type: ignore[misc]
+            await until(partial(has_run, runs))
         await until(lambda: feeds.is_live(HOME))
         assert away.runs == 1
         states = [

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -106,12 +106,12 @@ class Made:
     """A reader over a double of a venue, a board that can be told of trades, and clocks."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        def never(place: Place, deliver: object) -> object:
+        def never(place: Place, deliver: object) -> NoReturn:
             raise AssertionError("nothing is delivered by a source here")
 
         self.venue, self.passed_s = Venue(), 0.0
         self.ticker: Ticker | Exception | None = replace(ticker(), funding_rate=Decimal("0.5"))
-        feeds = MarketFeeds(never)  # type: ignore[arg-type]
+        feeds = MarketFeeds(never)
         monkeypatch.setattr(feeds, "is_wanted", lambda place, channel: True)
         self.board = MarketBoard(feeds, clock=lambda: self.passed_s)
         self.budget = ReadBudget(BudgetRule(), clock=lambda: self.passed_s)

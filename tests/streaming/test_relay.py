@@ -260,7 +260,9 @@ def test_another_owner_is_another_beginning() -> None:
     leader, listening = beginning(BTC_TICKER)
     other = RelayLeader("another reign")
     other.remember(state(live=True), "stream")
-    assert [event.live for event, _ in listening.hear(other.batch())] == [False]  # type: ignore[union-attr]
+    (told,) = [event for event, _ in listening.hear(other.batch())]
+    assert isinstance(told, FeedState)
+    assert not told.live
     assert listening.hear(leader.batch()) == [], "the old one is heard no more, either"
     listening.hear(*other.snapshot())
     assert listening.live == {"stream"}

@@ -31,6 +31,12 @@ CONNECTING_S = 3.0
 BTC = {"venue": "hyperliquid", "network": "paper", "symbol": "BTC-PERP"}
 
 
+def clients_of(floor: Floor) -> Any:
+    """Return the sockets at the exchange, as it has them."""
+    simulator: Any = floor.sim.simulator
+    return simulator._feeds._clients
+
+
 @dataclass
 class Group:
     """Two processes; made in order, the first was there first, and so does everything."""
@@ -44,7 +50,7 @@ class Group:
 
     def sockets(self, *, of_users: bool) -> int:
         """Count the sockets at the exchange that carry something private, or only markets."""
-        clients = self.floor.sim.simulator._feeds._clients  # type: ignore[attr-defined]
+        clients = clients_of(self.floor)
         found = [any(s.user for s in client.subscriptions.values()) for client in clients]
         return found.count(of_users)
 
@@ -88,7 +94,7 @@ async def group(
             processes.append(made)
             if in_order:
                 await made.endpoint()
-                await until(lambda: len(floor.sim.simulator._feeds._clients) > 0)  # type: ignore[attr-defined]
+                await until(lambda: len(clients_of(floor)) > 0)
         first, second = processes
         urls = (await first.endpoint(), await second.endpoint())
         yield Group(floor, valkey, first, second, urls, homes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +104,7 @@ async def test_fills_arrive_while_valkey_is(
                     await floor.fill(number)
                     await until(filled_is(floor, number, "1"))
                     await is_filled(client, number)
-                    await until(lambda n=number: bool(workflows.heard[order_id(n)]))  # type: ignore[misc]
+                    await until(partial(workflows.heard.__getitem__, order_id(number)))
             assert len(await floor.fills_at_venue()) == 3
             await another_process_is_heard_and_answered(stage, valkey, workflows)
 

@@ -96,11 +96,11 @@ async def test_temporal_is_known_to_answer_from_when_it_was_asked() -> None:
         return answers.pop(0)
 
     sign = TemporalSign(healthy, lambda: next(times))
-    seen = []
+    seen: list[datetime | None] = []
     for _ in range(3):
         await sign.look()
-        seen.append(None if sign.at() is None else sign.at().second)  # type: ignore[union-attr]
-    assert seen == [None, 1, 1]
+        seen.append(sign.at())
+    assert [at and at.second for at in seen] == [None, 1, 1]
 
 
 async def test_the_alarm_is_in_the_audit_log_and_never_in_the_way() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -53,7 +54,8 @@ class Clock:
 
 def feeds(states: States, orders: OrderStore | None = None) -> tuple[HeardFeeds, Clock]:
     clock = Clock()
-    return HeardFeeds(orders or Away(), states, clock=clock), clock  # type: ignore[arg-type]
+    away: Any = Away()
+    return HeardFeeds(orders or away, states, clock=clock), clock
 
 
 class Away:

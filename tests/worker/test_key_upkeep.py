@@ -55,16 +55,17 @@ async def test_keys_that_nothing_needs_are_destroyed(
         current = rotate_key_ring(path, keepers).current
         later = now() + timedelta(hours=2)
         monkeypatch.setattr(key_upkeep, "now", lambda: later)
-        some, none = Temporal(1), Temporal(0)
-        await upkeep._payload_keys(some)  # type: ignore[arg-type]
+        some: Any = Temporal(1)
+        none: Any = Temporal(0)
+        await upkeep._payload_keys(some)
         assert len(load_key_ring(path, keepers).keys) == 2
-        await upkeep._payload_keys(none)  # type: ignore[arg-type]
+        await upkeep._payload_keys(none)
         assert set(load_key_ring(path, keepers).keys) == {current} == set(ring.ring().keys)
         for damaged in (path, secrets / "worker.keys"):
             damaged.write_text("{}")
         with pytest.raises(Unavailable, match="key file"):
             await upkeep._sealing_keys()
         with pytest.raises(Unavailable, match="key file"):
-            await upkeep._payload_keys(none)  # type: ignore[arg-type]
+            await upkeep._payload_keys(none)
     finally:
         await storage.close()

@@ -95,8 +95,9 @@ async def test_a_venue_that_is_away_keeps_no_other_from_being_read(
     assert first.network is Network.TESTNET
     for name in ("instruments", "venue_time"):
         monkeypatch.setattr(first, name, away)
+    markets: Any = Markets()
     with pytest.raises(VenueUnavailable):
-        await save_markets(Markets(), connectors)  # type: ignore[arg-type]
+        await save_markets(markets, connectors)
     assert [network for network, _ in saved] == ["paper"]
     accounts = (replace(account(), network=Network.TESTNET), account())
     with pytest.raises(VenueUnavailable):

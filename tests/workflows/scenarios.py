@@ -143,7 +143,7 @@ async def modified(stage: Stage) -> Kept:
 
 
 async def modified_unheard(stage: Stage) -> Kept:
-    """Asked while no worker runs: one is carried out, and the next, that asks too little, refused."""
+    """Asked while no worker runs: one is carried out, the next one, of too little, refused."""
     order = an_order(place_by=an_order().created_at + timedelta(seconds=120))
     await stage.place(order)
     await stage.stop_worker()

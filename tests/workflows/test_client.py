@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from datetime import timedelta
 
 import pytest
@@ -149,14 +150,14 @@ async def test_a_temporal_that_goes_away(monkeypatch: pytest.MonkeyPatch) -> Non
     """Once reached and then gone: nothing is ever called refused on a guess."""
     monkeypatch.setattr("workflows.client.SIGNAL_TIMEOUT", timedelta(seconds=0.5))
 
-    def start() -> tuple[object, str]:
+    def start() -> tuple[AbstractContextManager[str], str]:
         server = temporal_server()
         return server, server.__enter__()
 
     server, address = await asyncio.to_thread(start)
     workflows = OrderWorkflows(await connect(address, NAMESPACE, KEYS, lazy=False))
     assert await workflows.healthy()
-    await asyncio.to_thread(server.__exit__, None, None, None)  # type: ignore[attr-defined]
+    await asyncio.to_thread(server.__exit__, None, None, None)
 
     placement = await workflows.place(an_order(), wait_s=1.0)
 

@@ -6,6 +6,7 @@ import base64
 import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from google.protobuf import json_format
@@ -41,7 +42,7 @@ ELSEWHERE = WorkflowSerializationContext(namespace="default", workflow_id="order
 
 def an_order(**changes: object) -> Order:
     now = datetime(2026, 1, 2, tzinfo=UTC)
-    values: dict[str, object] = {
+    values: dict[str, Any] = {
         "order_id": "a",
         "owner": "local",
         "account_id": "acc",
@@ -55,7 +56,7 @@ def an_order(**changes: object) -> Order:
         "created_at": now,
         "place_by": now + timedelta(seconds=15),
     }
-    return Order(**{**values, **changes})  # type: ignore[arg-type]
+    return Order(**{**values, **changes})
 
 
 async def test_an_order_survives_the_round_trip_exactly() -> None:
@@ -172,6 +173,26 @@ async def test_failures_are_encrypted_too() -> None:
     assert b"secret text" not in failure.SerializeToString()
     back = await converter.decode_failure(failure)
     assert "secret text" in str(back)
+
+
+async def test_a_workflows_converter_is_made_once_and_is_no_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("workflows.payloads._PLACES_KEPT", 8)
+    converter = data_converter(KEYS)
+    bound = converter.with_context(HERE)
+    assert converter.with_context(HERE) is bound
+    assert bound.with_context(HERE) is bound
+
+    for number in range(20):
+        place = WorkflowSerializationContext(namespace="default", workflow_id=f"order-{number}")
+        payloads = await converter.with_context(place).encode(["x"])
+        # From whichever it is asked, also from one that is bound elsewhere.
+        assert payloads[0].metadata["workflow-id"] == place.workflow_id.encode()
+        assert await bound.with_context(place).decode(payloads) == ["x"]
+    other = WorkflowSerializationContext(namespace="other", workflow_id="order-1")
+    [foreign] = await converter.with_context(other).encode(["x"])
+    assert foreign.metadata["namespace"] == b"other"
 
 
 def test_a_context_without_a_workflow_changes_nothing() -> None:

@@ -89,7 +89,8 @@ async def test_one_request_too_many_where_that_is_counted(wire: Wire) -> None:
     with pytest.raises(ValueError, match="SIM_EXTENDED_REQUESTS"):
         simulator(open_exchange(None), FaultPlan(), {"SIM_EXTENDED_REQUESTS": "none"})
     wire.running.exchange.switches.ip_limit = True
-    wire.running.simulator._per_minute = 3  # type: ignore[attr-defined]
+    simulator_of_it: Any = wire.running.simulator
+    simulator_of_it._per_minute = 3
     statuses = [(await wire.get("/api/v1/info/markets"))[0] for _ in range(5)]
     assert statuses == [200, 200, 200, 429, 429]
     wire.running.exchange.shift_clock(61_000)

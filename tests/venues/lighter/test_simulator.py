@@ -140,7 +140,8 @@ async def test_an_order_of_bad_form_is_refused_and_leaves_its_nonce(
     row = await desk.reserve(place(), nonce=0)
     fields = json.loads(row.message)
     kind = fields.pop("tx_type")
-    sequencer: Sequencer = desk.venue.simulator._sequencer  # type: ignore[attr-defined]
+    inside: Any = desk.venue.simulator
+    sequencer: Sequencer = inside._sequencer
     credential = read_credential(desk.secret)
     # Signed by hand: the venue's signer would not sign it.
     info = {

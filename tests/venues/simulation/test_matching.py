@@ -1,13 +1,14 @@
 """Price-time priority, times in force, reduce-only, self-trade, and the money that moves."""
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
 from tests.venues.simulation.desk import Desk, status_of
 from venues.simulation import margin, trading
 from venues.simulation.events import Filled, OrderChanged, Traded
-from venues.simulation.records import HOUSE, OrderStatus, Reason, Side, TimeInForce
+from venues.simulation.records import HOUSE, Order, OrderStatus, Reason, Side, TimeInForce
 from venues.simulation.switches import Switches
 from venues.simulation.trading import OrderRequest
 
@@ -254,23 +255,23 @@ class TestPositions:
 
 
 class TestReplace:
-    def _request(self, price: str, **more: object) -> OrderRequest:
+    def _request(self, price: str, **more: Any) -> OrderRequest:
         return OrderRequest(
             symbol="COIN",
             side=Side.BUY,
             price=D(price),
             quantity=D(1),
-            **more,  # type: ignore[arg-type]
+            **more,
         )
 
     def _replace(
-        self, desk: Desk, old: object, request: OrderRequest, *, always: bool = False
+        self, desk: Desk, old: Order, request: OrderRequest, *, always: bool = False
     ) -> trading.Placement | None:
         with desk.exchange.action("modify"):
             return trading.replace(
                 desk.tables,
                 desk.exchange.switches,
-                old,  # type: ignore[arg-type]
+                old,
                 request,
                 "ann",
                 always_place=always,
