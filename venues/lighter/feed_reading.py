@@ -14,7 +14,7 @@ from domain.accounts import Account, FundingPayment
 from domain.errors import VenueUnavailable
 from venues.lighter import translate, wire
 from venues.lighter.account_stream import MarketFacts
-from venues.lighter.limits import RequestBudget, Tier
+from venues.lighter.limits import STANDARD_PER_MINUTE, RequestBudget, Tier
 from venues.lighter.queries import Queries
 from venues.lighter.rest import Rest
 from venues.lighter.signing import Signer
@@ -26,9 +26,15 @@ from venues.transport import Transport, utc_now
 class FeedReading:
     """Implements `account_stream.Reading` at one address."""
 
-    def __init__(self, base_url: str, *, tier: Tier = Tier.STANDARD) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        tier: Tier = Tier.STANDARD,
+        per_minute: float = STANDARD_PER_MINUTE,
+    ) -> None:
         self._base_url = base_url
-        self._budget = RequestBudget(tier=tier)
+        self.budget = RequestBudget(tier=tier, per_minute=per_minute)
         self._facts = MarketFacts(names=MarketNames(()))
 
     async def markets(self) -> MarketFacts:
@@ -60,7 +66,7 @@ class FeedReading:
 
     @asynccontextmanager
     async def _rest(self) -> AsyncIterator[Rest]:
-        rest = Rest(Transport(self._base_url), self._budget)
+        rest = Rest(Transport(self._base_url), self.budget)
         await rest.start()
         try:
             yield rest

@@ -46,7 +46,11 @@ class LighterSpec:
         from venues.lighter.feed_reading import FeedReading
 
         settings = _settings()
-        reading = FeedReading(settings.base_url(network), tier=settings.tier(network))
+        reading = FeedReading(
+            settings.base_url(network),
+            tier=settings.tier(network),
+            per_minute=settings.requests_per_minute,
+        )
         return LighterAccountFeed(settings.socket_url(network), reading)
 
     def market_feed(self, network: Network, instruments: Iterable[Instrument]) -> MarketFeed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,7 @@ from domain.accounts import Network
 from domain.errors import VenueRefused, VenueUnavailable
 from tests.venues import raw_server
 from venues.lighter.connector import LighterConnector
+from venues.lighter.feed_reading import FeedReading
 from venues.lighter.limits import (
     BACK_OFF_S,
     FIREWALL_PAUSE_S,
@@ -17,6 +19,7 @@ from venues.lighter.limits import (
     RequestBudget,
     Tier,
 )
+from venues.lighter.spec import SPEC
 
 ORDER = "/sendTx"
 QUESTION = "/account"
@@ -69,6 +72,22 @@ def test_after_a_refusal_only_cancels_go() -> None:
     assert budget.left(BACK_OFF_S).left < 60.0 * 0.3 + BACK_OFF_S
     budget.refused(20.0, 10_000.0)
     assert budget.wait_s(ORDER, Purpose.COMMAND, 20.0) == pytest.approx(60.0)
+
+
+def test_what_a_process_may_ask_is_a_setting_for_questions_of_its_feed_as_well(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[FeedReading] = []
+
+    def reading(*arguments: Any, **named: Any) -> FeedReading:
+        made.append(FeedReading(*arguments, **named))
+        return made[-1]
+
+    monkeypatch.setenv("LIGHTER_REQUESTS_PER_MINUTE", "20")
+    monkeypatch.setattr("venues.lighter.feed_reading.FeedReading", reading)
+    SPEC.account_feed(Network.TESTNET)
+    (one,) = made
+    assert one.budget.per_minute == 20
 
 
 @pytest.mark.parametrize(
