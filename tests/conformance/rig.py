@@ -48,7 +48,8 @@ class VenueRig:
 
     `symbol` is a market of the simulated exchange that is open. `reading_needs_key`: who has no
     valid credential is told nothing of an account, not even what rests. `confirms_trades`: the
-    public feed says when it tells every trade from then on, also where nobody trades.
+    public feed says when it tells every trade from then on, also where nobody trades. `closing`:
+    how the rows are spelled after which the connector waits with everything but cancels.
     """
 
     venue: str
@@ -66,6 +67,7 @@ class VenueRig:
     symbol: str = "BTC-PERP"
     reading_needs_key: bool = False
     confirms_trades: bool = False
+    closing: frozenset[str] = frozenset({"429"})
 
     @property
     def notes(self) -> Path:

@@ -314,6 +314,12 @@ class Stage:
         (record,) = self.at_venue(row)
         return record.filled
 
+    async def restart(self) -> None:
+        """Go on with a connector that knows nothing of before, as after a worker's end."""
+        await self.connectors.close()
+        self.connectors = Connectors(frozenset({self.rig.venue}), TradingSecrets(self.access))
+        self.connector = await self.connectors.connector(self.rig.venue, Network.PAPER)
+
     # Finding out
 
     def parts(self) -> CommandParts:
@@ -446,16 +452,13 @@ async def _turn(stage: Stage, draft: CommandDraft, account: Account) -> AsyncIte
 
 def lane_keeper(stage: Stage) -> LaneKeeper:
     """Return what a worker has beside its activities where a venue has lanes."""
-    keeper = LaneKeeper(
+    return LaneKeeper(
         store=stage.storage.lanes,
         ledger=stage.storage.ledger,
         owner=f"stage-{next(_keys)}-{os.getpid()}",
-        burn=lambda *burned: ResolutionActivities(parts).burn(*burned),
+        burn=lambda *burned: ResolutionActivities(stage.parts()).burn(*burned),
         now=now,
     )
-    stage._lanes = keeper
-    parts = stage.parts()
-    return keeper
 
 
 def report_in(outcome: Outcome) -> OrderReport:
@@ -491,6 +494,7 @@ async def open_stage(
     key = PrivateKey.generate()
     access = storage.access(key)
     connectors = Connectors(frozenset({rig.venue}), TradingSecrets(access))
+    stage: Stage | None = None
     try:
         stage = Stage(
             rig=rig,
@@ -504,7 +508,7 @@ async def open_stage(
         await stage.open_account()
         yield stage
     finally:
-        await connectors.close()
+        await (connectors if stage is None else stage.connectors).close()
         await storage.close()
 
 

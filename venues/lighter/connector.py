@@ -389,18 +389,21 @@ class _Looks:
         self._queries = queries
         self._account = account
         self._row = row
+        # A cancel has not cut risk before it is known to have: its questions go with it.
+        is_cancel = row.key.command is CommandKind.CANCEL
+        self._purpose = Purpose.CANCEL if is_cancel else Purpose.VERDICT
 
     async def order(self) -> VenueOrder | None:
         found = await self._queries.find_order(
-            self._account, self._row.client_order_id, None, purpose=Purpose.VERDICT
+            self._account, self._row.client_order_id, None, purpose=self._purpose
         )
         return found.order
 
     async def is_executed(self) -> bool:
-        return await self._queries.is_executed(hash_of(self._row.signed), purpose=Purpose.VERDICT)
+        return await self._queries.is_executed(hash_of(self._row.signed), purpose=self._purpose)
 
     def left(self) -> int:
-        return self._queries.looks_left()
+        return self._queries.looks_left(self._purpose)
 
     def next_in_s(self) -> float:
-        return self._queries.look_in_s()
+        return self._queries.look_in_s(self._purpose)

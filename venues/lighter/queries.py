@@ -193,13 +193,13 @@ class Queries:
         found = next((row for row in rows if row.order_index == wanted), None)
         return OrderLookup(order=None if found is None else self._order(found))
 
-    def looks_left(self) -> int:
-        """Return how many questions about the verdict on an order the budget has to spare now."""
-        return self._rest.spare(_LOOK_UP, Purpose.VERDICT)
+    def looks_left(self, purpose: Purpose) -> int:
+        """Return how many questions about an order's state the budget has to spare now."""
+        return self._rest.spare(_LOOK_UP, purpose)
 
-    def look_in_s(self) -> float:
+    def look_in_s(self, purpose: Purpose) -> float:
         """Return in how many seconds it has one, 0 for now."""
-        return self._rest.wait_s(_LOOK_UP, Purpose.VERDICT)
+        return self._rest.wait_s(_LOOK_UP, purpose)
 
     async def _by_client_id(
         self, account: Account, client_order_id: str, purpose: Purpose

@@ -39,6 +39,7 @@ async def expire(running: RunningSimulator, opened: Opened) -> None:
 RIG = VenueRig(
     venue="lighter",
     paper_variable="LIGHTER_PAPER_URL",
+    closing=frozenset({"405", "429"}),
     address=lambda opened: opened["address"],
     signer=lambda opened: read_credential(SecretText(opened["private_key"])).signer,
     credential=lambda opened: opened["private_key"],
