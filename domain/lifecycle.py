@@ -247,11 +247,20 @@ def _caught_up(life: Lifecycle, known: set[int]) -> Lifecycle:
         for r in ahead
         if r.effective is Verdict.SUBMITTED and r.absent is None
     )
-    life = replace(life, unresolved=(*life.unresolved, *keys))
-    if life.replacement is not None:
-        cleared = any(r.effective is Verdict.CANCELED for r in life.order.revisions[:-1])
-        life = replace(life, replacement=replace(life.replacement, cleared=cleared))
+    life = _overtaken(replace(life, unresolved=(*life.unresolved, *keys)))
     return _after_replacement(life, ahead[-1].number) if not keys else life
+
+
+def _overtaken(life: Lifecycle) -> Lifecycle:
+    """Return the lifecycle with a modify of which the ledger has a placement already.
+
+    That was reserved only once the old order had gone: it is what the modify wants, and must not be
+    replaced in its turn.
+    """
+    if life.replacement is None:
+        return life
+    cleared = any(r.effective is Verdict.CANCELED for r in life.order.revisions[:-1])
+    return replace(life, replacement=replace(life.replacement, cleared=cleared))
 
 
 def _clear(life: Lifecycle) -> Lifecycle:
@@ -478,6 +487,7 @@ def taken_over(
 ) -> Lifecycle:
     """Return the lifecycle that goes on from what the ledger says, with all that is wanted kept."""
     taken = adopted(order, undecided, cancel_count)
+    known = {revision.number for revision in life.order.revisions}
     life = replace(
         life,
         order=order,
@@ -485,4 +495,6 @@ def taken_over(
         cancel_count=max(life.cancel_count, cancel_count),
         cancel_wanted=life.cancel_wanted or taken.cancel_wanted,
     )
+    if any(revision.number not in known for revision in order.revisions):
+        life = _overtaken(life)
     return after_report(life, order)

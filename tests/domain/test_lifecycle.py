@@ -27,8 +27,9 @@ from domain.lifecycle import (
     after_command,
     after_report,
     next_step,
+    taken_over,
 )
-from domain.order_fold import with_closure
+from domain.order_fold import with_absence, with_closure
 from domain.orders import Closure, Concern, Order, OrderStatus, Verdict
 from tests.domain.building import NOW, ORDER_ID, a_placed_order, a_revision, an_order, later
 
@@ -361,6 +362,23 @@ def test_a_replacement_that_the_ledger_has_as_accepted_answers_the_modify() -> N
     assert life.requests[0].answered
     assert life.replacement is None
     assert next_step(life, NOW) == Wait()
+
+
+def test_a_replacement_found_in_the_ledger_is_not_replaced_once_more() -> None:
+    """Told to look before the cancel ran again; what was reserved had never left us."""
+    life, order = a_ledger_ahead()
+
+    life = taken_over(life, order, (key(CommandKind.PLACE, 1),), 1)
+
+    assert next_step(life, NOW) == Resolve(key=key(CommandKind.PLACE, 1))
+    order = with_absence(order, 1, "its nonce was burned")
+    life = after_command(life, key(CommandKind.PLACE, 1), order, definite=True, answer="")
+    assert next_step(life, NOW) == Place(revision=2, quantity=Decimal(5), price=Decimal(99))
+    placed = a_revision(2, 5, client_order_id="c2", verdict=Verdict.ACCEPTED)
+    order = replace(order, revisions=(*order.revisions, placed))
+    life = after_command(life, key(CommandKind.PLACE, 2), order, definite=True, answer="ok")
+    assert next_step(life, NOW) == Wait()
+    assert life.requests[0].answered
 
 
 def test_a_revision_ahead_without_a_modify_is_resolved_too() -> None:

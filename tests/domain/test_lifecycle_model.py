@@ -23,11 +23,13 @@ from domain.kept_modifies import KeptModify
 from domain.ledger import CommandKey
 from domain.lifecycle import Cancel, Lifecycle, Place, Replacement, Step, next_step
 from domain.order_fold import apply, with_absence, with_closure, with_revision
-from domain.orders import Concern, Order, OrderReport, OrderStatus, Revision, Verdict
+from domain.orders import Closure, Concern, Order, OrderReport, OrderStatus, Revision, Verdict
 from tests.domain.building import NOW, ORDER_ID, an_order
 
 PAUSE = timedelta(seconds=1)
 STEPS_UNTIL_QUIET = 60
+#: Each takes some steps of those.
+KEPT_AT_ONCE = 6
 
 FATES = (
     "answered",
@@ -149,9 +151,7 @@ class OrderLife(RuleBasedStateMachine):
                 announced = replace(self.life.replacement, announced=True)
                 self.life = replace(self.life, replacement=announced)
             case "close":
-                base = self.stored or self.life.order
-                self.stored = with_closure(replace(base, concern=Concern.NONE), step.closure)
-                self.life = lifecycle.after_report(self.life, self.stored)
+                self.close(step.closure)
             case "give_up":
                 assert self.life.replacement is not None and not self.life.replacement.cleared
                 self.life = lifecycle.given_up(self.life)
@@ -163,6 +163,9 @@ class OrderLife(RuleBasedStateMachine):
 
     def place(self, step: Place, fate: str) -> None:
         key = CommandKey(order_id=ORDER_ID, command=CommandKind.PLACE, revision=step.revision)
+        if key in self.decided:
+            self.conclude(key, self.stored, definite=self.decided[key])
+            return
         assert not self.must_send_nothing, "sent although canceled before sending"
         assert step.quantity > 0
         assert all(self.decided.values()), "placed while a command is undecided"
@@ -170,13 +173,12 @@ class OrderLife(RuleBasedStateMachine):
         wanted = self.life.replacement
         limit = wanted.quantity if wanted and wanted.cleared else self.life.order.quantity
         assert self.exchange.filled + step.quantity <= limit, "more than asked could fill"
-        if key not in self.decided:
-            if fate == "too late":
-                self.conclude(key, self.stored or self.life.order, definite=True)
-                return
-            self.reserve_placement(key, step)
-            if wanted is not None and wanted.cleared:
-                self.replacing[step.revision] = wanted.request_id
+        if fate == "too late":
+            self.conclude(key, self.stored or self.life.order, definite=True)
+            return
+        self.reserve_placement(key, step)
+        if wanted is not None and wanted.cleared:
+            self.replacing[step.revision] = wanted.request_id
         new = VenueOrder(revision=step.revision, quantity=step.quantity)
         match fate:
             case "answered" | "done twice":
@@ -198,6 +200,17 @@ class OrderLife(RuleBasedStateMachine):
         if fate == "refused" and step.revision in self.replacing:
             self.check_refusal_is_said(self.replacing[step.revision])
 
+    def close(self, closure: Closure) -> None:
+        """End the order, unless the ledger tells that something of it is or may be out."""
+        newest = None if self.stored is None else self.stored.current
+        lives = newest is not None and not newest.is_settled
+        if self.stored is not None and (not all(self.decided.values()) or lives):
+            self.look_into_the_ledger()
+            return
+        base = self.stored or self.life.order
+        self.stored = with_closure(replace(base, concern=Concern.NONE), closure)
+        self.life = lifecycle.after_report(self.life, self.stored)
+
     def reserve_placement(self, key: CommandKey, step: Place) -> None:
         order = self.stored or self.life.order
         revision = Revision(
@@ -216,7 +229,10 @@ class OrderLife(RuleBasedStateMachine):
 
     def cancel(self, step: Cancel, fate: str) -> None:
         key = CommandKey(order_id=ORDER_ID, command=CommandKind.CANCEL, revision=step.number)
-        assert self.stored is not None and key not in self.decided
+        assert self.stored is not None
+        if key in self.decided:
+            self.conclude(key, self.stored, definite=self.decided[key])
+            return
         if step.concern is Concern.PENDING_MODIFY:
             assert self.life.replacement is not None and self.life.replacement.announced
             request_id = self.life.replacement.request_id
@@ -332,7 +348,7 @@ class OrderLife(RuleBasedStateMachine):
         self.life = lifecycle.want_replacement(self.life, wanted)
         self.work(fates, luck=True)
 
-    @precondition(lambda self: not self.done)
+    @precondition(lambda self: not self.done and len(self.life.kept) < KEPT_AT_ONCE)
     @rule(
         quantity=st.integers(1, 15).map(Decimal),
         patience_s=st.integers(0, 20),
@@ -398,6 +414,25 @@ class OrderLife(RuleBasedStateMachine):
 
     # What happens to us
 
+    @precondition(lambda self: not self.done)
+    @rule(
+        fates=st.lists(st.sampled_from(FATES), min_size=1, max_size=4),
+        looks=st.booleans(),
+    )
+    def a_worker_dies_amid_its_work(self, fates: list[str], looks: bool) -> None:
+        """What it sent is in the ledger; of that the workflow knows no more than was durable."""
+        known = self.life
+        for fate in fates:
+            step = self.next()
+            if step.kind == "settle":
+                break
+            self.perform(step, fate, luck=True)
+            if step.kind not in ("place", "cancel", "close"):
+                known = self.life
+        self.life = known
+        if looks and self.stored is not None:
+            self.look_into_the_ledger()
+
     @rule(seconds=st.sampled_from([1, 2, 20]))
     def time_passes(self, seconds: int) -> None:
         self.now += timedelta(seconds=seconds)
@@ -407,15 +442,7 @@ class OrderLife(RuleBasedStateMachine):
     def look_into_the_ledger(self) -> None:
         assert self.stored is not None
         undecided = tuple(key for key, decided in self.decided.items() if not decided)
-        taken = lifecycle.adopted(self.stored, undecided, self.cancels)
-        self.life = replace(
-            self.life,
-            order=taken.order,
-            unresolved=taken.unresolved,
-            cancel_count=max(self.life.cancel_count, taken.cancel_count),
-            cancel_wanted=self.life.cancel_wanted or taken.cancel_wanted,
-        )
-        self.life = lifecycle.after_report(self.life, taken.order)
+        self.life = lifecycle.taken_over(self.life, self.stored, undecided, self.cancels)
 
     @precondition(lambda self: self.stored is not None and not self.done)
     @rule()
