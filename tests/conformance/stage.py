@@ -201,7 +201,8 @@ class Stage:
         """Write a placement into the ledger and return its row; nothing is sent yet."""
         account = account or self.account
         created = now()
-        key = f"order-{next(_keys)}-{created.timestamp()}"
+        # Of several processes that write into one ledger at the same moment, too.
+        key = f"order-{os.getpid()}-{next(_keys)}-{created.timestamp()}"
         order = Order(
             order_id=order_id_for("local", key),
             owner="local",
