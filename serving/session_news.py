@@ -42,7 +42,7 @@ async def say_sessions(connectors: Connectors, accounts: AccountStore, news: Ses
     )
     await news.say_trading(
         [_place(connectors, connector) for connector in started.values()],
-        [each for each in trading if each.rights is not None or each.tokens is not None],
+        [each for each in trading if each.rights is not None or each.tokens],
     )
 
 

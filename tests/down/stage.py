@@ -365,7 +365,7 @@ class Stage:
         assert answer.status_code == 200, answer.text
         ours = {each["client_order_id"]: each for each in answer.json()["orders"]}
         seen = [order["client_order_id"] for order in theirs["orders"]]
-        replaced = self.replaced() if len(seen) > len(ours) else set()
+        replaced = self.replaced()
         wrong = [f"{each} is there more than once" for each in set(seen) if seen.count(each) > 1]
         for order in theirs["orders"]:
             mine = ours.pop(order["client_order_id"], None)
