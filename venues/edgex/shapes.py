@@ -12,12 +12,12 @@ from venues.edgex import wire
 from venues.shapes import Shape
 
 _ORDER = (
-    '{"id":"726881470857084943","accountId":"724625476626153743","contractId":"30000001",'
-    '"clientOrderId":"ord-0001","side":"BUY","type":"LIMIT","status":"OPEN","price":"82899.4",'
+    '{"id":"700000000000000001","accountId":"700000000000000002","contractId":"30000001",'
+    '"clientOrderId":"ord-0001","side":"BUY","type":"LIMIT","status":"OPEN","price":"65000.1",'
     '"size":"0.001","timeInForce":"GOOD_TIL_CANCEL","reduceOnly":false,"triggerPrice":"",'
     '"triggerTime":"0","cancelReason":"UNKNOWN_ORDER_CANCEL_REASON","cumMatchSize":"0",'
-    '"cumMatchValue":"0","cumFailSize":"0","createdTime":"1790586000000",'
-    '"updatedTime":"1790586000000"}'
+    '"cumMatchValue":"0","cumFailSize":"0","createdTime":"1790000000000",'
+    '"updatedTime":"1790000000000"}'
 )
 _UNREAD_OF_ORDER = (
     "userId", "coinId", "expireTime", "sourceKey", "triggerPriceType", "triggerPriceTime",
@@ -39,8 +39,8 @@ _UNREAD_OF_FILL = (
     "updatedTime",
 )  # fmt: skip
 _RATE = (
-    '{"contractId":"30000001","fundingTime":"1790586000000","fundingTimestamp":"1790586000000",'
-    '"oraclePrice":"82900.1","indexPrice":"82900.0","fundingRate":"0.00005",'
+    '{"contractId":"30000001","fundingTime":"1790000000000","fundingTimestamp":"1790000000000",'
+    '"oraclePrice":"65001.1","indexPrice":"65001.0","fundingRate":"0.00005",'
     '"fundingRateIntervalMin":"240"}'
 )
 _UNREAD_OF_RATE = (
@@ -51,11 +51,11 @@ _UNREAD_OF_RATE = (
 )  # fmt: skip
 _DEPTH = (
     '{"contractId":"30000001","startVersion":"7","endVersion":"8","depthType":"SNAPSHOT",'
-    '"asks":[{"price":"82899.7","size":"0.690"}],"bids":[{"price":"82899.4","size":"0.439"}]}'
+    '"asks":[{"price":"65000.4","size":"0.500"}],"bids":[{"price":"65000.1","size":"0.250"}]}'
 )
 _UNREAD_OF_DEPTH = ("contractName", "level")
 _SETTING = (
-    '{"isSetFeeRate":true,"takerFeeRate":"0.00038","makerFeeRate":"0.00018",'
+    '{"isSetFeeRate":true,"takerFeeRate":"0.00030","makerFeeRate":"0.00010",'
     '"isSetMaxLeverage":true,"maxLeverage":"50"}'
 )
 _UNREAD_OF_SETTING = ("isSetFeeDiscount", "takerFeeDiscount", "makerFeeDiscount")
@@ -102,8 +102,8 @@ _UNREAD_OF_GLOBAL = (
     "starkExPriceValidityPeriod",
 )  # fmt: skip
 _MONEY_MOVED = (
-    '{"id":"736936948907639311","type":"POSITION_FUNDING","deltaAmount":"-0.1",'
-    '"fundingTime":"1790586000000","fundingRate":"0.00005","fundingPositionSize":"0.001",'
+    '{"id":"700000000000000003","type":"POSITION_FUNDING","deltaAmount":"-0.1",'
+    '"fundingTime":"1790000000000","fundingRate":"0.00005","fundingPositionSize":"0.001",'
     '"positionContractId":"30000001"}'
 )
 _UNREAD_OF_MONEY = (
@@ -128,7 +128,7 @@ SHAPES: Final = (
         channel="any answer",
         kind=wire.Envelope,
         sample='{"code":"SUCCESS","data":{},"msg":null,"errorParam":null,'
-        '"responseTime":"1790586000000","traceId":"x"}',
+        '"responseTime":"1790000000000","traceId":"x"}',
         ignored=frozenset({"requestTime"}),
     ),
     Shape(
@@ -139,17 +139,17 @@ SHAPES: Final = (
     Shape(
         channel="POST order/createOrder, an answer's data",
         kind=wire.OrderNamed,
-        sample='{"orderId":"726881470857084943"}',
+        sample='{"orderId":"700000000000000001"}',
     ),
     Shape(
         channel="POST order/cancelOrderById, cancelOrderByClientOrderId, an answer's data",
         kind=wire.CancelResults,
-        sample='{"cancelResultMap":{"726881470857084943":"SUCCESS"}}',
+        sample='{"cancelResultMap":{"700000000000000001":"SUCCESS"}}',
     ),
     Shape(
         channel="GET meta/getServerTime",
         kind=wire.ServerTime,
-        sample='{"timeMillis":"1790586000000"}',
+        sample='{"timeMillis":"1790000000000"}',
     ),
     Shape(
         channel="GET meta/getMetaData",
@@ -159,7 +159,7 @@ SHAPES: Final = (
         '"resolution":"1000000"}],"contractList":[{"contractId":"30000001",'
         '"contractName":"BTCUSDC","quoteCoinId":"1000","tickSize":"0.1","stepSize":"0.001",'
         '"minOrderSize":"0.001","resolution":"10000000000","displayMaxLeverage":"100",'
-        '"defaultLeverage":"50","defaultTakerFeeRate":"0.00038","defaultMakerFeeRate":"0.00018",'
+        '"defaultLeverage":"50","defaultTakerFeeRate":"0.00030","defaultMakerFeeRate":"0.00010",'
         '"enableTrade":true,"enableOpenPosition":true,"fundingRateIntervalMin":"240",'
         '"riskTierList":[{"positionValueUpperBound":"50000","maxLeverage":"100",'
         '"maintenanceMarginRate":"0.005"}]}]}',
@@ -175,8 +175,8 @@ SHAPES: Final = (
     Shape(
         channel="GET quote/getTicker",
         kind=list[wire.TickerRow],
-        sample='[{"contractId":"30000001","lastPrice":"82899.4","markPrice":"82899.0",'
-        '"oraclePrice":"82900.1","indexPrice":"82900.0","openInterest":"9","value":"1000",'
+        sample='[{"contractId":"30000001","lastPrice":"65000.1","markPrice":"64999.0",'
+        '"oraclePrice":"65001.1","indexPrice":"65001.0","openInterest":"9","value":"1000",'
         '"fundingRate":"0.00005"}]',
         ignored=_below(
             "[].",
@@ -215,14 +215,14 @@ SHAPES: Final = (
     Shape(
         channel="socket bookTicker, a row",
         kind=wire.BookTicker,
-        sample='{"contractId":"30000001","time":"1790586196672","bestAskPrice":"82899.7",'
-        '"bestAskSize":"0.690","bestBidPrice":"82899.4","bestBidSize":"0.439"}',
+        sample='{"contractId":"30000001","time":"1790000007000","bestAskPrice":"65000.4",'
+        '"bestAskSize":"0.500","bestBidPrice":"65000.1","bestBidSize":"0.250"}',
         ignored=frozenset({"contractName"}),
     ),
     Shape(
         channel="socket trades, a row",
         kind=wire.PublicTrade,
-        sample='{"ticketId":"7","time":"1790586196672","price":"82899.7","size":"0.01",'
+        sample='{"ticketId":"7","time":"1790000007000","price":"65000.4","size":"0.01",'
         '"contractId":"30000001","isBuyerMaker":false}',
         ignored=frozenset(
             {
@@ -234,7 +234,7 @@ SHAPES: Final = (
     Shape(
         channel="socket kline and GET quote/getKline, a row",
         kind=wire.Kline,
-        sample='{"contractId":"30000001","klineType":"MINUTE_1","klineTime":"1790586180000",'
+        sample='{"contractId":"30000001","klineType":"MINUTE_1","klineTime":"1790000005000",'
         '"open":"1","high":"3","low":"1","close":"2","size":"9"}',
         ignored=frozenset(
             {
@@ -258,17 +258,17 @@ SHAPES: Final = (
     Shape(
         channel="GET order/getHistoryOrderFillTransactionPage, a row",
         kind=wire.FillRow,
-        sample='{"id":"7","orderId":"726881470857084943","contractId":"30000001",'
-        '"accountId":"724625476626153743","orderSide":"BUY","fillSize":"0.001",'
-        '"fillValue":"82.8994","fillFee":"0.0315","fillPrice":"82899.4","realizePnl":"0",'
-        '"direction":"TAKER","isLiquidate":false,"matchTime":"1790586000000",'
+        sample='{"id":"7","orderId":"700000000000000001","contractId":"30000001",'
+        '"accountId":"700000000000000002","orderSide":"BUY","fillSize":"0.001",'
+        '"fillValue":"65.0001","fillFee":"0.0200","fillPrice":"65000.1","realizePnl":"0",'
+        '"direction":"TAKER","isLiquidate":false,"matchTime":"1790000000000",'
         '"censorStatus":"CENSOR_SUCCESS"}',
         ignored=frozenset(_UNREAD_OF_FILL),
     ),
     Shape(
         channel="GET account/getAccountAsset",
         kind=wire.AccountAsset,
-        sample='{"account":{"id":"724625476626153743","ethAddress":"0x0","status":"NORMAL",'
+        sample='{"account":{"id":"700000000000000002","ethAddress":"0x0","status":"NORMAL",'
         f'"defaultTradeSetting":{_SETTING},"contractIdToTradeSetting":{{"30000001":{_SETTING}}},'
         '"createOrderPerMinuteLimit":0},"collateralList":[{"coinId":"1000","amount":"18.9"}],'
         '"positionList":[{"contractId":"30000001","openSize":"0.001","openValue":"82.9"}],'
@@ -310,7 +310,7 @@ SHAPES: Final = (
     Shape(
         channel="private socket, a frame's content",
         kind=wire.TradeContent,
-        sample='{"event":"FUNDING_SETTLEMENT","version":17877,"time":1790586000000,"data":{'
+        sample='{"event":"FUNDING_SETTLEMENT","version":12345,"time":1790000000000,"data":{'
         f'"account":[],"collateral":[],"collateralTransaction":[{_MONEY_MOVED}],"position":[],'
         '"order":[],"orderFillTransaction":[]}}',
         ignored=frozenset(

@@ -216,7 +216,7 @@ SHAPES: Final = (
     Shape(
         channel="socket prices",
         kind=wire.PriceData,
-        sample='{"m":"BTC-USD","p":"84058.473541750005"}',
+        sample='{"m":"BTC-USD","p":"65000.500000000005"}',
         ignored=frozenset({"ts"}),
     ),
     Shape(

@@ -16,7 +16,7 @@ _MARKET = (
     '"maker_fee":"0.0000","min_base_amount":"0.0050","min_quote_amount":"10.000000",'
     '"supported_size_decimals":4,"supported_price_decimals":2,"size_decimals":4,'
     '"price_decimals":2,"min_initial_margin_fraction":200,"maintenance_margin_fraction":120,'
-    '"mark_price":"2361.31","index_price":"2361.00","open_interest":9,'
+    '"mark_price":"2001.50","index_price":"2000.50","open_interest":9,'
     '"daily_quote_token_volume":1000.5,"is_frozen":false,'
     '"market_config":{"force_reduce_only":false}}'
 )
@@ -34,18 +34,18 @@ _UNREAD_OF_CONFIG = (
     "funding_fee_discounts_enabled", "hidden", "insurance_fund_account_index", "liquidation_mode",
     "market_margin_mode", "rfq_enabled", "trading_hours",
 )  # fmt: skip
-_RESTING = '{"price":"2361.32","remaining_base_amount":"0.0317"}'
+_RESTING = '{"price":"2001.60","remaining_base_amount":"0.0317"}'
 _UNREAD_OF_RESTING = (
     "order_index", "order_id", "owner_account_index", "initial_base_amount", "order_expiry",
     "transaction_time",
 )  # fmt: skip
 _ORDER = (
-    '{"order_index":281476929510110,"client_order_index":42,"market_index":0,'
-    '"owner_account_index":712440,"initial_base_amount":"0.0050","price":"2352.74",'
-    '"nonce":9182390020,"is_ask":true,"filled_base_amount":"0.0000",'
+    '{"order_index":281474976711112,"client_order_index":42,"market_index":0,'
+    '"owner_account_index":100202,"initial_base_amount":"0.0050","price":"1999.50",'
+    '"nonce":7000000001,"is_ask":true,"filled_base_amount":"0.0000",'
     '"filled_quote_amount":"0.000000","type":"limit","reduce_only":false,"trigger_price":"0.00",'
-    '"status":"open","trigger_status":"na","timestamp":1777941383,"created_at":1777941383,'
-    '"updated_at":1777941383,"transaction_time":1777941383576735}'
+    '"status":"open","trigger_status":"na","timestamp":1790000000,"created_at":1790000000,'
+    '"updated_at":1790000000,"transaction_time":1790000000000123}'
 )
 _UNREAD_OF_ORDER = (
     "order_id", "client_order_id", "remaining_base_amount", "base_size", "base_price", "side",
@@ -55,10 +55,10 @@ _UNREAD_OF_ORDER = (
     "block_height", "market_kind", "market_symbol", "order_flags", "order_version",
 )  # fmt: skip
 _TRADE = (
-    '{"trade_id":19211490282,"type":"trade","market_id":0,"size":"0.0005","price":"2361.31",'
-    '"ask_id":281476929689557,"bid_id":562947905454831,"ask_client_id":0,"bid_client_id":4,'
-    '"ask_account_id":719347,"bid_account_id":2,"is_maker_ask":true,"timestamp":1777941383576,'
-    '"taker_fee":100,"maker_fee":20,"transaction_time":1777941383576735}'
+    '{"trade_id":7000000002,"type":"trade","market_id":0,"size":"0.0005","price":"2001.50",'
+    '"ask_id":281474976711111,"bid_id":562949953421401,"ask_client_id":0,"bid_client_id":4,'
+    '"ask_account_id":100201,"bid_account_id":2,"is_maker_ask":true,"timestamp":1790000000000,'
+    '"taker_fee":100,"maker_fee":20,"transaction_time":1790000000000123}'
 )
 _UNREAD_OF_TRADE = (
     "trade_id_str", "tx_hash", "usd_amount", "ask_id_str", "bid_id_str", "ask_client_id_str",
@@ -74,7 +74,7 @@ _UNREAD_OF_TRADE = (
 )  # fmt: skip
 _POSITION = (
     '{"market_id":0,"symbol":"ETH","initial_margin_fraction":"5.00","sign":1,'
-    '"position":"1.5000","avg_entry_price":"2350.10","position_value":"3525.15",'
+    '"position":"1.5000","avg_entry_price":"1998.50","position_value":"2010.25",'
     '"unrealized_pnl":"3.45","liquidation_price":"1900.00","margin_mode":0,'
     '"allocated_margin":"0.00","total_funding_paid_out":"0.05"}'
 )
@@ -117,14 +117,14 @@ SHAPES: Final = (
     Shape(
         channel="GET /",
         kind=wire.Root,
-        sample='{"status":200,"timestamp":1763005601}',
+        sample='{"status":200,"timestamp":1790000060}',
         ignored=frozenset({"network_id"}),
     ),
     Shape(
         channel="POST /sendTx",
         kind=wire.Sent,
         sample='{"code":200,"message":"{\\"ratelimit\\": \\"didn\'t use volume quota\\"}",'
-        '"tx_hash":"00","predicted_execution_time_ms":1765388155448}',
+        '"tx_hash":"00","predicted_execution_time_ms":1790000080000}',
         ignored=frozenset({"volume_quota_remaining"}),
     ),
     Shape(
@@ -204,8 +204,8 @@ SHAPES: Final = (
     Shape(
         channel="GET /candles",
         kind=wire.Candles,
-        sample='{"code":200,"r":"1m","c":[{"t":1700000000000,"o":2361.1,"h":2362.2,"l":2360.0,'
-        '"c":2361.3,"v":1.2345}]}',
+        sample='{"code":200,"r":"1m","c":[{"t":1700000000000,"o":2001.0,"h":2002.5,"l":2000.0,'
+        '"c":2001.5,"v":1.2345}]}',
         ignored=_SAID | _below("c[].", ("V", "i", "O", "H", "L", "C")),
     ),
     Shape(
@@ -233,8 +233,8 @@ SHAPES: Final = (
     Shape(
         channel="socket, any frame",
         kind=wire.Frame,
-        sample='{"type":"error","channel":"trade:0","code":21727,"message":"x",'
-        '"error":{"code":30005,"message":"x"}}',
+        sample='{"type":"error","channel":"trade:0","code":20001,"message":"x",'
+        '"error":{"code":20100,"message":"x"}}',
         ignored=_INSIDE,
     ),
     Shape(
@@ -263,15 +263,15 @@ SHAPES: Final = (
     Shape(
         channel="socket market_stats",
         kind=wire.StatsFrame,
-        sample='{"market_stats":{"market_id":1,"index_price":"64400.1","mark_price":"64356.3",'
-        '"mid_price":"64349.7","open_interest":"9","current_funding_rate":"-0.0028",'
-        '"daily_quote_token_volume":1531624159.68}}',
+        sample='{"market_stats":{"market_id":1,"index_price":"65010.5","mark_price":"65002.5",'
+        '"mid_price":"64990.5","open_interest":"9","current_funding_rate":"-0.0028",'
+        '"daily_quote_token_volume":1000000.25}}',
         ignored=_OUTSIDE | _below("market_stats.", _UNREAD_OF_STATS),
     ),
     Shape(
         channel="socket candle",
         kind=wire.CandleFrame,
-        sample='{"candles":[{"t":1778821440000,"o":2264.2,"h":2264.34,"l":2263.36,"c":2263.89,'
+        sample='{"candles":[{"t":1790000040000,"o":1995.5,"h":1995.75,"l":1995.00,"c":1995.25,'
         '"v":13.2}]}',
         ignored=_OUTSIDE | _below("candles[].", ("V", "i")),
     ),

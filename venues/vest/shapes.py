@@ -14,9 +14,9 @@ _WHOLE_ORDER = (
     '{"id":"0x0","nonce":7,"symbol":"BTC-PERP","isBuy":true,"orderType":"LIMIT",'
     '"limitPrice":"30000.00","markPrice":"30000.00","size":"0.1000","status":"FILLED",'
     '"reduceOnly":false,"initMarginRatio":"0.1250","code":null,"lastFilledSize":"0.1000",'
-    '"lastFilledPrice":"30000.00","lastFilledTime":1683849600076,"avgFilledPrice":"30000.00",'
+    '"lastFilledPrice":"30000.00","lastFilledTime":1790000001000,"avgFilledPrice":"30000.00",'
     '"settledFunding":"0.100000","cumFunding":"0.100000","fees":"0.010000",'
-    '"realizedPnl":"0.200000","postTime":1683849600076,"tpPrice":null,"slPrice":null}'
+    '"realizedPnl":"0.200000","postTime":1790000001000,"tpPrice":null,"slPrice":null}'
 )
 _UNREAD_OF_ORDER = (
     "markPrice", "initMarginRatio", "settledFunding", "cumFunding", "tpPrice", "slPrice",
@@ -28,10 +28,10 @@ _TICKER = (
 )
 _UNREAD_OF_TICKER = ("imbalance", "cumFunding", "priceChange", "priceChangePercent")
 _KLINE = (
-    '[1725315120174,"0.098837","0.098837","0.098769","0.098769",1725315151174,"20000",'
+    '[1790000002000,"0.098837","0.098837","0.098769","0.098769",1790000003000,"20000",'
     '"10000.000000",34]'
 )
-_TRADE = '{"id":7,"price":"30000.00","qty":"0.1000","quoteQty":"3000.000000","time":1683849600076}'
+_TRADE = '{"id":7,"price":"30000.00","qty":"0.1000","quoteQty":"3000.000000","time":1790000001000}'
 _UNREAD_OF_DAY = (
     "openPrice", "closePrice", "highPrice", "lowPrice", "volume", "priceChange",
     "priceChangePercent", "openTime", "closeTime",
@@ -89,7 +89,7 @@ SHAPES: Final = (
     Shape(
         channel="GET /funding/history",
         kind=list[wire.FundingRateRow],
-        sample='[{"symbol":"ETH-PERP","time":1683849600076,"oneHrFundingRate":"0.001000"}]',
+        sample='[{"symbol":"ETH-PERP","time":1790000001000,"oneHrFundingRate":"0.001000"}]',
     ),
     Shape(
         channel="socket tickers",
@@ -112,7 +112,7 @@ SHAPES: Final = (
     Shape(
         channel="socket account_private, an order's end",
         kind=wire.OrderEnd,
-        sample='{"id":"0x0","status":"REJECTED","nonce":7,"postTime":1683849600076,"code":3002}',
+        sample='{"id":"0x0","status":"REJECTED","nonce":7,"postTime":1790000001000,"code":3002}',
     ),
     Shape(
         channel="socket account_private",
@@ -135,7 +135,7 @@ SHAPES: Final = (
         '"markPrice":"30.00","indexPrice":"34.00","liqPrice":"20.00","initMargin":"1200.000000",'
         '"maintMargin":"600.000000","initMarginRatio":"0.2000"}],'
         '"leverages":[{"symbol":"BTC-PERP","value":20}],"lp":{"balance":"1","shares":"1",'
-        '"unrealizedPnl":"1"},"time":1233333333333,"twitterUsername":null,"discordUsername":null}',
+        '"unrealizedPnl":"1"},"time":1790000000000,"twitterUsername":null,"discordUsername":null}',
         ignored=frozenset({"balances", "collateral", "lp", "twitterUsername", "discordUsername"})
         | _below("positions[].", ("entryFunding", "settledFunding", "indexPrice")),
     ),
