@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import types
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final, Union, cast, get_args, get_origin
@@ -130,6 +130,11 @@ def shown_name(name: str) -> str:
     """Return a field's name as it may be shown: cut, and nothing in it but what can be printed."""
     cut = name[:_NAME_LENGTH_MAX]
     return cut if cut.isascii() and cut.isprintable() else cut.encode("unicode_escape").decode()
+
+
+def below(path: str, names: Iterable[str]) -> frozenset[str]:
+    """Return the paths of fields that a shape leaves unread; `path` ends with its separator."""
+    return frozenset(f"{path}{name}" for name in names)
 
 
 def _joined(path: str, name: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from venues.edgex import wire
-from venues.shapes import Shape
+from venues.shapes import Shape, below
 
 _ORDER = (
     '{"id":"700000000000000001","accountId":"700000000000000002","contractId":"30000001",'
@@ -119,10 +119,6 @@ _UNREAD_OF_MONEY = (
 )  # fmt: skip
 
 
-def _below(path: str, names: tuple[str, ...]) -> frozenset[str]:
-    return frozenset(f"{path}{name}" for name in names)
-
-
 SHAPES: Final = (
     Shape(
         channel="any answer",
@@ -164,13 +160,13 @@ SHAPES: Final = (
         '"riskTierList":[{"positionValueUpperBound":"50000","maxLeverage":"100",'
         '"maintenanceMarginRate":"0.005"}]}]}',
         ignored=frozenset({"multiChain"})
-        | _below("global.", _UNREAD_OF_GLOBAL)
-        | _below(
+        | below("global.", _UNREAD_OF_GLOBAL)
+        | below(
             "coinList[].",
             ("iconUrl", "showStepSize", "stepSize", "starkExAssetId", "starkExResolution"),
         )
-        | _below("contractList[].", _UNREAD_OF_CONTRACT)
-        | _below("contractList[].riskTierList[].", ("tier", "starkExRisk", "starkExUpperBound")),
+        | below("contractList[].", _UNREAD_OF_CONTRACT)
+        | below("contractList[].riskTierList[].", ("tier", "starkExRisk", "starkExUpperBound")),
     ),
     Shape(
         channel="GET quote/getTicker",
@@ -178,7 +174,7 @@ SHAPES: Final = (
         sample='[{"contractId":"30000001","lastPrice":"65000.1","markPrice":"64999.0",'
         '"oraclePrice":"65001.1","indexPrice":"65001.0","openInterest":"9","value":"1000",'
         '"fundingRate":"0.00005"}]',
-        ignored=_below(
+        ignored=below(
             "[].",
             (
                 "contractName", "priceChange", "priceChangePercent", "trades", "size", "volume",
@@ -192,7 +188,7 @@ SHAPES: Final = (
         channel="GET funding/getLatestFundingRate",
         kind=list[wire.FundingRateRow],
         sample=f"[{_RATE}]",
-        ignored=_below("[].", _UNREAD_OF_RATE),
+        ignored=below("[].", _UNREAD_OF_RATE),
     ),
     Shape(
         channel="GET funding/getFundingRatePage, a row",
@@ -204,7 +200,7 @@ SHAPES: Final = (
         channel="GET quote/getDepth",
         kind=list[wire.Depth],
         sample=f"[{_DEPTH}]",
-        ignored=_below("[].", _UNREAD_OF_DEPTH),
+        ignored=below("[].", _UNREAD_OF_DEPTH),
     ),
     Shape(
         channel="socket depth, a row",
@@ -253,7 +249,7 @@ SHAPES: Final = (
         channel="GET order/getOrderById, getOrderByClientOrderId",
         kind=list[wire.OrderRow] | None,
         sample=f"[{_ORDER}]",
-        ignored=_below("[].", _UNREAD_OF_ORDER),
+        ignored=below("[].", _UNREAD_OF_ORDER),
     ),
     Shape(
         channel="GET order/getHistoryOrderFillTransactionPage, a row",
@@ -277,13 +273,13 @@ SHAPES: Final = (
         '"starkExRiskValue":"0.4","liquidatePrice":"1"}],"collateralAssetModelList":['
         '{"coinId":"1000","totalEquity":"18.9","availableAmount":"17.2"}]}',
         ignored=frozenset({"version", "oraclePriceList"})
-        | _below("account.", _UNREAD_OF_ACCOUNT)
-        | _below("account.defaultTradeSetting.", _UNREAD_OF_SETTING)
-        | _below("account.contractIdToTradeSetting{}.", _UNREAD_OF_SETTING)
-        | _below("collateralList[].", _UNREAD_OF_COLLATERAL)
-        | _below("positionList[].", _UNREAD_OF_POSITION)
-        | _below("positionAssetList[].", _UNREAD_OF_POSITION_ASSET)
-        | _below("collateralAssetModelList[].", _UNREAD_OF_COLLATERAL_ASSET),
+        | below("account.", _UNREAD_OF_ACCOUNT)
+        | below("account.defaultTradeSetting.", _UNREAD_OF_SETTING)
+        | below("account.contractIdToTradeSetting{}.", _UNREAD_OF_SETTING)
+        | below("collateralList[].", _UNREAD_OF_COLLATERAL)
+        | below("positionList[].", _UNREAD_OF_POSITION)
+        | below("positionAssetList[].", _UNREAD_OF_POSITION_ASSET)
+        | below("collateralAssetModelList[].", _UNREAD_OF_COLLATERAL_ASSET),
     ),
     Shape(
         channel="GET account/getCollateralTransactionPage, a row",
@@ -319,6 +315,6 @@ SHAPES: Final = (
                 "data.transferIn", "data.transferOut",
             }
         )
-        | _below("data.collateralTransaction[].", _UNREAD_OF_MONEY),
+        | below("data.collateralTransaction[].", _UNREAD_OF_MONEY),
     ),
 )  # fmt: skip

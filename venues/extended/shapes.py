@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from venues.extended import wire
-from venues.shapes import Shape
+from venues.shapes import Shape, below
 
 _STATS = (
     '{"dailyVolume":"9","askPrice":"84078","bidPrice":"84077","markPrice":"84058.5",'
@@ -80,14 +80,10 @@ _UNREAD_OF_POSITION = (
 )  # fmt: skip
 
 
-def _below(path: str, names: tuple[str, ...]) -> frozenset[str]:
-    return frozenset(f"{path}{name}" for name in names)
-
-
 _IN_MARKET: Final = (
-    _below("", _UNREAD_OF_MARKET)
-    | _below("marketStats.", _UNREAD_OF_STATS)
-    | _below("tradingConfig.", _UNREAD_OF_CONFIG)
+    below("", _UNREAD_OF_MARKET)
+    | below("marketStats.", _UNREAD_OF_STATS)
+    | below("tradingConfig.", _UNREAD_OF_CONFIG)
     | {"l2Config.type"}
 )
 
@@ -113,7 +109,7 @@ SHAPES: Final = (
         channel="GET /info/markets/{market}/stats",
         kind=wire.MarketStats,
         sample=_STATS,
-        ignored=_below("", _UNREAD_OF_STATS),
+        ignored=below("", _UNREAD_OF_STATS),
     ),
     Shape(
         channel="GET /info/markets/{market}/orderbook",
@@ -141,7 +137,7 @@ SHAPES: Final = (
         channel="GET /user/account/info",
         kind=wire.AccountInfo,
         sample='{"status":"ACTIVE","l2Key":"0x1","l2Vault":"500343","accountId":3342}',
-        ignored=_below(
+        ignored=below(
             "",
             (
                 "description",
@@ -156,31 +152,31 @@ SHAPES: Final = (
         channel="GET /user/orders/{id}",
         kind=wire.OrderRow,
         sample=_ORDER,
-        ignored=_below("", _UNREAD_OF_ORDER),
+        ignored=below("", _UNREAD_OF_ORDER),
     ),
     Shape(
         channel="GET /user/orders, history and by external id",
         kind=list[wire.OrderRow],
         sample=f"[{_ORDER}]",
-        ignored=_below("[].", _UNREAD_OF_ORDER),
+        ignored=below("[].", _UNREAD_OF_ORDER),
     ),
     Shape(
         channel="GET /user/trades",
         kind=list[wire.FillRow],
         sample=f"[{_FILL}]",
-        ignored=_below("[].", _UNREAD_OF_FILL),
+        ignored=below("[].", _UNREAD_OF_FILL),
     ),
     Shape(
         channel="GET /user/balance",
         kind=wire.BalanceRow,
         sample=_BALANCE,
-        ignored=_below("", _UNREAD_OF_BALANCE),
+        ignored=below("", _UNREAD_OF_BALANCE),
     ),
     Shape(
         channel="GET /user/positions",
         kind=list[wire.PositionRow],
         sample=f"[{_POSITION}]",
-        ignored=_below("[].", _UNREAD_OF_POSITION),
+        ignored=below("[].", _UNREAD_OF_POSITION),
     ),
     Shape(
         channel="GET /user/leverage",
@@ -198,7 +194,7 @@ SHAPES: Final = (
         kind=list[wire.FundingRow],
         sample='[{"id":1,"market":"BTC-USD","side":"LONG","size":"1","fundingFee":"-0.1",'
         '"fundingRate":"0.00001","paidTime":1}]',
-        ignored=_below("[].", ("accountId", "positionId", "value", "markPrice")),
+        ignored=below("[].", ("accountId", "positionId", "value", "markPrice")),
     ),
     Shape(
         channel="market socket, any message",
@@ -224,11 +220,11 @@ SHAPES: Final = (
         kind=wire.AccountFrame,
         sample=f'{{"seq":1,"type":"ORDER","ts":1,"data":{{"orders":[{_ORDER}],'
         f'"trades":[{_FILL}],"balance":{_BALANCE},"positions":[{_POSITION}]}}}}',
-        ignored=_below("data.orders[].", _UNREAD_OF_ORDER)
-        | _below("data.trades[].", _UNREAD_OF_FILL)
-        | _below("data.balance.", _UNREAD_OF_BALANCE)
-        | _below("data.positions[].", _UNREAD_OF_POSITION)
-        | _below(
+        ignored=below("data.orders[].", _UNREAD_OF_ORDER)
+        | below("data.trades[].", _UNREAD_OF_FILL)
+        | below("data.balance.", _UNREAD_OF_BALANCE)
+        | below("data.positions[].", _UNREAD_OF_POSITION)
+        | below(
             "data.",
             ("spotBalances", "deposit", "deposits", "transfers", "withdrawals", "isSnapshot"),
         ),

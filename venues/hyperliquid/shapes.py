@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from venues.hyperliquid import wire
-from venues.shapes import Shape
+from venues.shapes import Shape, below
 
 _ORDER = (
     '{"coin":"BTC","side":"B","limitPx":"40000.0","sz":"0.01","oid":7,"timestamp":1700000000000,'
@@ -64,32 +64,28 @@ _UNREAD_OF_STATE = (
 )
 
 
-def _below(path: str, *names: str) -> frozenset[str]:
-    return frozenset(f"{path}{name}" for name in names)
-
-
-_ORDERS_UNREAD = _below("[].", *_UNREAD_OF_ORDER) | _below("[].children[].", *_UNREAD_OF_ORDER)
+_ORDERS_UNREAD = below("[].", _UNREAD_OF_ORDER) | below("[].children[].", _UNREAD_OF_ORDER)
 
 SHAPES: Final = (
     Shape(
         channel="POST /info meta",
         kind=wire.Meta,
         sample=_META,
-        ignored=_below("universe[].", *_UNREAD_OF_MARKET) | {"collateralToken", "marginTables"},
+        ignored=below("universe[].", _UNREAD_OF_MARKET) | {"collateralToken", "marginTables"},
     ),
     Shape(
         channel="POST /info metaAndAssetCtxs",
         kind=tuple[wire.Meta, list[wire.AssetContext]],
         sample=f"[{_META},[{_CONTEXT}]]",
-        ignored=_below("[0].universe[].", *_UNREAD_OF_MARKET)
+        ignored=below("[0].universe[].", _UNREAD_OF_MARKET)
         | {"[0].collateralToken", "[0].marginTables"}
-        | _below("[1][].", *_UNREAD_OF_CONTEXT),
+        | below("[1][].", _UNREAD_OF_CONTEXT),
     ),
     Shape(
         channel="POST /info orderStatus",
         kind=wire.OrderStatusReply,
         sample=f'{{"status":"order","order":{_ENTRY}}}',
-        ignored=_below("order.order.", *_UNREAD_OF_ORDER),
+        ignored=below("order.order.", _UNREAD_OF_ORDER),
     ),
     Shape(
         channel="POST /info frontendOpenOrders",
@@ -101,13 +97,13 @@ SHAPES: Final = (
         channel="POST /info historicalOrders, socket orderUpdates",
         kind=list[wire.OrderEntry],
         sample=f"[{_ENTRY}]",
-        ignored=_below("[].order.", *_UNREAD_OF_ORDER),
+        ignored=below("[].order.", _UNREAD_OF_ORDER),
     ),
     Shape(
         channel="POST /info userFillsByTime",
         kind=list[wire.FillRow],
         sample=f"[{_FILL}]",
-        ignored=_below("[].", *_UNREAD_OF_FILL),
+        ignored=below("[].", _UNREAD_OF_FILL),
     ),
     Shape(
         channel="POST /info activeAssetData",
@@ -152,7 +148,13 @@ SHAPES: Final = (
         channel="POST /info recentTrades, socket trades",
         kind=list[wire.PublicTrade],
         sample=f"[{_TRADE}]",
-        ignored=_below("[].", "hash", "users"),
+        ignored=below(
+            "[].",
+            (
+                "hash",
+                "users",
+            ),
+        ),
     ),
     Shape(
         channel="POST /info candleSnapshot",
@@ -206,16 +208,18 @@ SHAPES: Final = (
         kind=wire.SubscriptionReply,
         sample='{"method":"subscribe","subscription":{"type":"candle","coin":"BTC",'
         '"interval":"1m","user":"0x01"}}',
-        ignored=_below(
+        ignored=below(
             "subscription.",
-            "aggregateByTime",
-            "dex",
-            "fast",
-            "ignorePortfolioMargin",
-            "isPositionTpsl",
-            "mantissa",
-            "nLevels",
-            "nSigFigs",
+            (
+                "aggregateByTime",
+                "dex",
+                "fast",
+                "ignorePortfolioMargin",
+                "isPositionTpsl",
+                "mantissa",
+                "nLevels",
+                "nSigFigs",
+            ),
         ),
     ),
     Shape(
@@ -227,14 +231,14 @@ SHAPES: Final = (
         channel="socket activeAssetCtx",
         kind=wire.CoinContext,
         sample=f'{{"coin":"BTC","ctx":{_CONTEXT}}}',
-        ignored=_below("ctx.", *_UNREAD_OF_CONTEXT),
+        ignored=below("ctx.", _UNREAD_OF_CONTEXT),
     ),
     Shape(channel="socket candle", kind=wire.Kline, sample=_KLINE, ignored=frozenset({"n"})),
     Shape(
         channel="socket userFills",
         kind=wire.UserFills,
         sample=f'{{"user":"0x01","isSnapshot":true,"fills":[{_FILL}]}}',
-        ignored=_below("fills[].", *_UNREAD_OF_FILL),
+        ignored=below("fills[].", _UNREAD_OF_FILL),
     ),
     Shape(
         channel="socket userFundings",
@@ -247,6 +251,6 @@ SHAPES: Final = (
         channel="socket clearinghouseState",
         kind=wire.AccountFrame,
         sample=f'{{"dex":"","user":"0x01","clearinghouseState":{_STATE}}}',
-        ignored=_below("clearinghouseState.", *_UNREAD_OF_STATE),
+        ignored=below("clearinghouseState.", _UNREAD_OF_STATE),
     ),
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from venues.lighter import wire
-from venues.shapes import Shape
+from venues.shapes import Shape, below
 
 _MARKET = (
     '{"symbol":"ETH","market_id":0,"market_type":"perp","status":"active","taker_fee":"0.0000",'
@@ -109,10 +109,6 @@ _INSIDE: Final = frozenset(
 )  # fmt: skip
 
 
-def _below(path: str, names: tuple[str, ...]) -> frozenset[str]:
-    return frozenset(f"{path}{name}" for name in names)
-
-
 SHAPES: Final = (
     Shape(
         channel="GET /",
@@ -151,8 +147,8 @@ SHAPES: Final = (
         sample=f'{{"code":200,"order_book_details":[{_MARKET}]}}',
         ignored=_SAID
         | {"spot_order_book_details"}
-        | _below("order_book_details[].", _UNREAD_OF_MARKET)
-        | _below("order_book_details[].market_config.", _UNREAD_OF_CONFIG),
+        | below("order_book_details[].", _UNREAD_OF_MARKET)
+        | below("order_book_details[].market_config.", _UNREAD_OF_CONFIG),
     ),
     Shape(
         channel="GET /orderBookOrders",
@@ -160,20 +156,20 @@ SHAPES: Final = (
         sample=f'{{"code":200,"asks":[{_RESTING}],"bids":[{_RESTING}]}}',
         ignored=_SAID
         | {"total_asks", "total_bids"}
-        | _below("asks[].", _UNREAD_OF_RESTING)
-        | _below("bids[].", _UNREAD_OF_RESTING),
+        | below("asks[].", _UNREAD_OF_RESTING)
+        | below("bids[].", _UNREAD_OF_RESTING),
     ),
     Shape(
         channel="GET /accountActiveOrders, /accountInactiveOrders, /accountOrders",
         kind=wire.Orders,
         sample=f'{{"code":200,"next_cursor":"x","orders":[{_ORDER}]}}',
-        ignored=_SAID | _below("orders[].", _UNREAD_OF_ORDER),
+        ignored=_SAID | below("orders[].", _UNREAD_OF_ORDER),
     ),
     Shape(
         channel="GET /trades, /recentTrades",
         kind=wire.Trades,
         sample=f'{{"code":200,"next_cursor":"x","trades":[{_TRADE}]}}',
-        ignored=_SAID | _below("trades[].", _UNREAD_OF_TRADE),
+        ignored=_SAID | below("trades[].", _UNREAD_OF_TRADE),
     ),
     Shape(
         channel="GET /account",
@@ -185,8 +181,8 @@ SHAPES: Final = (
         f'"cancel_all_time":0,"positions":[{_POSITION}]}}]}}',
         ignored=_SAID
         | {"total"}
-        | _below("accounts[].", _UNREAD_OF_ACCOUNT)
-        | _below("accounts[].positions[].", _UNREAD_OF_POSITION),
+        | below("accounts[].", _UNREAD_OF_ACCOUNT)
+        | below("accounts[].positions[].", _UNREAD_OF_POSITION),
     ),
     Shape(
         channel="GET /accountLimits",
@@ -206,7 +202,7 @@ SHAPES: Final = (
         kind=wire.Candles,
         sample='{"code":200,"r":"1m","c":[{"t":1700000000000,"o":2001.0,"h":2002.5,"l":2000.0,'
         '"c":2001.5,"v":1.2345}]}',
-        ignored=_SAID | _below("c[].", ("V", "i", "O", "H", "L", "C")),
+        ignored=_SAID | below("c[].", ("V", "i", "O", "H", "L", "C")),
     ),
     Shape(
         channel="GET /fundings",
@@ -257,8 +253,8 @@ SHAPES: Final = (
         kind=wire.TradeFrame,
         sample=f'{{"trades":[{_TRADE}],"liquidation_trades":[{_TRADE}]}}',
         ignored=_OUTSIDE
-        | _below("trades[].", _UNREAD_OF_TRADE)
-        | _below("liquidation_trades[].", _UNREAD_OF_TRADE),
+        | below("trades[].", _UNREAD_OF_TRADE)
+        | below("liquidation_trades[].", _UNREAD_OF_TRADE),
     ),
     Shape(
         channel="socket market_stats",
@@ -266,20 +262,20 @@ SHAPES: Final = (
         sample='{"market_stats":{"market_id":1,"index_price":"65010.5","mark_price":"65002.5",'
         '"mid_price":"64990.5","open_interest":"9","current_funding_rate":"-0.0028",'
         '"daily_quote_token_volume":1000000.25}}',
-        ignored=_OUTSIDE | _below("market_stats.", _UNREAD_OF_STATS),
+        ignored=_OUTSIDE | below("market_stats.", _UNREAD_OF_STATS),
     ),
     Shape(
         channel="socket candle",
         kind=wire.CandleFrame,
         sample='{"candles":[{"t":1790000040000,"o":1995.5,"h":1995.75,"l":1995.00,"c":1995.25,'
         '"v":13.2}]}',
-        ignored=_OUTSIDE | _below("candles[].", ("V", "i")),
+        ignored=_OUTSIDE | below("candles[].", ("V", "i")),
     ),
     Shape(
         channel="socket account_all_orders",
         kind=wire.OrdersFrame,
         sample=f'{{"orders":{{"0":[{_ORDER}]}}}}',
-        ignored=_OUTSIDE | {"account"} | _below("orders{}[].", _UNREAD_OF_ORDER),
+        ignored=_OUTSIDE | {"account"} | below("orders{}[].", _UNREAD_OF_ORDER),
     ),
     Shape(
         channel="socket account_all_trades",
@@ -287,8 +283,8 @@ SHAPES: Final = (
         sample=f'{{"trades":{{"0":[{_TRADE}]}}}}',
         ignored=_OUTSIDE
         | {"total_volume", "monthly_volume", "weekly_volume", "daily_volume"}
-        | _below("trades{}[].", _UNREAD_OF_TRADE)
-        | _below("trades[].", _UNREAD_OF_TRADE),
+        | below("trades{}[].", _UNREAD_OF_TRADE)
+        | below("trades[].", _UNREAD_OF_TRADE),
     ),
     Shape(
         channel="socket account_all_positions",
@@ -296,7 +292,7 @@ SHAPES: Final = (
         sample=f'{{"positions":{{"0":{_POSITION}}},"last_funding_round":null}}',
         ignored=_OUTSIDE
         | {"shares", "last_funding_discount"}
-        | _below("positions{}.", _UNREAD_OF_POSITION),
+        | below("positions{}.", _UNREAD_OF_POSITION),
     ),
     Shape(
         channel="socket user_stats",
@@ -304,7 +300,7 @@ SHAPES: Final = (
         sample='{"stats":{"collateral":"40.0","available_balance":"40.0",'
         '"portfolio_value":"40.0"},"timestamp":1700000000000}',
         ignored=_OUTSIDE
-        | _below(
+        | below(
             "stats.",
             (
                 "leverage", "margin_usage", "buying_power", "account_trading_mode",

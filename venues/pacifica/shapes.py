@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from venues.pacifica import wire
-from venues.shapes import Shape
+from venues.shapes import Shape, below
 
 _ACCOUNT = (
     '{"balance":"2000","fee_level":0,"maker_fee":"0.00015","taker_fee":"0.0004",'
@@ -42,10 +42,6 @@ _UNREAD_OF_ACCOUNT = (
 )
 
 
-def _below(path: str, *names: str) -> frozenset[str]:
-    return frozenset(f"{path}{name}" for name in names)
-
-
 SHAPES: Final = (
     Shape(
         channel="any answer",
@@ -66,21 +62,29 @@ SHAPES: Final = (
         '"lot_size":"0.00001","max_leverage":50,"isolated_only":false,"min_order_size":"10",'
         '"max_order_size":"5000000","funding_rate":"0.00001","next_funding_rate":"0.00001",'
         '"created_at":1,"instrument_type":"perpetual","base_asset":"BTC"}]',
-        ignored=_below(
+        ignored=below(
             "[].",
-            "base_asset",
-            "created_at",
-            "funding_rate",
-            "max_tick",
-            "min_tick",
-            "next_funding_rate",
+            (
+                "base_asset",
+                "created_at",
+                "funding_rate",
+                "max_tick",
+                "min_tick",
+                "next_funding_rate",
+            ),
         ),
     ),
     Shape(
         channel="GET /info/prices, socket prices",
         kind=list[wire.PriceRow],
         sample=_PRICE,
-        ignored=_below("[].", "next_funding", "yesterday_price"),
+        ignored=below(
+            "[].",
+            (
+                "next_funding",
+                "yesterday_price",
+            ),
+        ),
     ),
     Shape(channel="GET /book, socket book", kind=wire.Book, sample=_BOOK),
     Shape(
@@ -88,7 +92,7 @@ SHAPES: Final = (
         kind=list[wire.PublicTradeRow],
         sample='[{"event_type":"fulfill_taker","price":"40000","amount":"1","side":"open_long",'
         '"cause":"normal","created_at":1700000000000,"history_id":3}]',
-        ignored=_below("[].", "event_type"),
+        ignored=below("[].", ("event_type",)),
     ),
     Shape(channel="GET /kline", kind=list[wire.Kline], sample=f"[{_KLINE}]"),
     Shape(
@@ -96,8 +100,14 @@ SHAPES: Final = (
         kind=list[wire.FundingRateRow],
         sample='[{"oracle_price":"40000","bid_impact_price":"1","ask_impact_price":"1",'
         '"funding_rate":"0.00001","next_funding_rate":"0.00001","created_at":1700000000000}]',
-        ignored=_below(
-            "[].", "ask_impact_price", "bid_impact_price", "next_funding_rate", "oracle_price"
+        ignored=below(
+            "[].",
+            (
+                "ask_impact_price",
+                "bid_impact_price",
+                "next_funding_rate",
+                "oracle_price",
+            ),
         ),
     ),
     Shape(
@@ -109,7 +119,13 @@ SHAPES: Final = (
         '"stop_parent_order_id":null,"trigger_price_type":null,"reduce_only":false,'
         '"order_status":"open","event_type":"make","reason":null,"history_id":1,'
         '"created_at":1700000000000,"updated_at":1700000000000}]',
-        ignored=_below("[].", "stop_parent_order_id", "trigger_price_type"),
+        ignored=below(
+            "[].",
+            (
+                "stop_parent_order_id",
+                "trigger_price_type",
+            ),
+        ),
     ),
     Shape(
         channel="GET /trades/history",
@@ -117,27 +133,45 @@ SHAPES: Final = (
         sample='[{"history_id":3,"order_id":7,"client_order_id":"c","symbol":"BTC","amount":"1",'
         '"price":"40000","entry_price":"40000","fee":"0.1","pnl":"0","event_type":"fulfill_taker",'
         '"side":"open_long","created_at":1700000000000,"cause":"normal"}]',
-        ignored=_below("[].", "entry_price"),
+        ignored=below("[].", ("entry_price",)),
     ),
     Shape(
         channel="GET /account",
         kind=wire.AccountRow | list[wire.AccountRow],
         sample=_ACCOUNT,
-        ignored=_below("", *_UNREAD_OF_ACCOUNT) | _below("[].", *_UNREAD_OF_ACCOUNT),
+        ignored=below("", _UNREAD_OF_ACCOUNT) | below("[].", _UNREAD_OF_ACCOUNT),
     ),
     Shape(
         channel="GET /positions",
         kind=list[wire.PositionRow],
         sample='[{"symbol":"BTC","side":"bid","amount":"1","entry_price":"40000","margin":"0",'
         '"funding":"0","isolated":false,"liquidation_price":"1","created_at":1,"updated_at":1}]',
-        ignored=_below("[].", "created_at", "funding"),
+        ignored=below(
+            "[].",
+            (
+                "created_at",
+                "funding",
+            ),
+        ),
     ),
     Shape(
         channel="GET /account/settings",
         kind=wire.Settings | list[wire.SettingRow],
         sample=f'{{"margin_settings":{_SETTINGS}}}',
-        ignored=_below("[].", "created_at", "updated_at")
-        | _below("margin_settings[].", "created_at", "updated_at")
+        ignored=below(
+            "[].",
+            (
+                "created_at",
+                "updated_at",
+            ),
+        )
+        | below(
+            "margin_settings[].",
+            (
+                "created_at",
+                "updated_at",
+            ),
+        )
         | {"auto_lend_disabled", "spot_settings"},
     ),
     Shape(
@@ -178,7 +212,14 @@ SHAPES: Final = (
         sample='[{"i":7,"I":"c","u":"x","s":"BTC","d":"bid","ip":"1","lp":"1","p":"0","a":"1",'
         '"f":"0","oe":"make","os":"open","ot":"limit","sp":null,"si":null,"tp":null,"r":false,'
         '"ct":1,"ut":1,"li":7}]',
-        ignored=_below("[].", "lp", "si", "tp"),
+        ignored=below(
+            "[].",
+            (
+                "lp",
+                "si",
+                "tp",
+            ),
+        ),
     ),
     Shape(
         channel="socket account_trades",
@@ -186,7 +227,13 @@ SHAPES: Final = (
         sample='[{"h":3,"i":7,"I":"c","u":"x","s":"BTC","p":"1","o":"1","a":"1",'
         '"te":"fulfill_taker","ts":"open_long","tc":"normal","f":"0.1","n":"0","t":1,"li":7,'
         '"it":"perpetual"}]',
-        ignored=_below("[].", "it", "o"),
+        ignored=below(
+            "[].",
+            (
+                "it",
+                "o",
+            ),
+        ),
     ),
     Shape(
         channel="socket account_positions",

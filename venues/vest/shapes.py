@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from venues.shapes import Shape
+from venues.shapes import Shape, below
 from venues.vest import wire
 
 _WHOLE_ORDER = (
@@ -38,10 +38,6 @@ _UNREAD_OF_DAY = (
 )  # fmt: skip
 
 
-def _below(path: str, names: tuple[str, ...]) -> frozenset[str]:
-    return frozenset(f"{path}{name}" for name in names)
-
-
 SHAPES: Final = (
     Shape(
         channel="GET /exchangeInfo",
@@ -51,13 +47,13 @@ SHAPES: Final = (
         '"maintMarginRatio":"0.05","takerFee":"0.0001","isolated":false}],'
         '"exchange":{"lp":"100000.000000","insurance":"1.000000","collateralDecimals":6}}',
         ignored=frozenset({"exchange"})
-        | _below("symbols[].", ("displayName", "base", "quote", "maintMarginRatio")),
+        | below("symbols[].", ("displayName", "base", "quote", "maintMarginRatio")),
     ),
     Shape(
         channel="GET /ticker/latest",
         kind=wire.Tickers,
         sample=f'{{"tickers":[{_TICKER}]}}',
-        ignored=_below("tickers[].", _UNREAD_OF_TICKER),
+        ignored=below("tickers[].", _UNREAD_OF_TICKER),
     ),
     Shape(
         channel="GET /ticker/24hr",
@@ -65,7 +61,7 @@ SHAPES: Final = (
         sample='{"tickers":[{"symbol":"BTC-PERP","openPrice":"1","closePrice":"1","highPrice":"1",'
         '"lowPrice":"1","quoteVolume":"9","volume":"9","priceChange":"0","priceChangePercent":"0",'
         '"openTime":1,"closeTime":2}]}',
-        ignored=_below("tickers[].", _UNREAD_OF_DAY),
+        ignored=below("tickers[].", _UNREAD_OF_DAY),
     ),
     Shape(
         channel="GET /depth, socket @depth",
@@ -76,7 +72,7 @@ SHAPES: Final = (
         channel="GET /trades",
         kind=list[wire.TradeRow],
         sample=f"[{_TRADE}]",
-        ignored=_below("[].", ("quoteQty",)),
+        ignored=below("[].", ("quoteQty",)),
     ),
     Shape(
         channel="socket @trades",
@@ -95,13 +91,13 @@ SHAPES: Final = (
         channel="socket tickers",
         kind=list[wire.TickerRow],
         sample=f"[{_TICKER}]",
-        ignored=_below("[].", _UNREAD_OF_TICKER),
+        ignored=below("[].", _UNREAD_OF_TICKER),
     ),
     Shape(
         channel="GET /orders",
         kind=list[wire.OrderRow],
         sample=f"[{_WHOLE_ORDER}]",
-        ignored=_below("[].", _UNREAD_OF_ORDER),
+        ignored=below("[].", _UNREAD_OF_ORDER),
     ),
     Shape(
         channel="socket account_private, an order",
@@ -137,7 +133,7 @@ SHAPES: Final = (
         '"leverages":[{"symbol":"BTC-PERP","value":20}],"lp":{"balance":"1","shares":"1",'
         '"unrealizedPnl":"1"},"time":1790000000000,"twitterUsername":null,"discordUsername":null}',
         ignored=frozenset({"balances", "collateral", "lp", "twitterUsername", "discordUsername"})
-        | _below("positions[].", ("entryFunding", "settledFunding", "indexPrice")),
+        | below("positions[].", ("entryFunding", "settledFunding", "indexPrice")),
     ),
     Shape(
         channel="POST /account/leverage",
