@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from temporalio.client import Client
-from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+from temporalio.worker import Worker
 
 from activities.access import CommandParts
 from activities.account_reading import AccountReading
@@ -28,6 +28,7 @@ from activities.reconciling import ReconcileActivities
 from activities.splitting import SplitActivities
 from activities.terms import TermsReading
 from serving.settings import Parts, WorkerSettings, now
+from serving.whole_tasks import WholeTaskRunner
 from storage.feed_credentials import SqlFeedCredentials
 from storage.opening import Storage
 from venues.started import Connectors
@@ -120,9 +121,7 @@ def venue_worker(
             reconciling.look,
             reconciling.finish,
         ],
-        # The import contracts keep workflows deterministic; the sandbox would re-import their
-        # modules for each order. A test loads every workflow in the sandbox.
-        workflow_runner=UnsandboxedWorkflowRunner(),
+        workflow_runner=WholeTaskRunner(),
         interceptors=(parts.meter,),
         max_cached_workflows=MAX_CACHED_WORKFLOWS,
         max_concurrent_workflow_task_polls=settings.worker_task_pollers,
@@ -230,7 +229,7 @@ def core_worker(
         task_queue=core_queue(),
         workflows=[KillSwitchWorkflow, SplitWorkflow],
         activities=[kill_switches.keep, splitting.keep, splitting.look],
-        workflow_runner=UnsandboxedWorkflowRunner(),
+        workflow_runner=WholeTaskRunner(),
         interceptors=(parts.meter,),
         max_concurrent_workflow_task_polls=2,
         max_concurrent_activities=settings.worker_concurrency,

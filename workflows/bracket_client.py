@@ -11,7 +11,6 @@ from workflows import bracket_describing, ids, policies
 from workflows.bracket import BracketWorkflow
 from workflows.bracket_contracts import BracketReply, BracketStart, EndRequest
 from workflows.reaching import (
-    QUERY_TIMEOUT,
     SIGNAL_TIMEOUT,
     asked,
     cancel_lastingly,
@@ -86,9 +85,7 @@ class BracketWorkflows:
             NotFound: no such workflow.
             Unavailable: no worker answers in 3 s.
         """
-        return await queried(
-            self._handle(bracket_id).query(BracketWorkflow.state, rpc_timeout=QUERY_TIMEOUT)
-        )
+        return await queried(self._handle(bracket_id), BracketWorkflow.state)
 
     def _handle(self, bracket_id: str) -> WorkflowHandle[BracketWorkflow, str]:
         return self._client.get_workflow_handle_for(

@@ -313,9 +313,7 @@ class OrderWorkflows:
             NotFound: no such workflow.
             Unavailable: no worker answers in 3 s.
         """
-        return await queried(
-            self._handle(order_id).query(OrderWorkflow.state, rpc_timeout=QUERY_TIMEOUT)
-        )
+        return await queried(self._handle(order_id), OrderWorkflow.state)
 
     async def pending(self, order_id: str) -> Order | None:
         """Return the order a workflow was started with, or None if there is no such workflow.

@@ -181,9 +181,7 @@ class CloseWorkflows:
             NotFound: no such workflow.
             Unavailable: no worker answers in 3 s.
         """
-        return await queried(
-            self._handle(account_id, symbol).query(CloseWorkflow.state, rpc_timeout=QUERY_TIMEOUT)
-        )
+        return await queried(self._handle(account_id, symbol), CloseWorkflow.state)
 
     async def running(self, account_id: str, symbol: str) -> ClosePlan | None:
         """Return the plan of the close that runs on a position, or None. Needs no worker.

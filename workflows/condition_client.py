@@ -33,7 +33,6 @@ from workflows.guard_contracts import (
     GuardStart,
 )
 from workflows.reaching import (
-    QUERY_TIMEOUT,
     SIGNAL_TIMEOUT,
     answered,
     cancel_lastingly,
@@ -185,9 +184,7 @@ class ConditionWorkflows:
             NotFound: no such workflow.
             Unavailable: no worker answers in 3 s.
         """
-        return await queried(
-            self._handle(condition_id).query(GuardWorkflow.state, rpc_timeout=QUERY_TIMEOUT)
-        )
+        return await queried(self._handle(condition_id), GuardWorkflow.state)
 
     def _handle(self, condition_id: str) -> WorkflowHandle[GuardWorkflow, GuardResult]:
         return self._client.get_workflow_handle_for(

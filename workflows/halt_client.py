@@ -79,7 +79,7 @@ class KillSwitchWorkflows:
         handle: WorkflowHandle[KillSwitchWorkflow, KillSwitch] = (
             self._client.get_workflow_handle_for(KillSwitchWorkflow.run, self.workflow_id(scope))
         )
-        return await queried(handle.query(KillSwitchWorkflow.state, rpc_timeout=QUERY_TIMEOUT))
+        return await queried(handle, KillSwitchWorkflow.state)
 
     async def is_running(self, scope: HaltScope) -> bool:
         """Tell whether a workflow stops this scope now.

@@ -6,6 +6,7 @@ Never a rejection: NotFound, a closed workflow, or no answer. Knows no workflow 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -20,6 +21,7 @@ from temporalio.client import (
 from temporalio.converter import WorkflowSerializationContext
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
+from temporalio.types import MethodSyncNoParam
 
 from domain.errors import Conflict, NotFound, Unavailable
 
@@ -28,7 +30,14 @@ SIGNAL_TIMEOUT = timedelta(seconds=5)
 CLOSED_MEANWHILE = "AcceptedUpdateCompletedWorkflow"
 """The server's word for an update whose workflow closed before it was answered."""
 
+ASK_AGAIN = "asked between two workflow tasks; ask again"
+"""A worker's answer to a query that it can only answer after the next task; see
+`serving.whole_tasks`."""
+
+_ASKED_AGAIN_AFTER_S = (0.05, 0.2, 0.5)
+
 T = TypeVar("T")
+W = TypeVar("W")
 
 
 def serialization_context(namespace: str, workflow_id: str) -> WorkflowSerializationContext:
@@ -72,19 +81,34 @@ async def started(start: Awaitable[object]) -> bool:
     return True
 
 
-async def queried(query: Awaitable[T]) -> T:
-    """Return a workflow's answer to a query.
+async def queried(handle: WorkflowHandle[W, Any], query: MethodSyncNoParam[W, T]) -> T:
+    """Return a workflow's answer to a query without arguments.
+
+    Asked again where the question met a worker between two workflow tasks: it comes to rest soon.
 
     Raises:
         NotFound: no such workflow.
         Unavailable: no worker answers in time.
     """
+    for pause_s in _ASKED_AGAIN_AFTER_S:
+        with contextlib.suppress(_BetweenTasks):
+            return await _queried_once(handle, query)
+        await asyncio.sleep(pause_s)
+    return await _queried_once(handle, query)
+
+
+class _BetweenTasks(Unavailable):
+    """The worker can answer after the workflow's next task only."""
+
+
+async def _queried_once(handle: WorkflowHandle[W, Any], query: MethodSyncNoParam[W, T]) -> T:
     try:
-        return await query
+        return await handle.query(query, rpc_timeout=QUERY_TIMEOUT)
     except (RPCError, RuntimeError) as error:
         raise unreached(error) from None
     except (WorkflowQueryFailedError, WorkflowQueryRejectedError) as error:
-        raise Unavailable(f"the workflow does not answer: {error}") from None
+        meaning = _BetweenTasks if str(error) == ASK_AGAIN else Unavailable
+        raise meaning(f"the workflow does not answer: {error}") from None
 
 
 async def answered(update: Awaitable[T], wait_s: float) -> T | None:

@@ -27,7 +27,7 @@ from domain.findings import Reconciliation
 from domain.ports import AccountStore
 from domain.reconciliation_store import ReconciliationGate
 from workflows import ids, policies, reconcile_describing
-from workflows.reaching import QUERY_TIMEOUT, SIGNAL_TIMEOUT, queried, refusal_of, unreached
+from workflows.reaching import SIGNAL_TIMEOUT, queried, refusal_of, unreached
 from workflows.reconcile import ReconcileWorkflow
 from workflows.reconcile_contracts import (
     EVERY_S,
@@ -142,9 +142,7 @@ class ReconcileWorkflows:
             NotFound: none runs.
             Unavailable: no worker answers in 3 s.
         """
-        return await queried(
-            self._handle(account_id).query(ReconcileWorkflow.state, rpc_timeout=QUERY_TIMEOUT)
-        )
+        return await queried(self._handle(account_id), ReconcileWorkflow.state)
 
     def _start_of(self, account: Account) -> ReconcileStart:
         return ReconcileStart(

@@ -14,7 +14,6 @@ from domain.routing_store import SplitStore
 from domain.splits import SplitPlan, SplitState, SplitStatus
 from workflows import ids, policies, split_describing
 from workflows.reaching import (
-    QUERY_TIMEOUT,
     SIGNAL_TIMEOUT,
     asked,
     cancel_lastingly,
@@ -98,9 +97,7 @@ class SplitWorkflows:
             NotFound: no such workflow.
             Unavailable: no worker answers in 3 s.
         """
-        return await queried(
-            self._handle(split_id).query(SplitWorkflow.state, rpc_timeout=QUERY_TIMEOUT)
-        )
+        return await queried(self._handle(split_id), SplitWorkflow.state)
 
     def _handle(self, split_id: str) -> WorkflowHandle[SplitWorkflow, str]:
         return self._client.get_workflow_handle_for(
