@@ -13,8 +13,9 @@ from typing import Any, Protocol
 
 from activities.emergency_halt import EmergencyHalt
 from domain.accounts import Account, TradingAccess
-from domain.errors import PerpDexError, Unavailable
+from domain.errors import InvalidInput, PerpDexError, Unavailable
 from domain.halts import AccountSight
+from domain.identifiers import check_symbol
 
 EXIT_DONE, EXIT_STILL_OPEN, EXIT_USAGE = 0, 1, 2
 SET_BY = "emergency"
@@ -40,10 +41,14 @@ class Halting(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmergencyWish:
-    """What was typed: `what` is status, cancel-all or flatten; no `account` means all."""
+    """What was typed: `what` is status, cancel-all or flatten; no `account` means all.
+
+    With a `symbol` one market of the accounts is meant, and nothing is halted.
+    """
 
     what: str
     account: str | None
+    symbol: str | None = None
     is_sure: bool
     timeout_s: float
 
@@ -61,13 +66,22 @@ def parse(arguments: Sequence[str]) -> EmergencyWish:
     scope = parser.add_mutually_exclusive_group()
     scope.add_argument("--account", help="label or id; only this one")
     scope.add_argument("--all", action="store_true", help="every account (default for status)")
+    parser.add_argument("--symbol", help="only this market, such as BTC-PERP; halts nothing")
     parser.add_argument("--yes", action="store_true", help="do not ask")
     parser.add_argument("--timeout", type=float, default=60.0, help="seconds to go on at most")
     found = parser.parse_args(arguments)
     if found.what != "status" and not (found.account or found.all):
         parser.error("expected --account NAME or --all")
+    try:
+        symbol = None if found.symbol is None else check_symbol(found.symbol)
+    except InvalidInput as error:
+        parser.error(error.message)
     return EmergencyWish(
-        what=found.what, account=found.account, is_sure=found.yes, timeout_s=found.timeout
+        what=found.what,
+        account=found.account,
+        symbol=symbol,
+        is_sure=found.yes,
+        timeout_s=found.timeout,
     )
 
 
@@ -87,39 +101,47 @@ async def run(
         say(f"expected an account of this installation, found {wish.account}; known: {known}")
         return EXIT_USAGE
     if wish.what == "status":
-        return await _status(halt, chosen)
+        return await _status(halt, chosen, wish.symbol)
     flatten = wish.what == "flatten"
-    if not wish.is_sure and not _is_meant(chosen, flatten):
+    if not wish.is_sure and not _is_meant(chosen, wish):
         return EXIT_STILL_OPEN
-    await _block(halting, chosen, everything=wish.account is None)
+    await _block(halting, chosen, wish)
     code = EXIT_DONE
     for access in chosen:
-        sight = await halt.stop(access, flatten=flatten, within_s=wish.timeout_s)
-        code = max(code, _tell(access.account, sight, flatten=flatten))
-    say("the halt stays until `perp-dex resume`" if halting else _JOURNAL)
+        sight = await halt.stop(
+            access, flatten=flatten, within_s=wish.timeout_s, symbol=wish.symbol
+        )
+        code = max(code, _tell(access.account, sight, flatten=flatten, symbol=wish.symbol))
+    if halting is None:
+        say(_JOURNAL)
+    elif wish.symbol is None:
+        say("the halt stays until `perp-dex resume`")
     return code
 
 
-async def _status(halt: EmergencyHalt, chosen: Sequence[TradingAccess]) -> int:
+async def _status(halt: EmergencyHalt, chosen: Sequence[TradingAccess], symbol: str | None) -> int:
     code = EXIT_DONE
     for access in chosen:
         try:
-            sight = await halt.look(access)
+            sight = await halt.look(access, symbol=symbol)
         except PerpDexError as error:
             say(f"{access.account.label}: not known what is open: {error}")
             code = EXIT_STILL_OPEN
             continue
-        code = max(code, _tell(access.account, sight, flatten=True))
+        code = max(code, _tell(access.account, sight, flatten=True, symbol=symbol))
     return code
 
 
 async def _block(
-    halting: Halting | None, chosen: Sequence[TradingAccess], *, everything: bool
+    halting: Halting | None, chosen: Sequence[TradingAccess], wish: EmergencyWish
 ) -> None:
     if halting is None:
         say("the database is away: nothing that raises exposure is signed meanwhile")
         return
-    scopes = [None] if everything else [access.account.account_id for access in chosen]
+    if wish.symbol is not None:
+        say(f"nothing is halted: what runs may trade {wish.symbol} again")
+        return
+    scopes = [None] if wish.account is None else [each.account.account_id for each in chosen]
     for scope in scopes:
         try:
             await halting.halt(scope, reason="emergency by an operator", by=SET_BY)
@@ -127,10 +149,11 @@ async def _block(
             say(f"not halted: {error}; going on")
 
 
-def _tell(account: Account, sight: AccountSight, *, flatten: bool) -> int:
+def _tell(account: Account, sight: AccountSight, *, flatten: bool, symbol: str | None) -> int:
     """Say what is open on an account; return what that means for the exit code."""
+    where = "" if symbol is None else f" {symbol}:"
     say(
-        f"{account.label} ({account.venue} {account.network}, {account.address}): "
+        f"{account.label} ({account.venue} {account.network}, {account.address}):{where} "
         f"{len(sight.orders)} orders and {len(sight.positions)} positions open"
     )
     for words in sight.still_open(positions_too=True):
@@ -141,8 +164,11 @@ def _tell(account: Account, sight: AccountSight, *, flatten: bool) -> int:
     return EXIT_STILL_OPEN if unknown or sight.still_open(positions_too=flatten) else EXIT_DONE
 
 
-def _is_meant(chosen: Sequence[TradingAccess], flatten: bool) -> bool:
+def _is_meant(chosen: Sequence[TradingAccess], wish: EmergencyWish) -> bool:
+    flatten = wish.what == "flatten"
     what = "cancel every order and close every position" if flatten else "cancel every order"
+    if wish.symbol is not None:
+        what += f" in {wish.symbol}"
     names = ", ".join(access.account.label for access in chosen)
     if not sys.stdin.isatty():
         say("expected --yes where there is no terminal to ask on; nothing was done")

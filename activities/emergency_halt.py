@@ -47,25 +47,27 @@ class EmergencyHalt:
         self._commands = commands
         self._numbers: dict[str, int] = {}
 
-    async def look(self, access: TradingAccess) -> AccountSight:
-        """Read what the venue shows open; nothing of ours is needed.
+    async def look(self, access: TradingAccess, *, symbol: str | None = None) -> AccountSight:
+        """Read what the venue shows open, in one market if told; nothing of ours is needed.
 
         Raises:
             VenueUnavailable, VenueRefused: the venue does not say.
         """
         account = access.account
         connector = await self._connectors.connector(account.venue, account.network)
-        return self._sight(connector, *await _read(connector, account))
+        return self._sight(connector, *await _read(connector, account, symbol))
 
     async def stop_once(
         self,
         access: TradingAccess,
         *,
         flatten: bool,
+        symbol: str | None = None,
         beat: Callable[[], object] = lambda: None,
     ) -> AccountSight:
         """Cancel what the venue lists, close what it shows if asked, and return what it showed.
 
+        With a `symbol` only that market is looked at and touched.
         `beat` is called after each step.
 
         Raises:
@@ -73,7 +75,7 @@ class EmergencyHalt:
         """
         account = access.account
         connector = await self._connectors.connector(account.venue, account.network)
-        listed, positions = await _read(connector, account)
+        listed, positions = await _read(connector, account, symbol)
         notes = await self._cancel(account, listed, beat)
         if flatten and not listed:
             for position in positions:
@@ -101,7 +103,13 @@ class EmergencyHalt:
         return replace(sight, note="; ".join(dict.fromkeys(note for note in notes if note)))
 
     async def stop(
-        self, access: TradingAccess, *, flatten: bool, within_s: float, pause_s: float = 1.0
+        self,
+        access: TradingAccess,
+        *,
+        flatten: bool,
+        within_s: float,
+        symbol: str | None = None,
+        pause_s: float = 1.0,
     ) -> AccountSight:
         """Go on until the venue shows nothing that has to go, twice, or the time is over.
 
@@ -113,7 +121,7 @@ class EmergencyHalt:
         while True:
             delay_s = pause_s
             try:
-                sight = await self.stop_once(access, flatten=flatten)
+                sight = await self.stop_once(access, flatten=flatten, symbol=symbol)
                 is_clean = not sight.still_open(positions_too=flatten)
                 clean = clean + 1 if is_clean else 0
                 if is_clean:
@@ -237,8 +245,13 @@ class EmergencyHalt:
 
 
 async def _read(
-    connector: Connector, account: Account
+    connector: Connector, account: Account, symbol: str | None
 ) -> tuple[tuple[VenueOrder, ...], tuple[OpenPosition, ...]]:
     listed = await connector.open_orders(account)
-    summary = await connector.account_summary(account)
-    return listed, open_positions(summary.positions)
+    positions = open_positions((await connector.account_summary(account)).positions)
+    if symbol is None:
+        return listed, positions
+    return (
+        tuple(seen for seen in listed if seen.symbol == symbol),
+        tuple(position for position in positions if position.symbol == symbol),
+    )

@@ -17,6 +17,7 @@ from api.close_bodies import CloseBody
 from api.close_views import ClosesView, CloseView, close_view
 from api.context import Caller, Context, Ctx, Wait, bounded
 from api.failures import respond
+from api.fields import MarketName
 from api.idempotency import claim_key, key_of, key_of_header
 from api.placing import market_for
 from api.position_ids import NamedPosition, named_position, position_id_of
@@ -98,8 +99,8 @@ async def _known_plan(context: Context, close_id: str) -> ClosePlan | None:
         raise ProblemError(
             unavailable(
                 f"{error}; nothing was begun, the same key may be used again. On the worker's "
-                "machine `python -m worker emergency flatten` needs neither the database nor "
-                "Temporal"
+                "machine `python -m worker emergency flatten --account … --symbol …` needs "
+                "neither the database nor Temporal"
             )
         ) from None
 
@@ -247,7 +248,7 @@ async def list_closes(
     caller: Caller,
     status: Annotated[Literal["all", "open", "closed"], Query()] = "all",
     account: str | None = None,
-    symbol: str | None = None,
+    symbol: MarketName | None = None,
     limit: str | None = None,
 ) -> JSONResponse:
     """List closes, newest first."""

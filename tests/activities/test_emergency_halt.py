@@ -86,6 +86,39 @@ async def test_everything_is_canceled_and_closed(busy: Away, floor: Floor) -> No
     assert not (busy.home / "journal" / "commands.jsonl").exists()
 
 
+async def test_one_market_is_closed_and_the_others_stay(
+    busy: Away, floor: Floor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    eth = {"symbol": "ETH-PERP", "quantity": Decimal("0.1")}
+    await floor.place(an_order(**eth, price=Decimal(2600), time_in_force=TimeInForce.IOC))
+    await floor.place(an_order(**eth, price=Decimal(2000)))
+    only = ("--account", "1111", "--symbol", "BTC-PERP", "--yes")
+
+    with locked(busy.home):
+        assert await typed(busy, "flatten", *only) == EXIT_DONE
+
+    said = capsys.readouterr().out
+    assert "BTC-PERP: 0 orders and 0 positions open" in said
+    assert "ETH" not in said
+    assert (resting(floor), held(floor)) == (1, Decimal(0))
+    address = floor.opened["address"]
+    assert floor.venue.exchange.tables.quantity_held(address, "ETH") == Decimal("0.1")
+    assert await busy.absorb() == 3
+    assert await typed(busy, "status", "--symbol", "BTC-PERP") == EXIT_DONE
+    assert await typed(busy, "status") == EXIT_STILL_OPEN
+
+
+async def test_one_market_sets_no_halt(
+    busy: Away, floor: Floor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    halts = floor.storage.halts
+    only = ("--all", "--symbol", "BTC-PERP", "--yes")
+    assert await typed(busy, "cancel-all", *only, halting=halts) == EXIT_DONE
+    assert "nothing is halted" in capsys.readouterr().out
+    assert await halts.halted() == ()
+    assert (resting(floor), held(floor)) == (0, Decimal("0.01"))
+
+
 async def test_positions_stay_when_only_orders_are_to_go(busy: Away, floor: Floor) -> None:
     access = busy.access.last(ACCOUNT_ID)
     sight = await halt_of(busy).stop(access, flatten=False, within_s=20, pause_s=0.05)
@@ -246,7 +279,14 @@ async def test_an_unknown_account_and_a_closed_venue_are_said(
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["cancel-all"], ["flatten", "--all", "--account", "a"], ["burn", "--all"]]
+    "arguments",
+    [
+        [],
+        ["cancel-all"],
+        ["flatten", "--all", "--account", "a"],
+        ["burn", "--all"],
+        ["flatten", "--all", "--symbol", "bitcoin"],
+    ],
 )
 def test_wrong_arguments_end_with_two(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
