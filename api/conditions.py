@@ -18,6 +18,7 @@ from api.condition_bodies import ConditionBody
 from api.condition_views import ConditionsView, ConditionView, condition_view
 from api.context import Caller, Context, Ctx, Wait, bounded
 from api.failures import respond
+from api.fields import MarketName
 from api.idempotency import claim_key, key_of, key_of_header
 from api.placing import market_for
 from api.position_ids import named_position, position_id_of
@@ -193,7 +194,7 @@ async def list_conditions(
     caller: Caller,
     status: Annotated[Literal["all", "open", "closed"], Query()] = "all",
     account: str | None = None,
-    symbol: str | None = None,
+    symbol: MarketName | None = None,
     limit: str | None = None,
 ) -> JSONResponse:
     """List conditional closes, newest first."""

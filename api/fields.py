@@ -9,12 +9,12 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, StrictBool, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, StrictBool, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from api.strict_json import JsonNumber
 from domain.errors import InvalidInput
-from domain.identifiers import check_idempotency_key, check_label, check_symbol
+from domain.identifiers import check_idempotency_key, check_label, check_symbol, thousands_in_digits
 from domain.numbers import MAX_DIGITS, parse_positive
 
 _SHOWN_MAX = 64
@@ -108,6 +108,8 @@ Symbol = Annotated[
     BeforeValidator(_checked(check_symbol, "a symbol such as 'BTC-PERP'")),
     WithJsonSchema({"type": "string", "maxLength": 64, "examples": ["BTC-PERP"]}),
 ]
+MarketName = Annotated[str, AfterValidator(thousands_in_digits)]
+"""A symbol in a path or query, whatever it is, in our spelling."""
 ClientKey = Annotated[
     str,
     BeforeValidator(_checked(check_idempotency_key, "an idempotency key as text")),

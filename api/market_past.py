@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 
 from api.context import Caller, Context, Ctx, bounded
+from api.fields import MarketName
 from api.market_views import (
     CandlesView,
     FundingView,
@@ -31,7 +32,7 @@ Limit = Annotated[str | None, Query(description=f"1 to {ENTRIES_MAX}; else 100."
 
 @router.get("/{symbol}/trades", operation_id="get_market_trades", response_model=TradesView)
 async def get_trades(
-    symbol: str,
+    symbol: MarketName,
     context: Ctx,
     caller: Caller,
     venue: Venue = None,
@@ -48,7 +49,7 @@ async def get_trades(
 
 @router.get("/{symbol}/funding", operation_id="get_market_funding", response_model=FundingView)
 async def get_funding(
-    symbol: str,
+    symbol: MarketName,
     context: Ctx,
     caller: Caller,
     venue: Venue = None,
@@ -69,7 +70,7 @@ async def get_funding(
 
 @router.get("/{symbol}/candles", operation_id="get_market_candles", response_model=CandlesView)
 async def get_candles(
-    symbol: str,
+    symbol: MarketName,
     context: Ctx,
     caller: Caller,
     venue: Venue = None,

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 
 from api.context import Caller, Context, Ctx, bounded
+from api.fields import MarketName
 from api.market_views import MarketPageView, MarketView, market_page_view, market_view
 from api.problems import ProblemError, invalid_parameter, unavailable
 from api.strict_json import StrictRoute
@@ -41,7 +42,9 @@ async def list_markets(
     caller: Caller,
     venue: Annotated[str | None, Query(description="Else every venue.")] = None,
     network: Net = None,
-    symbol: Annotated[str | None, Query(description="Our spelling, such as BTC-PERP.")] = None,
+    symbol: Annotated[
+        MarketName | None, Query(description="Our spelling, such as BTC-PERP.")
+    ] = None,
     limit: Annotated[str | None, Query(description="1 to 500; else 200.")] = None,
     cursor: Annotated[str | None, Query(max_length=512)] = None,
 ) -> JSONResponse:
@@ -68,7 +71,7 @@ async def list_markets(
 
 @router.get("/{symbol}", operation_id="get_market", response_model=MarketView)
 async def get_market(
-    symbol: str, context: Ctx, caller: Caller, venue: Venue = None, network: Net = None
+    symbol: MarketName, context: Ctx, caller: Caller, venue: Venue = None, network: Net = None
 ) -> JSONResponse:
     """Read one market: its steps, minimum and state, and when a worker last read it."""
     found, where = await instrument_of(context, caller, symbol, venue, network)
@@ -82,7 +85,7 @@ async def get_market(
 
 @router.get("/{symbol}/orderbook", operation_id="get_order_book", response_model=BookView)
 async def get_book(
-    symbol: str,
+    symbol: MarketName,
     context: Ctx,
     caller: Caller,
     venue: Venue = None,
@@ -99,7 +102,7 @@ async def get_book(
 
 @router.get("/{symbol}/ticker", operation_id="get_ticker", response_model=TickerView)
 async def get_ticker(
-    symbol: str, context: Ctx, caller: Caller, venue: Venue = None, network: Net = None
+    symbol: MarketName, context: Ctx, caller: Caller, venue: Venue = None, network: Net = None
 ) -> JSONResponse:
     """Read a market's present prices, at most 3 s old; 503 when nobody knows them."""
     instrument, where = await instrument_of(context, caller, symbol, venue, network)

@@ -20,6 +20,7 @@ from api.bodies import BatchBody, ModifyOrderBody, PlaceOrderBody, ResolveOrderB
 from api.context import Caller, Context, Ctx, Wait, bounded
 from api.dry_run import dry_run
 from api.failures import respond
+from api.fields import MarketName
 from api.idempotency import key_of, key_of_header
 from api.placing import Answer, account_for, market_for, place
 from api.ports import RequestAnswer
@@ -164,7 +165,7 @@ async def list_orders(
     account: str | None = None,
     group: GroupName | None = None,
     venue: str | None = None,
-    symbol: str | None = None,
+    symbol: MarketName | None = None,
     created_from: datetime | None = None,
     created_until: datetime | None = None,
     limit: str | None = None,

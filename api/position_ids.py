@@ -43,11 +43,12 @@ async def named_position(
         NotFound: no account of the caller is named so.
         ProblemError: 422, it is no position's name; 409 `ambiguous_position`, it names several.
     """
-    name, colon, symbol = text.partition(":")
-    if colon and _is_symbol(symbol):
+    name, colon, rest = text.partition(":")
+    if colon and (symbol := _symbol_of(rest)):
         account = await context.account(principal, action, name)
         return NamedPosition(account=account, symbol=symbol)
-    if not _is_symbol(text):
+    symbol = _symbol_of(text)
+    if symbol is None:
         raise ProblemError(
             invalid_parameter(
                 "position_id",
@@ -55,8 +56,8 @@ async def named_position(
                 f"{text[:64]!a}",
             )
         )
-    await context.authorize(principal, action, None, f"position:{text}")
-    return await _only_one(context, principal, text)
+    await context.authorize(principal, action, None, f"position:{symbol}")
+    return await _only_one(context, principal, symbol)
 
 
 async def _only_one(context: Context, principal: Principal, symbol: str) -> NamedPosition:
@@ -87,9 +88,8 @@ async def _holds(context: Context, account: Account, symbol: str) -> bool:
     return any(each.symbol == symbol and each.quantity for each in held)
 
 
-def _is_symbol(text: str) -> bool:
+def _symbol_of(text: str) -> str | None:
     try:
-        check_symbol(text)
+        return check_symbol(text)
     except InvalidInput:
-        return False
-    return True
+        return None

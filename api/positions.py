@@ -17,6 +17,7 @@ from fastapi.responses import JSONResponse
 from api.account_bodies import GroupName
 from api.account_groups import group_named
 from api.context import Caller, Context, Ctx, bounded
+from api.fields import MarketName
 from api.position_views import (
     BalanceView,
     PnlView,
@@ -50,13 +51,13 @@ async def list_positions(
     venue: str | None = None,
     account: str | None = None,
     group: GroupName | None = None,
-    symbol: str | None = None,
+    symbol: MarketName | None = None,
     live: Live = False,
 ) -> JSONResponse:
     """List open positions of all accounts, with exposure by symbol, venue and account."""
     accounts = await _accounts(context, caller, account, venue, group)
     if symbol is not None:
-        _check_symbol("symbol", symbol)
+        _checked_symbol("symbol", symbol)
     return await _answer(context, accounts, symbol, live=live)
 
 
@@ -72,7 +73,7 @@ async def get_position(
         account, symbol = split_position_id(position_id)
     except InvalidInput as error:
         raise ProblemError(invalid_parameter("position_id", error.message)) from None
-    _check_symbol("position_id", symbol)
+    symbol = _checked_symbol("position_id", symbol)
     accounts = await _accounts(context, caller, account, None)
     return await _answer(context, accounts, symbol, live=live)
 
@@ -84,7 +85,7 @@ async def get_pnl(
     account: str | None = None,
     venue: str | None = None,
     group: GroupName | None = None,
-    symbol: str | None = None,
+    symbol: MarketName | None = None,
     days: Annotated[str | None, Query(description="The last so many days; all if left out")] = None,
 ) -> JSONResponse:
     """Read realised profit, fees and funding of a period, by account and market.
@@ -96,7 +97,7 @@ async def get_pnl(
         count = bounded("days", days, default=1, least=1, greatest=DAYS_MAX)
     accounts = await _accounts(context, caller, account, venue, group)
     if symbol is not None:
-        _check_symbol("symbol", symbol)
+        _checked_symbol("symbol", symbol)
     since = None if count is None else context.parts.now() - timedelta(days=count)
     rows = [
         row
@@ -193,8 +194,8 @@ async def _read(context: Context, account: Account) -> SeenSummary | None:
         return None
 
 
-def _check_symbol(field: str, symbol: str) -> None:
+def _checked_symbol(field: str, symbol: str) -> str:
     try:
-        check_symbol(symbol)
+        return check_symbol(symbol)
     except InvalidInput as error:
         raise ProblemError(invalid_parameter(field, error.message)) from None

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 
 from api.context import Caller, Context, Ctx, Wait, bounded
 from api.failures import respond
+from api.fields import MarketName
 from api.idempotency import key_of, key_of_header
 from api.problems import Problem
 from api.split_views import SplitsView, SplitView
@@ -31,7 +32,7 @@ async def list_splits(
     context: Ctx,
     caller: Caller,
     status: Annotated[Literal["all", "open", "closed"], Query()] = "all",
-    symbol: str | None = None,
+    symbol: MarketName | None = None,
     limit: str | None = None,
 ) -> JSONResponse:
     """List split orders, newest first."""

@@ -15,7 +15,7 @@ from fastapi.responses import JSONResponse
 from api.bodies import Body, CredentialBody
 from api.context import Caller, Ctx, Wait
 from api.failures import respond
-from api.fields import whole
+from api.fields import MarketName, whole
 from api.placing import market_for
 from api.problems import Problem, ProblemError, invalid_input
 from api.strict_json import StrictRoute
@@ -107,7 +107,7 @@ async def rotate_credential(
 async def set_leverage(
     request: Request,
     account_id: str,
-    symbol: str,
+    symbol: MarketName,
     body: LeverageBody,
     context: Ctx,
     caller: Caller,

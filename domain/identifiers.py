@@ -15,6 +15,7 @@ from domain.errors import InvalidInput
 _NAMESPACE = uuid.UUID("6f1d3c5e-6f0b-5c43-9f0e-0d9a6f8c2b11")
 _KEY_MAX_LENGTH = 255
 _KEY_PATTERN = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
+_THOUSAND = re.compile(r"k(?=[A-Z])")
 _SYMBOL_PATTERN = re.compile(r"[A-Za-z0-9:@/]{1,32}-PERP")
 _LABEL_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}")
 
@@ -72,15 +73,28 @@ def check_order_id(text: str) -> str:
         raise InvalidInput("order_id", f"expected a UUID, found {text[:64]!r}") from None
 
 
+def thousands_in_digits(name: str) -> str:
+    """Return a market's name as we spell it: `kPEPE` is `1000PEPE`.
+
+    Some venues write lots of a thousand with a letter, others in digits; the market is the same.
+    """
+    return f"1000{name[1:]}" if _THOUSAND.match(name) else name
+
+
+def thousands_by_letter(name: str) -> str:
+    """Return a market's name as venues with the letter spell it: `1000PEPE` is `kPEPE`."""
+    return f"k{name[4:]}" if name.startswith("1000") else name
+
+
 def check_symbol(text: str) -> str:
-    """Return `text` if it has the shape of a symbol of ours, such as BTC-PERP.
+    """Return `text` as a symbol of ours, such as BTC-PERP; of `kPEPE-PERP` the spelling is ours.
 
     Raises:
-        InvalidInput: it has not.
+        InvalidInput: it has not the shape of one.
     """
     if not _SYMBOL_PATTERN.fullmatch(text):
         raise InvalidInput("symbol", f"expected a symbol such as 'BTC-PERP', found {text[:64]!r}")
-    return text
+    return thousands_in_digits(text)
 
 
 def check_label(text: str) -> str:

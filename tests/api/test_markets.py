@@ -67,6 +67,26 @@ async def test_one_spelling_stands_together_over_all_venues(two_venues: Api) -> 
     assert market["experimental"] is None, "no worker tells of it"
 
 
+async def test_the_letter_for_a_thousand_is_taken_everywhere(api: Api) -> None:
+    pepe = replace(BTC, symbol="1000PEPE-PERP", venue_symbol="kPEPE", asset_index=7)
+    await api.storage.markets.save(Network.PAPER, [pepe], seen_at=SEEN)
+
+    assert await listed(api, "?symbol=kPEPE-PERP") == [("1000PEPE-PERP", "hyperliquid")]
+    market = await api.http.get("/api/v1/markets/kPEPE-PERP")
+    assert (market.json()["symbol"], market.json()["venue_symbol"]) == ("1000PEPE-PERP", "kPEPE")
+    first = await api.place(symbol="kPEPE-PERP", client_key="mine")
+    again = await api.place(symbol="1000PEPE-PERP", client_key="mine")
+    assert (first.status_code, first.json()["symbol"]) == (201, "1000PEPE-PERP")
+    assert (again.status_code, again.json()) == (201, first.json())
+    orders = (await api.http.get("/api/v1/orders?symbol=kPEPE-PERP")).json()["orders"]
+    assert [order["order_id"] for order in orders] == [first.json()["order_id"]]
+    for name in ("kPEPE-PERP", "paper:kPEPE-PERP"):
+        closing = await api.post(f"/api/v1/positions/{name}/close", {}, **{"Idempotency-Key": name})
+        assert (closing.status_code, closing.json()["symbol"]) == (201, "1000PEPE-PERP")
+        position = await api.http.get(f"/api/v1/positions/{name}")
+        assert position.status_code == 200, position.text
+
+
 async def test_markets_of_an_experimental_venue_are_marked(two_venues: Api) -> None:
     served = two_venues.venues.said["hyperliquid"]
     for marked in (False, True):

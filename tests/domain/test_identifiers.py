@@ -18,6 +18,8 @@ from domain.identifiers import (
     fingerprint,
     order_id_for,
     request_id_for,
+    thousands_by_letter,
+    thousands_in_digits,
 )
 from tests.domain.building import ORDER_ID
 
@@ -74,9 +76,19 @@ def test_an_order_id_is_read_in_any_spelling_of_a_uuid() -> None:
         check_order_id("42")
 
 
-@pytest.mark.parametrize("symbol", ["BTC-PERP", "kPEPE-PERP", "xyz:TSLA-PERP", "BTC/USDC-PERP"])
+@pytest.mark.parametrize("symbol", ["BTC-PERP", "1000PEPE-PERP", "xyz:TSLA-PERP", "BTC/USDC-PERP"])
 def test_symbols_are_taken(symbol: str) -> None:
     assert check_symbol(symbol) == symbol
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"), [("kPEPE", "1000PEPE"), ("k1INCH", "k1INCH"), ("kas", "kas"), ("K", "K")]
+)
+def test_a_lot_of_a_thousand_has_one_spelling(theirs: str, ours: str) -> None:
+    assert thousands_in_digits(theirs) == ours
+    assert thousands_in_digits(ours) == ours
+    assert thousands_by_letter(ours) == theirs
+    assert check_symbol(f"{theirs}-PERP") == f"{ours}-PERP"
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,7 @@ INSTRUMENTS: Final = (
     _market("SOL", "150", tick=2, lot=1, leverage=50),
     _market("HYPE", "40", tick=3, lot=1, leverage=20),
     _market("XAU", "4000", tick=0, lot=2, leverage=20),
+    _market("1000PEPE", "0.01", tick=7, lot=0, leverage=20),
 )
 CONTRACT_IDS: Final = {
     instrument.symbol: str(_FIRST_ID + index) for index, instrument in enumerate(INSTRUMENTS)

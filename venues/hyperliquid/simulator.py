@@ -40,6 +40,7 @@ from venues.simulation.ownership import approve_agent, open_account
 from venues.simulation.records import Order
 from venues.simulation.routes import cut, garbled, query_fault, venue_application
 from venues.simulation.socket import ClientSocket
+from venues.simulation.venue import lettered
 
 NETWORK_VARIABLE: Final = "SIM_HYPERLIQUID_NETWORK"
 _AGENT_NAME: Final = "perp-dex"
@@ -67,7 +68,7 @@ class HyperliquidSimulator:
 
     def venue_symbol(self, symbol: str) -> str:
         """Return the coin for our symbol (`BTC-PERP`) or the venue's (`BTC`)."""
-        return symbol.removesuffix("-PERP")
+        return lettered(symbol.removesuffix("-PERP"))
 
     def order_reference(self, text: str) -> int | str:
         """Return an oid for digits, a cloid for hex. Raises `ValueError` for anything else."""

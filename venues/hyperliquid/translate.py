@@ -1,7 +1,7 @@
 """From Hyperliquid's words to ours. Pure; knows no transport.
 
-Symbols are the venue's name plus `-PERP`, its case kept (`kPEPE-PERP`). Spot pairs and outcome
-tokens, which share some listings, are no perpetuals and are left out.
+Symbols are the venue's name plus `-PERP`, its case kept, but `kPEPE` is `1000PEPE-PERP`. Spot pairs
+and outcome tokens, which share some listings, are no perpetuals and are left out.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from domain.accounts import (
 )
 from domain.errors import InvalidInput
 from domain.fills import Fill, LiquiditySide
+from domain.identifiers import thousands_by_letter, thousands_in_digits
 from domain.instruments import Instrument, MarketState, OrderSide, PriceRule
 from domain.market_data import BookLevel, Candle, FundingRate, OrderBook, Ticker, Trade
 from domain.numbers import plain
@@ -64,7 +65,7 @@ def is_perpetual(coin: str) -> bool:
 
 def symbol_of(coin: str) -> str:
     """Return our symbol for a perpetual."""
-    return coin + _SUFFIX
+    return thousands_in_digits(coin) + _SUFFIX
 
 
 def coin_of(symbol: str) -> str:
@@ -75,7 +76,7 @@ def coin_of(symbol: str) -> str:
     """
     if not symbol.endswith(_SUFFIX) or symbol == _SUFFIX:
         raise InvalidInput("symbol", f"expected a symbol such as 'BTC-PERP', found {symbol[:64]!r}")
-    return symbol.removesuffix(_SUFFIX)
+    return thousands_by_letter(symbol.removesuffix(_SUFFIX))
 
 
 def side_of(side: str) -> OrderSide:

@@ -35,6 +35,7 @@ from venues.simulation.ownership import open_account
 from venues.simulation.records import Order
 from venues.simulation.routes import cut, garbled, query_fault, venue_application
 from venues.simulation.socket import ClientSocket
+from venues.simulation.venue import lettered
 
 CREDITS_VARIABLE: Final = "SIM_PACIFICA_CREDITS"
 #: What a middle fee tier has a minute; an address without a key has 100.
@@ -87,7 +88,7 @@ class PacificaSimulator:
 
     def venue_symbol(self, symbol: str) -> str:
         """Return the venue's name for our symbol (`BTC-PERP`) or its own (`BTC`)."""
-        return symbol.removesuffix("-PERP")
+        return lettered(symbol.removesuffix("-PERP"))
 
     def order_reference(self, text: str) -> int | str:
         """Return an order id for digits, a client id for a UUID. Raises `ValueError` otherwise."""

@@ -1,7 +1,7 @@
 """From Pacifica's words to ours. Pure; knows no transport.
 
-Symbols are the venue's name plus `-PERP`, its case kept (`kBONK-PERP`). Spot pairs, which share
-listings with perpetuals and have a dash in their names, are left out.
+Symbols are the venue's name plus `-PERP`, its case kept, but `kBONK` is `1000BONK-PERP`. Spot
+pairs, which share listings with perpetuals and have a dash in their names, are left out.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from domain.accounts import (
 )
 from domain.errors import InvalidInput
 from domain.fills import Fill, LiquiditySide
+from domain.identifiers import thousands_by_letter, thousands_in_digits
 from domain.instruments import Instrument, OrderSide, PriceRule
 from domain.market_data import BookLevel, Candle, FundingRate, OrderBook, Ticker, Trade
 from domain.numbers import plain
@@ -55,7 +56,7 @@ def is_perpetual(name: str) -> bool:
 
 def symbol_of(name: str) -> str:
     """Return our symbol for a perpetual."""
-    return name + _SUFFIX
+    return thousands_in_digits(name) + _SUFFIX
 
 
 def name_of(symbol: str) -> str:
@@ -67,7 +68,7 @@ def name_of(symbol: str) -> str:
     name = symbol.removesuffix(_SUFFIX)
     if name == symbol or not (name.isascii() and name.isalnum()):
         raise InvalidInput("symbol", f"expected a symbol such as 'BTC-PERP', found {symbol[:64]!r}")
-    return name
+    return thousands_by_letter(name)
 
 
 def side_word(side: OrderSide) -> str:

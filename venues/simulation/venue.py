@@ -56,6 +56,11 @@ class BuildsSimulator(Protocol):
         ...
 
 
+def lettered(name: str) -> str:
+    """Return a market's name with `k` for a lot of a thousand, as some venues write `1000`."""
+    return f"k{name[4:]}" if name.startswith("1000") else name
+
+
 class NoSimulator(ValueError):
     """There is no simulator of that venue."""
 

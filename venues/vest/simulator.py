@@ -31,6 +31,7 @@ from venues.simulation.ownership import open_account
 from venues.simulation.records import Order
 from venues.simulation.routes import cut, garbled, query_fault, venue_application
 from venues.simulation.socket import ClientSocket
+from venues.simulation.venue import lettered
 from venues.vest import wire
 from venues.vest.simulator_accounts import Accounts, far_expiry
 from venues.vest.simulator_business import Quirks, Refused
@@ -114,8 +115,8 @@ class VestSimulator:
     # For the server that runs this.
 
     def venue_symbol(self, symbol: str) -> str:
-        """Return the venue's name for our symbol, which is the same; `BTC` is `BTC-PERP`."""
-        return symbol if symbol.endswith("-PERP") else f"{symbol}-PERP"
+        """Return the venue's name for our symbol, mostly the same; `BTC` is `BTC-PERP`."""
+        return lettered(symbol if symbol.endswith("-PERP") else f"{symbol}-PERP")
 
     def order_reference(self, text: str) -> int | str:
         """Return an order id for one of the venue's, a nonce for digits. Raises `ValueError`."""

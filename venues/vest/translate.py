@@ -1,6 +1,6 @@
 """From Vest's words to ours. Pure; knows no transport.
 
-Symbols are the venue's own (`BTC-PERP`, `AAPL-USD-PERP`, `kBONK-PERP`).
+Symbols are the venue's own (`BTC-PERP`, `AAPL-USD-PERP`), but `kBONK-PERP` is `1000BONK-PERP`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from domain.accounts import (
     PositionSide,
 )
 from domain.fills import Fill, LiquiditySide
+from domain.identifiers import thousands_in_digits
 from domain.instruments import Instrument, OrderSide, PriceRule
 from domain.market_data import BookLevel, Candle, FundingRate, OrderBook, Ticker, Trade
 from domain.numbers import plain
@@ -45,6 +46,11 @@ def side_of(is_buy: bool) -> OrderSide:
     return OrderSide.BUY if is_buy else OrderSide.SELL
 
 
+def symbol_of(name: str) -> str:
+    """Return our symbol for a market of the venue."""
+    return thousands_in_digits(name)
+
+
 def instruments(rows: Iterable[wire.MarketRow]) -> tuple[Instrument, ...]:
     """Return every perpetual market; the page knows no least value of an order."""
     return tuple(_instrument(index, row) for index, row in enumerate(rows) if _is_ours(row))
@@ -62,7 +68,7 @@ def _instrument(index: int, row: wire.MarketRow) -> Instrument:
         raise wire.WireError(f"expected a margin of {row.symbol}, found {row.init_margin_ratio}")
     return Instrument(
         venue=VENUE,
-        symbol=row.symbol,
+        symbol=symbol_of(row.symbol),
         venue_symbol=row.symbol,
         asset_index=index,
         lot_size=Decimal(1).scaleb(-row.size_decimals),
@@ -93,7 +99,7 @@ def order_row(row: wire.OrderRow) -> VenueOrder:
     return VenueOrder(
         client_order_id=str(row.nonce),
         venue_order_id=row.id,
-        symbol=row.symbol,
+        symbol=symbol_of(row.symbol),
         side=side_of(row.is_buy),
         quantity=row.size,
         price=row.limit_price or None,
@@ -120,7 +126,7 @@ def derived_fill(
     return Fill(
         account_id=account_id,
         venue=VENUE,
-        symbol=row.symbol,
+        symbol=symbol_of(row.symbol),
         trade_id=f"{plain(filled)}-of-{plain(row.size)}",
         venue_order_id=row.id,
         client_order_id=str(row.nonce),
@@ -171,7 +177,7 @@ def _position(account: Account, row: wire.PositionRow, alone: frozenset[str]) ->
     return Position(
         account_id=account.account_id,
         venue=VENUE,
-        symbol=row.symbol,
+        symbol=symbol_of(row.symbol),
         side=PositionSide.LONG if row.is_long else PositionSide.SHORT,
         quantity=row.size,
         entry_price=row.entry_price,
@@ -205,7 +211,7 @@ def order_book(
     """Return a book, cut to `levels` a side; the venue dates none, so we say when it was told."""
     return OrderBook(
         venue=VENUE,
-        symbol=symbol,
+        symbol=symbol_of(symbol),
         bids=_levels(sorted(depth.bids, reverse=True)[:levels]),
         asks=_levels(sorted(depth.asks)[:levels]),
         event_time=event_time,
@@ -221,7 +227,7 @@ def trade(symbol: str, row: wire.TradeRow, *, received_time: datetime) -> Trade:
     """Return a public trade, of which the venue does not say who took."""
     return Trade(
         venue=VENUE,
-        symbol=symbol,
+        symbol=symbol_of(symbol),
         trade_id=str(row.id),
         price=row.price,
         quantity=row.qty,
@@ -235,7 +241,7 @@ def candle(symbol: str, interval: str, row: wire.Kline) -> Candle:
     """Return a candle."""
     return Candle(
         venue=VENUE,
-        symbol=symbol,
+        symbol=symbol_of(symbol),
         interval=interval,
         open_time=at_ms(row.open_time),
         close_time=at_ms(row.close_time),
@@ -253,7 +259,7 @@ def ticker(
     """Return a market's prices and rates."""
     return Ticker(
         venue=VENUE,
-        symbol=row.symbol,
+        symbol=symbol_of(row.symbol),
         mark_price=row.mark_price,
         index_price=row.index_price,
         mid_price=None,
@@ -269,7 +275,7 @@ def funding_rate(row: wire.FundingRateRow) -> FundingRate:
     """Return one past funding rate."""
     return FundingRate(
         venue=VENUE,
-        symbol=row.symbol,
+        symbol=symbol_of(row.symbol),
         rate=row.one_hr_funding_rate,
         interval_s=FUNDING_INTERVAL_S,
         event_time=at_ms(row.time),

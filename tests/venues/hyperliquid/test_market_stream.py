@@ -29,7 +29,7 @@ from venues.hyperliquid.translate import instruments
 MARKETS = instruments(wire.decode(json.dumps(META).encode(), wire.Meta))
 T0 = 1790000000000
 BOOK = MarketChannel(kind=MarketChannelKind.BOOK, symbol="BTC-PERP")
-TRADES = MarketChannel(kind=MarketChannelKind.TRADES, symbol="kPEPE-PERP")
+TRADES = MarketChannel(kind=MarketChannelKind.TRADES, symbol="1000PEPE-PERP")
 CANDLES = MarketChannel(kind=MarketChannelKind.CANDLES, symbol="BTC-PERP", interval="1m")
 
 

@@ -414,7 +414,7 @@ async def test_tickers_leave_delisted_markets_out() -> None:
         meta = venue.info["meta"]
         venue.info["metaAndAssetCtxs"] = [meta, [context] * 4]
         tickers = await connector.tickers()
-        assert [ticker.symbol for ticker in tickers] == ["BTC-PERP", "ETH-PERP", "kPEPE-PERP"]
+        assert [ticker.symbol for ticker in tickers] == ["BTC-PERP", "ETH-PERP", "1000PEPE-PERP"]
         assert (tickers[0].mark_price, tickers[0].index_price, tickers[0].mid_price) == (
             Decimal(100),
             Decimal(99),
@@ -433,7 +433,7 @@ async def test_instruments() -> None:
         assert bitcoin.price_rule.allows(Decimal("123457"))
         assert not bitcoin.price_rule.allows(Decimal("83000.5"))
         assert matic.state is MarketState.DELISTED
-        assert (pepe.symbol, pepe.lot_size, pepe.asset_index) == ("kPEPE-PERP", Decimal(1), 3)
+        assert (pepe.symbol, pepe.lot_size, pepe.asset_index) == ("1000PEPE-PERP", Decimal(1), 3)
 
 
 @pytest.mark.parametrize(

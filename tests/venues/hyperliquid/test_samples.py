@@ -90,7 +90,7 @@ def test_recorded_facts_survive_translation() -> None:
     meta = read("meta", by_name["meta_mainnet_2025-12.json"])
     markets = {market.symbol: market for market in translate.instruments(meta)}
     assert markets["BTC-PERP"].asset_index == 0
-    assert markets["kPEPE-PERP"].lot_size == 1
+    assert markets["1000PEPE-PERP"].lot_size == 1
     shrunk = read(
         "frontendOpenOrders", by_name["frontendOpenOrders_shrunk_reduce_only_testnet.json"]
     )

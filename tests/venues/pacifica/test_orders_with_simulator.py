@@ -247,7 +247,7 @@ async def test_market_data(desk: Desk) -> None:
     connector = desk.connector
     await desk.send(MARKET)
     markets = await connector.instruments()
-    assert {market.symbol for market in markets} >= {"BTC-PERP", "kBONK-PERP"}
+    assert {market.symbol for market in markets} >= {"BTC-PERP", "1000BONK-PERP"}
     book = await connector.order_book("BTC-PERP", depth=3)
     assert len(book.bids) == 3 and book.bids[0].price < book.asks[0].price
     trades = await connector.recent_trades("BTC-PERP")
