@@ -14,6 +14,7 @@ from tests.workflows.bracketing import Desk
 from tests.workflows.closing import Holding, a_plan
 from tests.workflows.stage import Stage
 from venues.simulation.faults import FaultKind
+from venues.simulation.records import Side
 from workflows import ids
 
 CLOSE = ids.close_workflow_id(ACCOUNT_ID, "BTC-PERP")
@@ -121,6 +122,19 @@ async def bracket_refused_stop(stage: Stage) -> str:
     return ids.bracket_workflow_id(desk.plan.bracket_id)
 
 
+async def bracket_of_a_position_gone(stage: Stage) -> str:
+    """By the second rules: exits kept before they begin, a position that is gone confirmed."""
+    desk = Desk(stage)
+    await desk.bracket(an_order(**MARKET, quantity=Decimal("0.1")))
+    await desk.until_protected("0.1")
+    desk.trade(Side.SELL, "0.1")
+    for exit_order in desk.exits():
+        desk.cancel_at_venue(exit_order)
+    await desk.tell_ends()
+    await desk.until_ended(BracketStatus.POSITION_GONE)
+    return ids.bracket_workflow_id(desk.plan.bracket_id)
+
+
 async def native_bracket_in_parts(stage: Stage) -> str:
     """A native bracket whose entry fills in two parts: exits of ours come and go between."""
     desk = Desk(stage)
@@ -196,6 +210,7 @@ ALL: tuple[Callable[[Stage], Awaitable[str]], ...] = (
     bracket_target,
     bracket_partial_entry,
     bracket_refused_stop,
+    bracket_of_a_position_gone,
     native_bracket_in_parts,
     native_bracket_request_lost,
     joint_entry,

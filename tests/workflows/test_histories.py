@@ -96,7 +96,7 @@ def _payloads(node: Any, *, searched: bool = False) -> Iterator[Payload]:
             yield json_format.ParseDict(node, Payload())
             return
         for name, value in node.items():
-            own = name in ("searchAttributes", "data") and isinstance(value, dict)
+            own = name in ("searchAttributes", "data", "patch-data") and isinstance(value, dict)
             yield from _payloads(value, searched=searched or own)
     elif isinstance(node, list):
         for value in node:
