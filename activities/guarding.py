@@ -73,7 +73,9 @@ class GuardActivities:
         mark, doubt = _valued_at(position), ""
         if mark is None or task.carefully or _may_close(task, held, mark, self._now()):
             mark, doubt = await self._believed(connector, plan)
-        high, low = await self._traded(connector, plan, task.gap_since)
+        # Without a price nothing is judged: what was missed is asked for when there is one.
+        since = None if mark is None else task.gap_since
+        high, low = await self._traded(connector, plan, since)
         return GuardSight(
             at=self._now(),
             position=held,

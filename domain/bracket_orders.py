@@ -18,13 +18,17 @@ PROTECTIVE = (LegKind.STOP_LOSS, LegKind.TAKE_PROFIT)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlaceLeg:
-    """Place one exit."""
+    """Place one exit.
+
+    `begun_at`: it was begun then and nothing was heard of it; its order's time is over.
+    """
 
     kind: Literal["place"] = "place"
     leg: LegKind
     number: int
     quantity: Decimal
     trigger_price: Decimal | None
+    begun_at: datetime | None = None
 
 
 def trigger_price(

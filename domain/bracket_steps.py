@@ -25,6 +25,7 @@ from domain.brackets import (
     Leg,
     LegKind,
     OnFailure,
+    OrderNews,
     leg_order_id,
     news_of,
     with_news,
@@ -38,6 +39,12 @@ FAILURES_MAX = 3
 FAILURE_MEMORY = timedelta(minutes=1)
 LEGS_MAX = 4
 """So many exits of one kind are put together into one when another would be needed."""
+ASK_AGAIN = timedelta(seconds=30)
+"""So long an order may be silent, then it is started or asked to end again: its workflow may have
+been terminated. Longer than an exit has to be sent, so that none is sent that nobody wants now."""
+GONE_AFTER = timedelta(seconds=2)
+"""A position is gone when the venue has shown none for so long: its first word may be older than
+the entry's last fill."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,23 +106,46 @@ BracketStep = (
 def next_step(state: BracketState, now: datetime) -> BracketStep:
     """Return what to do now."""
     if not state.entry_started and not state.plan.native:
-        if state.cancel_wanted:
+        if not state.cancel_wanted:
+            return StartEntry()
+        if state.rules < 2:
             return FinishBracket(status=BracketStatus.CANCELED, reason="canceled_before_sent")
-        return StartEntry()
-    if state.retry_at is not None and now < state.retry_at and not state.cancel_wanted:
+        # Somebody else may have started the entry, or be about to.
+        return EnterJointly(revision=0, send=False)
+    hurries = state.cancel_wanted and state.rules < 2  # Today a wish itself ends the pause, once.
+    if state.retry_at is not None and now < state.retry_at and not hurries:
         return AwaitNews(until=state.retry_at)
     if not state.entry_started:
         return EnterJointly(revision=0, send=not state.cancel_wanted)
-    if not state.fresh or state.entry is None or state.instrument is None:
+    if not state.fresh or state.instrument is None or (state.entry is None and state.rules < 2):
         return LookAtBracket()
-    if state.cancel_wanted:
-        return _end_all(state, BracketStatus.CANCELED, "canceled; what was entered stays open")
+    again = _silent(state, now)
+    if again is not None:
+        return again
+    step = AwaitNews() if state.entry is None else _about(state, state.entry, now)
+    if isinstance(step, AwaitNews):
+        return AwaitNews(until=_earliest(step.until, _silent_until(state)))
+    return step
+
+
+def _about(state: BracketState, entry: OrderNews, now: datetime) -> BracketStep:
+    """Return what to do now that all is known."""
+    is_closed = state.entry_ended and state.entered and not state.open_quantity
+    if state.cancel_wanted and not (is_closed and state.rules >= 2):
+        left = "what was entered stays open" if state.open_quantity else "nothing was entered"
+        return _end_all(state, BracketStatus.CANCELED, f"canceled; {left}")
     if state.entry_ended and not state.entered:
-        why = f": {state.entry.reason}" if state.entry.reason else ""
-        return _end_all(state, BracketStatus.NOT_ENTERED, f"{state.entry.status.value}{why}")
-    if state.entry_ended and not state.open_quantity:
+        why = f": {entry.reason}" if entry.reason else ""
+        return _end_all(state, BracketStatus.NOT_ENTERED, f"{entry.status.value}{why}")
+    if is_closed:
         return _end_all(state, BracketStatus.DONE, _how_closed(state))
-    if state.entry_ended and state.held is not None and not state.held:
+    if state.rules < 2 and state.entry_ended and state.held is not None and not state.held:
+        return _end_all(
+            state, BracketStatus.POSITION_GONE, "the venue shows no position to protect any more"
+        )
+    if state.gone_since is not None and state.gone_at is not None:
+        if state.gone_at - state.gone_since < GONE_AFTER:
+            return AwaitNews(until=state.gone_since + GONE_AFTER)
         return _end_all(
             state, BracketStatus.POSITION_GONE, "the venue shows no position to protect any more"
         )
@@ -124,12 +154,56 @@ def next_step(state: BracketState, now: datetime) -> BracketStep:
         return again
     if state.open_quantity and state.failures >= FAILURES_MAX:
         return _after_failures(state, now)
-    for kind in PROTECTIVE:
-        rule = state.plan.rule(kind)
-        step = None if rule is None else _protect(state, kind, rule, state.instrument)
-        if step is not None:
-            return step
-    return AwaitNews()
+    return _protect_all(state)
+
+
+def _silent(state: BracketState, now: datetime) -> BracketStep | None:
+    """Start again what was started and never heard of; ask again for ends that did not come."""
+    if state.entry is None and _is_over(state.entry_started_at, now):
+        return StartEntry()
+    for number, leg in enumerate(state.legs):
+        if leg.news is None and not leg.joint and _is_over(leg.started_at, now):
+            return PlaceLeg(
+                leg=leg.kind,
+                number=number,
+                quantity=leg.quantity,
+                trigger_price=leg.trigger_price,
+                begun_at=leg.started_at,
+            )
+    ending = _ending(state)
+    if ending and _is_over(state.cancels_asked_at, now):
+        return CancelOrders(order_ids=ending)
+    return None
+
+
+def _is_over(since: datetime | None, now: datetime) -> bool:
+    return since is not None and now - since >= ASK_AGAIN
+
+
+def _ending(state: BracketState) -> tuple[str, ...]:
+    """Return the orders whose end was asked for and is not known."""
+    legs = [leg.order_id for leg in state.legs if leg.cancel_asked and not leg.is_terminal]
+    is_entry = state.entry_cancel_asked and not state.entry_ended
+    return (state.plan.bracket_id, *legs) if is_entry else tuple(legs)
+
+
+def _silent_until(state: BracketState) -> datetime | None:
+    """Return when the first silence is over."""
+    since = [
+        leg.started_at
+        for leg in state.legs
+        if leg.news is None and not leg.joint and leg.started_at is not None
+    ]
+    if state.entry is None and state.entry_started_at is not None:
+        since.append(state.entry_started_at)
+    if state.cancels_asked_at is not None and _ending(state):
+        since.append(state.cancels_asked_at)
+    return min(since) + ASK_AGAIN if since else None
+
+
+def _earliest(one: datetime | None, other: datetime | None) -> datetime | None:
+    known = [at for at in (one, other) if at is not None]
+    return min(known) if known else None
 
 
 def _entering_again(state: BracketState, now: datetime) -> BracketStep | None:
@@ -170,7 +244,7 @@ def _after_failures(state: BracketState, now: datetime) -> BracketStep:
     """Close at market, or wait and try again, as the plan says."""
     if state.plan.on_failure is OnFailure.ALERT:
         again = (state.failed_at or now) + FAILURE_MEMORY
-        return AwaitNews(until=again) if now < again else _protect_again(state)
+        return AwaitNews(until=again) if now < again else _protect_all(state)
     closing = state.live(LegKind.CLOSE)
     if closing:
         return AwaitNews()
@@ -179,7 +253,7 @@ def _after_failures(state: BracketState, now: datetime) -> BracketStep:
     )
 
 
-def _protect_again(state: BracketState) -> BracketStep:
+def _protect_all(state: BracketState) -> BracketStep:
     for kind in PROTECTIVE:
         rule = state.plan.rule(kind)
         if rule is not None and state.instrument is not None:
@@ -244,9 +318,16 @@ def _entry_price(state: BracketState) -> Decimal | None:
     return state.plan.entry.price if average is None else average
 
 
-def entered(state: BracketState) -> BracketState:
+def entered(state: BracketState, at: datetime | None = None) -> BracketState:
     """Return the state with the entry's workflow started."""
-    return replace(state, entry_started=True, status=BracketStatus.ENTERING, fresh=False)
+    status = BracketStatus.ENTERING if state.status is BracketStatus.REQUESTED else state.status
+    return replace(
+        state,
+        entry_started=True,
+        status=status,
+        fresh=False,
+        entry_started_at=at if state.rules >= 2 else None,
+    )
 
 
 def entered_jointly(state: BracketState, exits: tuple[Order, ...]) -> BracketState:
@@ -254,7 +335,9 @@ def entered_jointly(state: BracketState, exits: tuple[Order, ...]) -> BracketSta
 
     Doing it again, of a later revision, changes no leg.
     """
-    legs = state.legs or (joint_legs(state.plan, exits) if exits else ())
+    legs = state.legs
+    if not legs and exits and state.plan.native:
+        legs = joint_legs(state.plan, exits)
     return replace(entered(state), legs=legs)
 
 
@@ -263,29 +346,57 @@ def is_in_vain(entry: Order) -> bool:
     return not entry.is_terminal and news_of(entry).absent is not None
 
 
-def placing(state: BracketState, step: PlaceLeg) -> BracketState:
-    """Return the state with one more exit."""
+def placing(state: BracketState, step: PlaceLeg, at: datetime | None = None) -> BracketState:
+    """Return the state with one more exit, or with one that was begun again."""
     leg = Leg(
         kind=step.leg,
         order_id=leg_order_id(state.plan.bracket_id, step.number),
         quantity=step.quantity,
         trigger_price=step.trigger_price,
+        started_at=at if state.rules >= 2 else None,
     )
-    return replace(state, legs=(*state.legs, leg))
+    if step.number == len(state.legs):
+        return replace(state, legs=(*state.legs, leg))
+    known = state.legs[step.number]
+    again = replace(known, started_at=leg.started_at)
+    return replace(state, legs=tuple(again if each is known else each for each in state.legs))
 
 
-def canceling(state: BracketState, order_ids: tuple[str, ...]) -> BracketState:
+def canceling(
+    state: BracketState, order_ids: tuple[str, ...], at: datetime | None = None
+) -> BracketState:
     """Return the state after the end of orders was asked for."""
     legs = tuple(
         replace(leg, cancel_asked=True) if leg.order_id in order_ids else leg for leg in state.legs
     )
-    entry = state.entry_cancel_asked or state.plan.bracket_id in order_ids
-    return replace(state, legs=legs, entry_cancel_asked=entry)
+    return replace(
+        state,
+        legs=legs,
+        entry_cancel_asked=state.entry_cancel_asked or state.plan.bracket_id in order_ids,
+        cancels_asked_at=at if state.rules >= 2 else None,
+    )
 
 
 def stale(state: BracketState) -> BracketState:
     """Return the state after news: it has to be looked at."""
     return replace(state, fresh=False, retry_at=None)
+
+
+def unheard(state: BracketState) -> BracketState:
+    """Return the state after a long silence: orders may have gone on, and the position away."""
+    doubted = state.position_doubted or (bool(state.open_quantity) and state.rules >= 2)
+    return replace(stale(state), position_doubted=doubted)
+
+
+def resumed(state: BracketState, kept: BracketState) -> BracketState:
+    """Return the state to go on with, where the store has kept one of an earlier run.
+
+    What was asked since stays asked.
+    """
+    if kept.status is BracketStatus.REQUESTED:
+        return state
+    wanted = state.cancel_wanted or kept.cancel_wanted
+    return replace(stale(kept), cancel_wanted=wanted, rules=state.rules)
 
 
 def delayed(state: BracketState, until: datetime, answer: str) -> BracketState:
@@ -319,9 +430,23 @@ def after_look(state: BracketState, sight: BracketSight) -> BracketState:
         held=sight.held,
         position_doubted=False,
     )
+    if state.rules >= 2:
+        state = _with_position(state, sight)
     if state.entry_ended and state.entered and state.status is BracketStatus.ENTERING:
         state = replace(state, status=BracketStatus.PROTECTING)
     return _with_failures(state, failed, sight.at) if failed else state
+
+
+def _with_position(state: BracketState, sight: BracketSight) -> BracketState:
+    """Return the state with what the venue shows; one that is gone is asked for until the end."""
+    if sight.held is None or sight.held or not state.open_quantity:
+        return replace(state, gone_since=None, gone_at=None)
+    return replace(
+        state,
+        gone_since=state.gone_since or sight.at,
+        gone_at=sight.at,
+        position_doubted=True,
+    )
 
 
 def _described(leg: Leg) -> str:
@@ -337,7 +462,8 @@ def _has_failed(state: BracketState, leg: Leg) -> bool:
     fill of the other.
     """
     is_whole = leg.news is not None and leg.news.status is OrderStatus.FILLED
-    if leg.kind is LegKind.CLOSE or leg.cancel_asked or is_whole:
+    is_close = leg.kind is LegKind.CLOSE and state.rules < 2
+    if is_close or leg.cancel_asked or is_whole:
         return False
     if not leg.joint:
         return True

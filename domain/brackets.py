@@ -17,6 +17,9 @@ from domain.accounts import PositionSide
 from domain.instruments import Instrument, OrderSide
 from domain.orders import Order, OrderStatus, OrderType
 
+RULES = 2
+"""The decisions of today. A bracket whose history was written under the first ones keeps those."""
+
 
 class BracketStatus(StrEnum):
     """How a bracket stands, or how it ended."""
@@ -171,7 +174,8 @@ class Leg:
     """One exit order. `news` None: nothing is known of it yet.
 
     `joint`: it left in the entry's request, of the entry's whole quantity. It sleeps at the venue
-    until the entry has filled wholly, and goes when the entry ends otherwise.
+    until the entry has filled wholly, and goes when the entry ends otherwise. `started_at` is when
+    its workflow was started last.
     """
 
     kind: LegKind
@@ -181,6 +185,7 @@ class Leg:
     cancel_asked: bool = False
     news: OrderNews | None = None
     joint: bool = False
+    started_at: datetime | None = None
 
     @property
     def is_terminal(self) -> bool:
@@ -207,8 +212,10 @@ class Leg:
 class BracketState:
     """All that a bracket's workflow knows; kept in SQL, and taken along when it continues as new.
 
-    `fresh` tells that nothing has been reported since the last look. `failures` counts protective
-    orders refused or gone, `position_doubted` asks for the venue's position at the next look.
+    `fresh` tells that nothing has been reported since the last look. `failures` counts exits
+    refused or gone, `position_doubted` asks for the venue's position at the next look. The venue
+    has shown none since `gone_since`, last at `gone_at`. Ends of orders were asked for last at
+    `cancels_asked_at`. `rules`: which decisions it is led by, see `RULES`.
     """
 
     plan: BracketPlan
@@ -228,6 +235,11 @@ class BracketState:
     cancel_wanted: bool = False
     last_answer: str = ""
     ended_at: datetime | None = None
+    gone_since: datetime | None = None
+    gone_at: datetime | None = None
+    entry_started_at: datetime | None = None
+    cancels_asked_at: datetime | None = None
+    rules: int = RULES
 
     @property
     def entered(self) -> Decimal:

@@ -42,6 +42,9 @@ WATCH_FRESH = timedelta(seconds=15)
 GAP = timedelta(seconds=45)
 """After so long without watch or look, candles tell what was missed."""
 
+CONFIRMED_FOR = timedelta(seconds=15)
+"""A crossing confirmed longer ago begins no close: the present may be another."""
+
 ATTENTION_AFTER = timedelta(seconds=120)
 HELD_UP_ATTENTION_AFTER = timedelta(seconds=30)
 
@@ -126,7 +129,7 @@ def needs_attention(state: GuardState, now: datetime) -> bool:
 def _gap_since(state: GuardState, now: datetime) -> datetime | None:
     """Return since when nobody has seen the price, if that is long."""
     watched_at = None if state.watch is None else state.watch.at
-    seen = [at for at in (state.looked_at, watched_at) if at is not None]
+    seen = [at for at in (state.priced_at or state.looked_at, watched_at) if at is not None]
     if not seen or state.status is not GuardStatus.WATCHING:
         return None
     return max(seen) if now - max(seen) > GAP else None
@@ -146,7 +149,7 @@ def after_look(state: GuardState, sight: GuardSight, now: datetime) -> GuardStat
     )
     if sight.closed is not None:
         # An earlier run of this guard closed: never again.
-        return after_close(state, sight.closed, now)
+        return after_close(state, sight.closed, now, is_flat=sight.position is None)
     position = sight.position
     if position is None:
         return _without_position(state, sight, now)
@@ -161,7 +164,7 @@ def after_look(state: GuardState, sight: GuardSight, now: datetime) -> GuardStat
     state = replace(state, position=position, looked_at=sight.at)
     if sight.mark is None:
         return _in_doubt(state, sight, now)
-    state = replace(state, mark=sight.mark, failing_since=None, last_answer="")
+    state = replace(state, mark=sight.mark, priced_at=sight.at, failing_since=None, last_answer="")
     if state.status is GuardStatus.REQUESTED:
         return _accepted(state, sight.mark, now)
     return _judged(state, sight, sight.mark, now)
@@ -310,6 +313,36 @@ def nudged(state: GuardState) -> GuardState:
     return replace(state, look_due=True)
 
 
+def taken_up(state: GuardState, kept: GuardState) -> GuardState:
+    """Return the state to go on with, where the store has kept one of an earlier run."""
+    if kept.status is GuardStatus.REQUESTED:
+        return state
+    return replace(kept, look_due=True, retry_at=None)
+
+
+def is_outdated(state: GuardState, now: datetime) -> bool:
+    """Tell whether a guard would close by what was seen too long ago: everything was down."""
+    crossing = state.crossing
+    if state.status is not GuardStatus.CLOSING or crossing is None:
+        return False
+    return now - crossing.at > CONFIRMED_FOR
+
+
+def unconfirmed(state: GuardState) -> GuardState:
+    """Return the state of a guard that looks anew before it closes.
+
+    A close that it began already is found out by the same look, or by the close's name.
+    """
+    return replace(
+        state, status=GuardStatus.WATCHING, crossing=None, reason="", look_due=True, retry_at=None
+    )
+
+
+def can_change(state: GuardState, sight: GuardSight) -> bool:
+    """Tell whether changes can be judged after a look: by its price, not by an older one."""
+    return state.status is not GuardStatus.WATCHING or sight.mark is not None
+
+
 def want_cancel(state: GuardState) -> GuardState:
     """Return the state once its end is asked for; what has triggered already is not stopped."""
     if state.status in (GuardStatus.REQUESTED, GuardStatus.WATCHING):
@@ -351,8 +384,10 @@ def changed(state: GuardState, plan: GuardPlan, now: datetime) -> GuardState:
 # The close
 
 
-def after_close(state: GuardState, status: CloseStatus, now: datetime) -> GuardState:
-    """Return the state once the guard's close has ended."""
+def after_close(
+    state: GuardState, status: CloseStatus, now: datetime, *, is_flat: bool = True, why: str = ""
+) -> GuardState:
+    """Return the state once the guard's close has ended; `is_flat`: there is no position then."""
     state = replace(state, close_status=status)
     if status.reached_its_aim:
         return finished(state, GuardStatus.CLOSED, state.reason or "it closed", now)
@@ -360,11 +395,12 @@ def after_close(state: GuardState, status: CloseStatus, now: datetime) -> GuardS
         return finished(
             state, GuardStatus.POSITION_FLIPPED, "the position changed sides while closing", now
         )
-    if status is CloseStatus.REFUSED:
+    if status is CloseStatus.REFUSED and is_flat:
         return finished(
             state, GuardStatus.POSITION_GONE, "the position was gone when the close began", now
         )
-    return finished(state, GuardStatus.CLOSE_ENDED, f"the close ended {status}", now)
+    because = f": {why}" if why else ""
+    return finished(state, GuardStatus.CLOSE_ENDED, f"the close ended {status}{because}", now)
 
 
 def held_up(state: GuardState, retry_at: datetime, why: str, now: datetime) -> GuardState:

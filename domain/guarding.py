@@ -137,7 +137,8 @@ class GuardState:
     """All that a guard's workflow knows; kept in SQL, and taken along when it continues as new.
 
     `side` is fixed by the first look: conditions on a long position mean nothing for a short one.
-    `looked_at` is the last look that succeeded. `held_up_since`: it would close, and another close
+    `looked_at` is the last look that succeeded, `priced_at` the last that brought a price.
+    `held_up_since`: it would close, and another close
     of the position runs.
     """
 
@@ -166,6 +167,7 @@ class GuardState:
     last_answer: str = ""
     cancel_wanted: bool = False
     ended_at: datetime | None = None
+    priced_at: datetime | None = None
 
     @property
     def close_id(self) -> str:

@@ -9,7 +9,8 @@ and their workflows take over what came of it. Knows no venue, no SQL and no clo
 from __future__ import annotations
 
 import contextlib
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from temporalio import workflow
 from temporalio.exceptions import FailureError
@@ -29,7 +30,7 @@ from domain.bracket_steps import (
     LookAtBracket,
     next_step,
 )
-from domain.brackets import BracketSight, BracketState, BracketStatus
+from domain.brackets import RULES, BracketSight, BracketState
 from domain.orders import Order
 from workflows import bracket_describing, policies
 from workflows.bracket_contracts import BracketReply, BracketStart, EndRequest
@@ -66,6 +67,9 @@ class BracketWorkflow:
         return await driven(self._drive(), self._want_cancel)
 
     async def _drive(self) -> str:
+        # A bracket that began under earlier decisions goes on by those.
+        rules = RULES if workflow.patched("bracket-rules-2") else 1
+        self._state = replace(self._state, rules=rules)
         if not self._carried:
             await self._take_up()
         while not self._state.status.is_terminal:
@@ -85,7 +89,7 @@ class BracketWorkflow:
         match step.kind:
             case "enter":
                 await self._start(self._state.plan.entry)
-                self._state = bracket_steps.entered(self._state)
+                self._state = bracket_steps.entered(self._state, workflow.now())
             case "enter_jointly":
                 await self._enter_jointly(step)
             case "look":
@@ -105,14 +109,14 @@ class BracketWorkflow:
     async def _take_up(self) -> None:
         """Go on from what the store has, where an earlier run of this bracket died."""
         kept = await self._keep()
-        if kept.status is not BracketStatus.REQUESTED:
-            self._state = bracket_steps.stale(kept)
+        self._state = bracket_steps.resumed(self._state, kept)
 
-    async def _keep(self) -> BracketState:
+    async def _keep(self, within: timedelta | None = None) -> BracketState:
         kept: BracketState = await workflow.execute_local_activity_method(
             BracketActivities.keep,
             BracketTask(state=self._state),
             start_to_close_timeout=policies.COMMAND_TIMEOUT,
+            schedule_to_close_timeout=within,
             retry_policy=policies.PATIENT,
             cancellation_type=ActivityCancellationType.ABANDON,
         )
@@ -199,10 +203,15 @@ class BracketWorkflow:
             self._state.plan,
             step,
             instrument,
-            created_at=workflow.now(),
+            created_at=step.begun_at or workflow.now(),
             within=policies.CLOSING_ORDER_WITHIN,
         )
-        self._state = bracket_steps.placing(self._state, step)
+        self._state = bracket_steps.placing(self._state, step, workflow.now())
+        if self._state.rules >= 2:
+            # Whoever goes on from the store has to know of it before it is begun. Where the store
+            # does not answer, protection comes first.
+            with contextlib.suppress(FailureError):
+                await self._keep(within=policies.COMMAND_TIMEOUT)
         await self._start(order)
 
     async def _start(self, order: Order) -> None:
@@ -212,7 +221,7 @@ class BracketWorkflow:
             self._news = True
 
     async def _cancel(self, step: CancelOrders) -> None:
-        self._state = bracket_steps.canceling(self._state, step.order_ids)
+        self._state = bracket_steps.canceling(self._state, step.order_ids, workflow.now())
         for order_id in step.order_ids:
             await cancel_child(order_id)
 
@@ -221,7 +230,7 @@ class BracketWorkflow:
         if step.until is not None:
             pause = min(pause, max(step.until - workflow.now(), policies.FIRST_PAUSE))
         if not await heard(lambda: self._news, pause):
-            self._state = bracket_steps.stale(self._state)
+            self._state = bracket_steps.unheard(self._state)
 
     def _finish(self, step: FinishBracket) -> None:
         self._state = bracket_steps.finished(self._state, step, workflow.now())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
+from domain.accounts import PositionSide
 from domain.closing import ClosePlan, CloseState, CloseStatus
 
 
@@ -26,6 +27,7 @@ class CloseResult:
     target: Decimal | None
     filled: Decimal
     left: Decimal = Decimal(0)
+    is_flat: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,4 +61,5 @@ def result_of(state: CloseState) -> CloseResult:
         target=state.target,
         filled=state.filled,
         left=state.left,
+        is_flat=state.sight is None or state.sight.side is PositionSide.FLAT,
     )

@@ -19,6 +19,7 @@ from temporalio.workflow import ActivityCancellationType
 from activities.guard_contracts import GuardKeepTask, GuardLookTask
 from activities.guarding import GuardActivities
 from domain import guard_steps
+from domain.closing import CloseStatus
 from domain.conditions import Crossing
 from domain.errors import InvalidInput
 from domain.guard_steps import (
@@ -77,6 +78,7 @@ class GuardWorkflow:
             await self._take_up()
         while not self._state.status.is_terminal:
             self._take_in()
+            self._confirm()
             self._step = next_step(self._state, workflow.now())
             self._show()
             await self._do(self._step)
@@ -95,8 +97,7 @@ class GuardWorkflow:
     async def _take_up(self) -> None:
         """Go on from what the store has, where an earlier run of this guard died."""
         kept = await self._keep()
-        if kept.status is not GuardStatus.REQUESTED:
-            self._state = replace(kept, look_due=True, retry_at=None)
+        self._state = guard_steps.taken_up(self._state, kept)
 
     def _take_in(self) -> None:
         """Take over what came in since the last step."""
@@ -108,6 +109,12 @@ class GuardWorkflow:
         crossing, self._crossing = self._crossing, None
         if crossing is not None:
             self._state = guard_steps.told_of(self._state, crossing)
+
+    def _confirm(self) -> None:
+        """Have what triggered before everything was down looked at anew."""
+        is_outdated = guard_steps.is_outdated(self._state, workflow.now())
+        if is_outdated and workflow.patched("guard-confirms-anew"):
+            self._state = guard_steps.unconfirmed(self._state)
 
     async def _do(self, step: GuardStep) -> None:
         match step.kind:
@@ -142,10 +149,18 @@ class GuardWorkflow:
             self._state = guard_steps.failed(self._state, answer, now + pause, now)
             return
         self._state = guard_steps.after_look(self._state, sight, workflow.now())
-        for request in changes:
-            self._change(request)
+        if self._can_change(changes, sight):
+            for request in changes:
+                self._change(request)
+        else:
+            self._changes = changes + self._changes
         self._state = await tend_exits(self._state, sight)
         await self._keep()
+
+    def _can_change(self, changes: list[ChangeRequest], sight: GuardSight) -> bool:
+        if not changes or guard_steps.can_change(self._state, sight):
+            return True
+        return not workflow.patched("change-waits-for-a-price")
 
     def _change(self, request: ChangeRequest) -> None:
         refusal: str | None = None
@@ -178,7 +193,13 @@ class GuardWorkflow:
             # Terminated by hand: how far it came has to be read before anything is done.
             self._hold("the close did not end by itself")
             return
-        self._state = guard_steps.after_close(self._state, result.status, workflow.now())
+        self._state = guard_steps.after_close(
+            self._state,
+            result.status,
+            workflow.now(),
+            is_flat=result.is_flat,
+            why=result.reason if result.status is CloseStatus.REFUSED else "",
+        )
 
     def _hold(self, why: str) -> None:
         now = workflow.now()

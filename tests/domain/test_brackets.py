@@ -16,6 +16,7 @@ from domain.bracket_steps import (
     FAILURES_MAX,
     AwaitNews,
     CancelOrders,
+    EnterJointly,
     FinishBracket,
     LookAtBracket,
     StartEntry,
@@ -120,10 +121,13 @@ def test_first_the_entry_then_a_look() -> None:
 
 
 def test_a_bracket_canceled_before_it_began() -> None:
-    step = next_step(bracket_steps.want_cancel(BracketState(plan=a_plan())), NOW)
+    state = bracket_steps.want_cancel(BracketState(plan=a_plan()))
+    assert next_step(state, NOW) == EnterJointly(revision=0, send=False), "closed for good"
 
-    assert isinstance(step, FinishBracket)
-    assert step.status is BracketStatus.CANCELED
+    first_rules = replace(state, rules=1)
+    assert next_step(first_rules, NOW) == FinishBracket(
+        status=BracketStatus.CANCELED, reason="canceled_before_sent"
+    )
 
 
 def test_nothing_filled_nothing_protected() -> None:
@@ -287,6 +291,8 @@ def test_a_market_close_that_misses_is_placed_again() -> None:
     life.place()
     life.leg(0, OrderStatus.CANCELED, 3)
     life.look()
+    assert life.step() == LookAtBracket(), "the position is asked for: there may be none"
+    life.look(held=7)
 
     assert life.place().quantity == 7
 
@@ -311,6 +317,8 @@ def test_an_exit_that_went_away_with_the_position() -> None:
     assert life.step() == LookAtBracket()
 
     life.look(held=0)
+    assert life.step() == AwaitNews(until=later(2)), "the venue may not show the entry's fill yet"
+    life.look(held=0, at=2)
 
     assert life.step().status is BracketStatus.POSITION_GONE
 

@@ -18,14 +18,18 @@ from domain.guard_steps import (
     POLL_WATCHED,
     after_close,
     after_look,
+    can_change,
     changed,
     failed,
     finished,
     held_up,
+    is_outdated,
     needs_attention,
     next_step,
     nudged,
+    taken_up,
     told_of,
+    unconfirmed,
     want_cancel,
 )
 from domain.guarding import Extreme, GuardState, GuardStatus, Watch, close_id_of, close_plan
@@ -171,6 +175,62 @@ def test_how_the_close_ends_is_how_it_ends(close: CloseStatus, guard: GuardStatu
     assert state.status is guard
     assert state.ended_at == NOW
     assert state.status.is_terminal
+
+
+def test_a_close_that_was_refused_leaves_the_position() -> None:
+    triggered = after_look(watching(), a_look(111), NOW)
+
+    state = after_close(triggered, CloseStatus.REFUSED, NOW, is_flat=False, why="no credential")
+
+    assert state.status is GuardStatus.CLOSE_ENDED
+    assert state.reason == "the close ended REFUSED: no credential"
+    seen = after_look(watching(), a_look(100, closed=CloseStatus.REFUSED), NOW)
+    assert seen.status is GuardStatus.CLOSE_ENDED
+    gone = after_look(watching(), a_look(100, position=None, closed=CloseStatus.REFUSED), NOW)
+    assert gone.status is GuardStatus.POSITION_GONE
+
+
+def test_what_triggered_long_ago_is_looked_at_anew_before_it_closes() -> None:
+    triggered = after_look(watching(), a_look(111), NOW)
+    assert not is_outdated(watching(), later(16))
+    assert not is_outdated(triggered, later(15))
+    assert is_outdated(triggered, later(16))
+
+    state = unconfirmed(triggered)
+
+    assert step_of(state, 16).kind == "look"
+    assert after_look(state, a_look(100, at=later(16)), later(16)).crossing is None
+
+
+def test_what_an_earlier_run_has_kept_is_taken_up() -> None:
+    fresh = GuardState(plan=a_guard())
+    kept = failed(watching(), "no answer", later(5), NOW)
+
+    assert taken_up(fresh, kept).retry_at is None
+    assert step_of(taken_up(fresh, kept)).kind == "look"
+    assert taken_up(fresh, fresh) is fresh
+
+
+def test_a_change_is_not_judged_by_an_older_price() -> None:
+    state = after_look(watching(), a_look(None, doubt="stale"), NOW)
+    assert state.mark == 100, "of the look before"
+
+    assert not can_change(state, a_look(None, doubt="stale"))
+    assert can_change(state, a_look(111))
+    ended = finished(state, GuardStatus.CANCELED, "", NOW)
+    assert can_change(ended, a_look(None)), "it is refused at once"
+
+
+def test_looks_without_a_price_do_not_hide_what_was_missed() -> None:
+    state = watching(conditions=TRAIL)
+    for seconds in (20, 40, 60):
+        sight = a_look(None, doubt="stale", at=later(seconds))
+        state = after_look(state, sight, later(seconds))
+
+    step = step_of(state, 61)
+
+    assert step.kind == "look"
+    assert step.gap_since == NOW, "the last price was then"
 
 
 def test_another_close_is_waited_for() -> None:

@@ -14,6 +14,7 @@ from tests.workflows.bracketing import Desk
 from tests.workflows.closing import Holding, a_plan
 from tests.workflows.stage import Stage
 from venues.simulation.faults import FaultKind
+from venues.simulation.records import Side
 from workflows import ids
 
 CLOSE = ids.close_workflow_id(ACCOUNT_ID, "BTC-PERP")
@@ -60,13 +61,27 @@ async def close_with_a_lost_answer(stage: Stage) -> str:
 
 
 async def close_after_a_termination(stage: Stage) -> str:
-    """A second run of the same close cancels what the first one left."""
+    """Recorded when a second run of the same close still canceled what the first one left."""
     holding = Holding(stage)
     holding.buy("0.5")
     timetable = Escalation(reprice_every_s=3, reprices=0, then=Then.MARKET)
     plan = await holding.started(limit_price=FAR, escalation=timetable)
     await stage.client.get_workflow_handle(CLOSE).terminate("recorded")
     assert (await holding.begin(plan)).decided
+    return CLOSE
+
+
+async def close_follows_after_a_termination(stage: Stage) -> str:
+    """A second run follows the order that the first one left, and keeps that its end is wanted."""
+    holding = Holding(stage)
+    holding.buy("0.5")
+    plan = await holding.started(limit_price=FAR)
+    await stage.client.get_workflow_handle(CLOSE).terminate("recorded")
+    assert not (await holding.begin(plan, wait_s=0.5)).decided
+    await stage.fill("0.2")
+    stop = await holding.closes.stop(ACCOUNT_ID, "BTC-PERP", plan.close_id, "stop", wait_s=20)
+    assert stop.decided
+    assert len(holding.ours()) == 1
     return CLOSE
 
 
@@ -118,6 +133,19 @@ async def bracket_refused_stop(stage: Stage) -> str:
         stop_loss=ExitRule(price=Decimal(66_000)),
     )
     await desk.until_ended(BracketStatus.DONE)
+    return ids.bracket_workflow_id(desk.plan.bracket_id)
+
+
+async def bracket_of_a_position_gone(stage: Stage) -> str:
+    """By the second rules: exits kept before they begin, a position that is gone confirmed."""
+    desk = Desk(stage)
+    await desk.bracket(an_order(**MARKET, quantity=Decimal("0.1")))
+    await desk.until_protected("0.1")
+    desk.trade(Side.SELL, "0.1")
+    for exit_order in desk.exits():
+        desk.cancel_at_venue(exit_order)
+    await desk.tell_ends()
+    await desk.until_ended(BracketStatus.POSITION_GONE)
     return ids.bracket_workflow_id(desk.plan.bracket_id)
 
 
@@ -192,10 +220,12 @@ ALL: tuple[Callable[[Stage], Awaitable[str]], ...] = (
     close_partly_filled_and_stopped,
     close_with_a_lost_answer,
     close_after_a_termination,
+    close_follows_after_a_termination,
     close_goes_on_as_new,
     bracket_target,
     bracket_partial_entry,
     bracket_refused_stop,
+    bracket_of_a_position_gone,
     native_bracket_in_parts,
     native_bracket_request_lost,
     joint_entry,

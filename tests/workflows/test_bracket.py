@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from decimal import Decimal
 
@@ -208,3 +209,44 @@ async def test_an_unsure_stop_is_found_out(desk: Desk) -> None:
     await desk.until_protected("0.1")
     assert len([o for o in desk.floor.at_venue() if o.reduce_only]) == 2, "each placed once"
     await desk.brackets.end(desk.plan.bracket_id, "end", wait_s=20)
+
+
+async def test_an_end_wished_before_it_began_holds_for_an_entry_that_others_start(
+    desk: Desk,
+) -> None:
+    """The API starts the bracket and then the entry, and no worker has heard of either yet."""
+    await desk.stage.stop_worker()
+    entry = an_order(quantity=Decimal("0.1"), price=Decimal(60_000))
+    plan = await desk.bracket(entry)
+    answer = await desk.brackets.end(plan.bracket_id, "end", wait_s=0.2)
+    assert not answer.decided
+    placing = asyncio.create_task(desk.stage.workflows.place(plan.entry, wait_s=30))
+
+    await desk.stage.start_worker()
+    end = await desk.until_ended(BracketStatus.CANCELED)
+    await placing
+
+    assert end.reason == "canceled; nothing was entered"
+    assert not desk.resting(), "sent or not, it does not live on"
+
+
+async def test_what_was_begun_is_known_to_whoever_goes_on(desk: Desk) -> None:
+    """Terminated with its exits under way: another run ends those, and places none twice."""
+    await desk.bracket(an_order(quantity=Decimal("0.1"), price=Decimal(60_000)))
+    await until(desk.resting, what="the entry at the venue")
+    desk.floor.fill("0.04")
+    await desk.hear()
+    await desk.until_protected("0.04")
+    handle = desk.stage.client.get_workflow_handle(ids.bracket_workflow_id(desk.plan.bracket_id))
+    await handle.terminate()
+
+    kept = await desk.floor.storage.brackets.get(desk.plan.bracket_id)
+    assert kept is not None
+    assert [leg.kind for leg in kept.legs] == [LegKind.STOP_LOSS, LegKind.TAKE_PROFIT]
+    assert await desk.brackets.adopt(desk.plan)
+    answer = await desk.brackets.end(desk.plan.bracket_id, "end", wait_s=20)
+
+    assert answer.state is not None
+    assert answer.state.reason == "canceled; what was entered stays open"
+    assert not desk.exits()
+    assert not desk.resting()
