@@ -357,7 +357,7 @@ async def absorb_journal(journal: CommandJournal, ledger: IntentLedger, now: dat
     absorbed = 0
     refused: PerpDexError | None = None
     for entry in await journal.pending():
-        if entry.result is None and now - entry.row.inserted_at < IN_FLIGHT:
+        if _is_in_flight(entry, now):
             continue
         try:
             await ledger.absorb(entry.row, entry.result, entry.order)
@@ -371,6 +371,37 @@ async def absorb_journal(journal: CommandJournal, ledger: IntentLedger, now: dat
     if refused is not None:
         raise refused
     return absorbed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalIntake:
+    """The journal, taken in before an account is compared with its venue."""
+
+    journal: CommandJournal
+    ledger: IntentLedger
+    now: Callable[[], datetime]
+
+    async def taken_in(self, account_id: str) -> None:
+        """Take into the ledger what the journal holds. An entry that it refuses stays, and is told
+        by whoever absorbs again and again.
+
+        Raises:
+            Unavailable: a command of the account is on its way yet, or the database is away.
+        """
+        try:
+            await absorb_journal(self.journal, self.ledger, self.now())
+        except Unavailable:
+            raise
+        except PerpDexError:
+            pass
+        for entry in await self.journal.pending():
+            if entry.row.account_id == account_id and _is_in_flight(entry, self.now()):
+                raise Unavailable(f"journaled command {entry.row.key} is on its way; try again")
+
+
+def _is_in_flight(entry: JournaledCommand, now: datetime) -> bool:
+    """Tell whether its process may still be sending it."""
+    return entry.result is None and now - entry.row.inserted_at < IN_FLIGHT
 
 
 def _answer(order: Order, entry: JournaledCommand) -> CommandResult:

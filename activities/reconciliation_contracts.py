@@ -27,9 +27,24 @@ class OrderMemory(Protocol):
         ...
 
 
+class JournaledFirst(Protocol):
+    """What was commanded while the database was away, and is to be in it before we compare."""
+
+    async def taken_in(self, account_id: str) -> None:
+        """Take into the ledger what the journal holds.
+
+        Raises:
+            Unavailable: a command of the account is on its way yet, or the database is away.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReconcileParts:
-    """What the activities of reconciliation work with, besides what those of orders do."""
+    """What the activities of reconciliation work with, besides what those of orders do.
+
+    `journal` None: this process has none.
+    """
 
     accounts: AccountStore
     records: ReconciliationStore
@@ -37,6 +52,7 @@ class ReconcileParts:
     net_positions: NetPositions
     audit: AuditLog
     memory: OrderMemory
+    journal: JournaledFirst | None = None
 
 
 class Standing(StrEnum):

@@ -95,6 +95,9 @@ class ReconcileActivities:
         record = await parts.records.get(task.reconciliation_id)
         if account is None or record is None:
             raise NotFound(f"no account {task.account_id!r} or reconciliation of it")
+        if parts.journal is not None:
+            # Before: an order that only the journal knows looks like somebody else's.
+            await parts.journal.taken_in(account.account_id)
         connector = await self._commands.connectors.connector(account.venue, account.network)
         marks = await parts.records.last_marks(account.account_id)
         horizon = account.created_at - OVERLAP

@@ -16,7 +16,7 @@ from activities.brackets import BracketActivities
 from activities.closing import CloseActivities
 from activities.credentials import CredentialActivities
 from activities.emergency_halt import EmergencyHalt
-from activities.emergency_journal import CredentialSource, EmergencyCommands
+from activities.emergency_journal import CredentialSource, EmergencyCommands, JournalIntake
 from activities.guarding import GuardActivities
 from activities.halting import AccountHaltActivities, KillSwitchActivities
 from activities.joint_placing import JointActivities
@@ -99,7 +99,7 @@ def venue_worker(
         without_database=None if emergency is None else EmergencyHalt(injected, orders),
         last_access=None if emergency is None else emergency.access,
     )
-    reconciling = ReconcileActivities(injected, _reconcile_parts(storage, client))
+    reconciling = ReconcileActivities(injected, _reconcile_parts(storage, client, emergency))
     return Worker(
         client,
         task_queue=venue_queue(venue),
@@ -194,7 +194,10 @@ def _account_activities(
     )
 
 
-def _reconcile_parts(storage: Storage, client: Client) -> ReconcileParts:
+def _reconcile_parts(
+    storage: Storage, client: Client, emergency: EmergencyCommands | None
+) -> ReconcileParts:
+    journal = None if emergency is None else emergency.journal
     return ReconcileParts(
         accounts=storage.accounts,
         records=storage.reconciliations,
@@ -202,6 +205,9 @@ def _reconcile_parts(storage: Storage, client: Client) -> ReconcileParts:
         net_positions=storage.net_positions,
         audit=storage.audit,
         memory=OrderWorkflows(client),
+        journal=None
+        if journal is None
+        else JournalIntake(journal=journal, ledger=storage.ledger, now=now),
     )
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import text
 from activities.reconciliation_contracts import (
     BeginTask,
     FinishTask,
+    JournaledFirst,
     Looked,
     LookTask,
     ReconcileParts,
@@ -48,6 +49,7 @@ class Office:
 
     floor: Floor
     memory: Memory = field(default_factory=Memory)
+    journal: JournaledFirst | None = None
     passed: timedelta = timedelta()
     beats: list[str] = field(default_factory=list)
 
@@ -63,6 +65,7 @@ class Office:
             net_positions=storage.net_positions,
             audit=storage.audit,
             memory=self.memory,
+            journal=self.journal,
         )
         return ReconcileActivities(self.floor.parts(now=self.now, **changes), parts)
 

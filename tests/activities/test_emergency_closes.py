@@ -6,6 +6,7 @@ The database is a real SQLite file that another connection holds locked.
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,16 @@ from typing import Any
 import pytest
 
 from activities.contracts import CommandResult
+from activities.emergency_journal import JournalIntake
 from domain.commands import CommandKind
 from domain.errors import Unavailable
 from domain.external_orders import external_order
+from domain.findings import FindingKind
 from domain.instruments import OrderSide
 from domain.ledger import CommandRow, NonceRule
 from domain.orders import Order, OrderStatus, Origin, TimeInForce
 from domain.outcomes import NotSent, SendResult
+from domain.ports import OrderFilter
 from tests.activities.away import Away, Killed, away, locked, short_waits
 from tests.activities.floor import (
     ABOVE,
@@ -31,6 +35,7 @@ from tests.activities.floor import (
     now,
     place_task,
 )
+from tests.activities.reconciliation import Office
 from venues.simulation import trading
 from venues.simulation.records import Side
 from venues.simulation.records import TimeInForce as VenueTimeInForce
@@ -79,6 +84,48 @@ async def test_a_close_goes_out_and_the_ledger_learns_of_it_once(away: Away, flo
     assert len(floor.at_venue()) == 2
     await floor.book_fills()
     assert (await floor.storage.orders.fill_total(order.order_id)).quantity == Decimal("0.01")
+
+
+async def test_what_is_journaled_is_ours_when_the_account_is_reconciled(
+    away: Away, floor: Floor
+) -> None:
+    """The database is back, and the account is compared before anybody has absorbed."""
+    order = await closing(away, floor)
+    with locked(away.home):
+        await place(away, order)
+    intake = JournalIntake(journal=away.journal, ledger=floor.storage.ledger, now=now)
+    office = Office(floor, journal=intake)
+    office.wait()
+
+    _, findings = await office.reconcile()
+
+    assert await away.journal.pending() == ()
+    assert (await floor.stored(order)).status is OrderStatus.FILLED
+    page = await floor.storage.orders.page(OrderFilter(owner="local"))
+    assert {one.origin for one in page.orders} == {Origin.USER}
+    assert {finding.kind for finding in findings} <= {FindingKind.MISSING_FILLS}
+
+
+async def test_a_journaled_command_that_is_on_its_way_holds_the_comparison_up(
+    away: Away, floor: Floor
+) -> None:
+    order = await closing(away, floor)
+
+    def kill() -> None:
+        raise Killed
+
+    floor.points.actions["place.answer_read"] = [kill]
+    with locked(away.home), pytest.raises(Killed):
+        await place(away, order)
+    intake = JournalIntake(journal=away.journal, ledger=floor.storage.ledger, now=now)
+
+    with pytest.raises(Unavailable, match="on its way"):
+        await intake.taken_in(ACCOUNT_ID)
+    await intake.taken_in("another account")
+
+    later = replace(intake, now=lambda: now() + timedelta(seconds=11))
+    await later.taken_in(ACCOUNT_ID)
+    assert await away.journal.pending() == ()
 
 
 async def test_what_may_raise_exposure_waits_for_the_database(away: Away, floor: Floor) -> None:
