@@ -1,4 +1,4 @@
-"""Which orders of a bracket have been silent for too long: their workflows may have been terminated.
+"""Which orders of a bracket have been silent too long: their workflows may have been terminated.
 
 What is done about it is decided in `domain.bracket_steps`. Knows no workflow, venue or clock.
 """
