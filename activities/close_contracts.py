@@ -15,12 +15,14 @@ from domain.closing import ClosePlan, CloseState
 class CloseLookTask:
     """Read the truth about a position that is being closed; the book if `needs_book`.
 
-    `orders` is how many closing orders there may be in the store.
+    `orders` is how many closing orders there may be in the store; `follows` names the one of whose
+    end the close does not hear, if there is one: it has not ended before its fills are booked.
     """
 
     plan: ClosePlan
     orders: int
     needs_book: bool = False
+    follows: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

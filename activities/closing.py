@@ -12,6 +12,7 @@ from temporalio import activity
 
 from activities.access import CommandParts
 from activities.close_contracts import CloseKeepTask, CloseKept, CloseLookTask
+from activities.settling import with_all_fills
 from domain.accounts import Account, AccountSummary, Position, PositionSide
 from domain.close_store import CloseStore
 from domain.closing import OrderSeen, Sight
@@ -23,6 +24,7 @@ class CloseActivities:
     """What a close reads and writes."""
 
     def __init__(self, parts: CommandParts, closes: CloseStore) -> None:
+        self._parts = parts
         self._orders = parts.orders
         self._access = parts.access
         self._connectors = parts.connectors
@@ -33,7 +35,8 @@ class CloseActivities:
     async def look(self, task: CloseLookTask) -> Sight:
         """Read the venue's position and open orders, then what our own orders have filled.
 
-        In this order: fills that come between the two readings make us ask for less, never more.
+        In this order: fills that come between the two readings make us ask for less, never more;
+        and an order that ends meanwhile is read as live, or with all that it has filled.
 
         Raises:
             VenueUnavailable, VenueRefused: the venue does not say.
@@ -46,8 +49,9 @@ class CloseActivities:
         summary = await connector.account_summary(account)
         position = find_position(summary, plan.symbol)
         at_venue = await self._closing_at_venue(connector, account, plan.symbol)
-        orders = await self._closes.orders(plan.close_id, task.orders)
         stored = await self._closes.live_orders(plan.account_id, plan.symbol)
+        own = await self._closes.orders(plan.close_id, task.orders)
+        orders, unsettled = await self._settled(own, task.follows)
         bid, ask = await _best(connector, plan.symbol) if task.needs_book else (None, None)
         return Sight(
             at=self._now(),
@@ -59,7 +63,7 @@ class CloseActivities:
             ask=ask,
             filled=filled_by(orders),
             orders=len(orders),
-            live=tuple(dict.fromkeys([*at_venue, *(order.order_id for order in stored)])),
+            live=tuple(dict.fromkeys([*at_venue, *(o.order_id for o in stored), *unsettled])),
             newest=_seen(orders),
             closes_below_minimum=connector.capabilities.closes_below_minimum,
         )
@@ -81,6 +85,25 @@ class CloseActivities:
             if order is not None and is_closing(order):
                 found.append(order.order_id)
         return found
+
+    async def _settled(
+        self, orders: Sequence[Order], follows: str | None
+    ) -> tuple[list[Order], list[str]]:
+        """Return our own orders, and the ids of those that have not ended with all their fills.
+
+        The workflow of the one that is followed may not have come to its own end: the venue's word
+        that it was canceled may say nothing of what it had filled.
+        """
+        known: list[Order] = []
+        unsettled: list[str] = []
+        for order in orders:
+            missing = "" if order.is_terminal else "it lives"
+            if order.order_id == follows and not missing:
+                order, missing = await with_all_fills(self._parts, order)
+            known.append(order)
+            if missing:
+                unsettled.append(order.order_id)
+        return known, unsettled
 
     @activity.defn(name="keep_close")
     async def keep(self, task: CloseKeepTask) -> CloseKept:

@@ -29,6 +29,7 @@ from activities.emergency_journal import EmergencyCommands
 from activities.final_state import final_state
 from activities.mark_prices import MarkPrices, reserve_measured
 from activities.placements import placement
+from activities.settling import with_all_fills
 from domain.accounts import TradingAccess
 from domain.commands import CancelOrder, CommandKind, PlaceOrder
 from domain.errors import (
@@ -50,7 +51,6 @@ from venues.connector import Connector, MessageComposer
 SEND_WITHIN_S = 1.0
 LEDGER_WITHIN_S = 1.5
 """How long a cancel waits for the database; the venue needs the rest of the activity's time."""
-FILL_OVERLAP = timedelta(minutes=1)
 
 
 class OrderActivities:
@@ -58,6 +58,7 @@ class OrderActivities:
 
     def __init__(self, parts: CommandParts, emergency: EmergencyCommands | None = None) -> None:
         """Take the parts; without `emergency` cancels wait for the database."""
+        self._parts = parts
         self._ledger = parts.ledger
         self._orders = parts.orders
         self._access = parts.access
@@ -373,27 +374,14 @@ class OrderActivities:
         Reads the venue's fills when they do not, or when the venue may not have told that quantity;
         `settled` only when they do.
         """
-        order = await self._carrier.stored(task.order_id)
-        booked = await self._orders.fill_total(order.order_id)
-        if booked.quantity < order.filled_quantity or _may_hide_fills(order):
-            await self._book_missing(order)
-            order = await self._carrier.stored(task.order_id)
-            booked = await self._orders.fill_total(order.order_id)
-        if not order.is_terminal:
-            return Settlement(order=order, settled=False, missing="the order lives again")
-        if booked.quantity < order.filled_quantity:
-            missing = f"booked {booked.quantity} of {order.filled_quantity}"
+        stored = await self._carrier.stored(task.order_id)
+        order, missing = await with_all_fills(self._parts, stored)
+        if missing:
             return Settlement(order=order, settled=False, missing=missing)
         await self._orders.record(
             self._event(order.order_id, EventKind.CLOSED, f"workflow ends: {order.status.value}")
         )
         return Settlement(order=order, settled=True)
-
-    async def _book_missing(self, order: Order) -> None:
-        access = await self._access.open(order.account_id)
-        connector = await self._connectors.connector(order.venue, access.account.network)
-        since = order.created_at - FILL_OVERLAP
-        await self._orders.book(await connector.fills(access.account, since=since))
 
     @activity.defn(name="apply_operator_verdict")
     async def apply_operator_verdict(self, verdict: OperatorVerdict) -> Adoption:
@@ -472,16 +460,6 @@ def _as_asked(task: PlaceTask, command: PlaceOrder) -> Order:
 def _lives(order: Order) -> bool:
     newest = order.current
     return newest is not None and not newest.is_settled
-
-
-def _may_hide_fills(order: Order) -> bool:
-    """Tell whether the order may have filled more than was reported.
-
-    A venue shrinks a reduce-only order to the position, so that what remained of it at its end says
-    nothing of its fills: only the fills themselves do.
-    """
-    filled_up = order.verdict is Verdict.FILLED
-    return order.reduce_only and order.outcome == "accepted" and not filled_up
 
 
 def _operator_outcome(key: CommandKey, verdict: str, word: str) -> SendResult:

@@ -181,8 +181,11 @@ class ReconcileActivities:
         """Return the finding of money that nothing explains; NOTED once two looks agree on it."""
         if marks is None or marks.balance is None or marks.balance_at is None:
             return None
-        earned = await self._parts.reads.earned(
-            account.account_id, after=marks.balance_at, until=reading.balance_at
+        earned = await beating(
+            self._parts.reads.earned(
+                account.account_id, after=marks.balance_at, until=reading.balance_at
+            ),
+            "what fills earned",
         )
         payments = await beating(
             connector.funding_payments(account, since=marks.balance_at), "funding"

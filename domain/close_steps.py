@@ -216,17 +216,29 @@ def _is_too_small(
     return sight.instrument.is_below_minimum(quantity, worth)
 
 
-def resumed(state: CloseState, kept: CloseState) -> CloseState:
+def resumed(
+    state: CloseState, kept: CloseState, *, may_come_until: datetime | None = None
+) -> CloseState:
     """Return the state to go on with, where the store has kept one of an earlier run.
 
-    Of an order that the earlier run placed we do not hear; what was asked since stays asked.
+    What was asked since stays asked. Of an order that the earlier run placed we do not hear; and as
+    a state is kept before its order is placed, the next one may be out too. It is looked for,
+    until `may_come_until` even where the store has nothing of it: without that time (histories of
+    former versions) its number is taken again.
     """
     if kept.status is CloseStatus.REQUESTED:
         return state
     if kept.status.is_terminal:
         return kept
     wanted = state.cancel_wanted or kept.cancel_wanted
-    return detached(replace(kept, sight=None, retry_at=None, cancel_wanted=wanted))
+    kept = replace(kept, sight=None, retry_at=None, cancel_wanted=wanted)
+    if kept.child is None and may_come_until is not None:
+        next_one = closing_order_id(kept.plan.close_id, kept.orders)
+        child = ClosingOrder(
+            order_id=next_one, quantity=Decimal(0), price=None, filled_before=kept.filled
+        )
+        kept = replace(kept, child=child, orders=kept.orders + 1)
+    return detached(kept, may_come_until=may_come_until)
 
 
 def begun(state: CloseState, sight: Sight) -> CloseState:
@@ -294,13 +306,28 @@ def after_look(state: CloseState, sight: Sight) -> CloseState:
     if state.target is None:
         return begun(state, sight)
     if state.child is not None:
-        if state.child.order_id in sight.live:
+        if _may_live(state.child, sight):
             # Whoever was asked for its end may have been gone: it is asked for again.
-            return replace(state, sight=None, child=replace(state.child, cancel_asked=False))
-        state = after_child(state)
+            child = replace(state.child, cancel_asked=False, looks=state.child.looks + 1)
+            return replace(state, sight=None, child=child)
+        has_come = state.child.may_come_until is None or _is_stored(state.child, sight)
+        state = after_child(state) if has_come else replace(state, child=None)
     if state.ended_child is not None:
         state = _judged(state, state.ended_child, sight.newest)
     return replace(state, ended_child=None, sight=sight)
+
+
+def _may_live(child: ClosingOrder, sight: Sight) -> bool:
+    """Tell whether an order of whose end we do not hear lives, or may still come."""
+    if child.order_id in sight.live:
+        return True
+    is_early = child.may_come_until is not None and sight.at < child.may_come_until
+    return is_early and not _is_stored(child, sight)
+
+
+def _is_stored(child: ClosingOrder, sight: Sight) -> bool:
+    """Tell whether the store has the order, which is the newest of its close."""
+    return sight.newest is not None and sight.newest.order_id == child.order_id
 
 
 def _judged(state: CloseState, ended: ClosingOrder, seen: OrderSeen | None) -> CloseState:
@@ -326,11 +353,12 @@ def placing(state: CloseState, step: PlaceClosing) -> CloseState:
     return replace(state, child=child, orders=step.number + 1, sight=None)
 
 
-def detached(state: CloseState) -> CloseState:
+def detached(state: CloseState, *, may_come_until: datetime | None = None) -> CloseState:
     """Return the state with an order of whose end the workflow does not hear."""
     if state.child is None:
         return state
-    return replace(state, child=replace(state.child, attached=False))
+    child = replace(state.child, attached=False, may_come_until=may_come_until)
+    return replace(state, child=child)
 
 
 def canceling(state: CloseState, order_ids: tuple[str, ...]) -> CloseState:

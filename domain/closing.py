@@ -170,6 +170,10 @@ class ClosingOrder:
 
     `attached`: the workflow hears of its end; otherwise it has to look for it. `cancel_asked`:
     we have asked for its end ourselves. `filled_before` is what the close had filled by then.
+
+    Of one that is looked for: until `may_come_until` it may still be placed, although the store has
+    nothing of it; `looks` counts those that found it alive. A `quantity` of 0 is one that an
+    earlier run of the close may have placed.
     """
 
     order_id: str
@@ -178,6 +182,8 @@ class ClosingOrder:
     filled_before: Decimal = Decimal(0)
     attached: bool = True
     cancel_asked: bool = False
+    may_come_until: datetime | None = None
+    looks: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

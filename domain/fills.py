@@ -67,6 +67,15 @@ class Fill:
             time_ms,
         )
 
+    @property
+    def place(self) -> tuple[datetime, int, str]:
+        """What fills of a market are put in order by: their time, then the venue's numbering.
+
+        Several share a millisecond, and what one realises depends on those before it, so their
+        order must not depend on which of them was heard first. A longer number is a later one.
+        """
+        return (self.event_time, len(self.trade_id), self.trade_id)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FillTotal:

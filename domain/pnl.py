@@ -54,7 +54,7 @@ class MarketPnl:
 
     `opened_at` is the time of the fill that opened it, None while flat. `opened` sums the fills
     since then; a fill that turned the position over counts with what it opened, its fee whole.
-    `newest_at` is the time of the newest fill.
+    `newest_at` and `newest_trade_id` are the time and the venue's number of the newest fill.
     """
 
     account_id: str
@@ -63,6 +63,14 @@ class MarketPnl:
     opened: FillSums = FillSums()
     opened_at: datetime | None = None
     newest_at: datetime | None = None
+    newest_trade_id: str = ""
+
+    def is_later(self, fill: Fill) -> bool:
+        """Tell whether a fill comes after all that are counted here."""
+        if self.newest_at is None:
+            return True
+        newest = (self.newest_at, len(self.newest_trade_id), self.newest_trade_id)
+        return fill.place >= newest
 
     @property
     def entry_notional(self) -> Decimal:
@@ -103,7 +111,7 @@ def add_fill(before: MarketPnl, fill: Fill) -> MarketPnl:
         count=1,
     )
     total = before.total + one
-    after = replace(before, total=total, newest_at=fill.event_time)
+    after = replace(before, total=total, newest_at=fill.event_time, newest_trade_id=fill.trade_id)
     if not total.quantity:
         return replace(after, opened=FillSums(), opened_at=None)
     if not held:
@@ -140,7 +148,7 @@ def _realized(before: MarketPnl, change: Decimal, price: Decimal) -> Decimal:
 
 
 def fold_fills(account_id: str, symbol: str, fills: Iterable[Fill]) -> MarketPnl:
-    """Return what fills of one market, oldest first and each once, add up to."""
+    """Return what fills of one market, each once and in order (`Fill.place`), add up to."""
     market = MarketPnl(account_id=account_id, symbol=symbol)
     for fill in fills:
         market = add_fill(market, fill)

@@ -321,8 +321,13 @@ def _newest_time(listed: Sequence[ListedOrder]) -> datetime | None:
 
 
 def _from_fills(fills: Sequence[Fill]) -> ListedOrder:
-    """Return an order that is known by its fills alone: a market order that has ended."""
-    sums, first = total(fills), min(fills, key=lambda fill: fill.event_time)
+    """Return an order that is known by its fills alone: a market order that has ended.
+
+    A total among them stands for those that are booked of it already, too.
+    """
+    whole = max((f for f in fills if f.is_total), key=lambda fill: fill.quantity, default=None)
+    sums = total(fills if whole is None else [whole])
+    first = min(fills, key=lambda fill: fill.event_time)
     return ListedOrder(
         client_order_id=first.client_order_id,
         venue_order_id=first.venue_order_id,

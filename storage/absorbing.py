@@ -114,8 +114,11 @@ class Absorbing:
                 after = with_revision(replace(order, quantity=given.quantity), placed)
         elif order.concern is Concern.NONE and not order.is_terminal:
             after = replace(order, concern=Concern.PENDING_CANCEL)
+        early: list[TimelineEvent] = []
         if after != order:
-            after = self._writer.save(connection, order, after).order
+            saved = self._writer.save(connection, order, after)
+            after = saved.order
+            early = [fill_event(fill, order.order_id) for fill in saved.early_fills]
         event = TimelineEvent(
             order_id=order.order_id,
             kind=EventKind.COMMAND,
@@ -123,7 +126,7 @@ class Absorbing:
             at=row.inserted_at,
             detail={"client_order_id": row.client_order_id, "signer": row.signer},
         )
-        self._writer.append(connection, after, [event])
+        self._writer.append(connection, after, [event, *early])
         return after
 
 

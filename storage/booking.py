@@ -118,13 +118,22 @@ def match_revision(
 
 
 def not_booked(connection: Connection, offered: Sequence[Fill]) -> list[Fill]:
-    """Return those of `offered` that are not booked yet, each once, oldest first."""
+    """Return those of `offered` that are not booked yet, each once, oldest first.
+
+    A total that says no more than what is booked of its order has nothing left to book.
+    """
     unique = {fill.key: fill for fill in offered}
     keys = list(unique)
     for part in in_few_sizes(keys):
         for row in connection.execute(select(*_KEY).where(tuple_(*_KEY).in_(part))):
             unique.pop(tuple(row), None)
-    return sorted(unique.values(), key=lambda fill: (fill.event_time, fill.trade_id))
+    missing = [fill for fill in unique.values() if not _is_told(connection, fill)]
+    return sorted(missing, key=lambda fill: (fill.event_time, fill.trade_id))
+
+
+def _is_told(connection: Connection, fill: Fill) -> bool:
+    """Tell whether a total adds nothing to what is booked; a single fill always does."""
+    return fill.is_total and missing_to(fill, _fills_of_venue_order(connection, fill)) is None
 
 
 def in_few_sizes(keys: Sequence[_Name]) -> Iterator[Sequence[_Name]]:

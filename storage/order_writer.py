@@ -254,17 +254,29 @@ class OrderWriter:
     def _match_early_fills(
         self, connection: Connection, order: Order, revision: Revision
     ) -> list[Fill]:
+        matched = self._match_by(connection, order, revision, revision.venue_order_id)
+        for venue_order_id in sorted({fill.venue_order_id for fill in matched}):
+            self.keep_venue_id(connection, order, revision.number, venue_order_id)
+            if venue_order_id != revision.venue_order_id:
+                # Known by the client id of one of its fills; others may bear the venue's alone.
+                matched += self._match_by(connection, order, revision, venue_order_id)
+        return sorted(matched, key=lambda fill: (fill.event_time, fill.trade_id))
+
+    def _match_by(
+        self,
+        connection: Connection,
+        order: Order,
+        revision: Revision,
+        venue_order_id: str | None,
+    ) -> list[Fill]:
         key = {
             "an_account_id": order.account_id,
             "a_client_order_id": revision.client_order_id,
-            "a_venue_order_id": revision.venue_order_id,
+            "a_venue_order_id": venue_order_id,
             "its_order_id": order.order_id,
             "its_revision": revision.number,
         }
-        matched = [read_fill(row) for row in connection.execute(_MATCH_EARLY_FILLS, key)]
-        for venue_order_id in {fill.venue_order_id for fill in matched}:
-            self.keep_venue_id(connection, order, revision.number, venue_order_id)
-        return sorted(matched, key=lambda fill: (fill.event_time, fill.trade_id))
+        return [read_fill(row) for row in connection.execute(_MATCH_EARLY_FILLS, key)]
 
 
 def fill_event(fill: Fill, order_id: str) -> TimelineEvent:

@@ -13,12 +13,12 @@ from domain.accounts import AccountSummary, FundingPayment
 from domain.errors import NotFound
 from domain.instruments import OrderSide
 from domain.net_positions import EXACT, signed
-from domain.pnl import FillSums, MarketPnl, PeriodPnl, realized_each
+from domain.pnl import FillSums, MarketPnl, PeriodPnl
 from domain.positions import AccountBooks, MarkPrice, SeenSummary
 from storage import codec
 from storage.accounts import SqlAccountStore
 from storage.engine import Database
-from storage.market_pnl import fills_of, markets
+from storage.market_pnl import markets, reckoned
 from storage.net_positions import SqlNetPositions
 from storage.position_tables import account_summaries, funding_payments, market_pnl
 from storage.protection import read_protections
@@ -182,13 +182,12 @@ def _realized(
     until: datetime | None,
 ) -> Decimal:
     """Return what a market realised in a period by our own reckoning: its venue says nothing."""
-    total = Decimal(0)
-    for fill, realized in realized_each(fills_of(connection, account_id, symbol)):
-        if (since is None or fill.event_time >= since) and (
-            until is None or fill.event_time < until
-        ):
-            total = EXACT.add(total, realized)
-    return total
+    return reckoned(
+        connection,
+        account_id,
+        symbol,
+        lambda at: (since is None or at >= since) and (until is None or at < until),
+    )
 
 
 def _period(

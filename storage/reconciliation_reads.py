@@ -26,6 +26,7 @@ from storage.booking import match_revision, not_booked
 from storage.clock import Clock, utc_now
 from storage.engine import Database
 from storage.fill_rows import FILL_COLUMNS, read_fill
+from storage.market_pnl import reckoned
 from storage.order_writer import OrderWriter, fill_event
 from storage.risk_tables import net_positions
 from storage.tables import client_order_ids, commands, fills, order_events, orders, venue_order_ids
@@ -71,12 +72,23 @@ class SqlReconciliationLedger:
     async def earned(self, account_id: str, *, after: datetime, until: datetime) -> Earned:
         """Return what the fills after one and up to another time come to."""
         span = {"an_account_id": account_id, "after": after, "until": until}
-        rows = await self._database.fetch_all(_EARNED, span)
-        return Earned(
-            realized_pnl=sum((Decimal(row.realized_pnl or 0) for row in rows), Decimal(0)),
-            fees=sum((Decimal(row.fee) for row in rows), Decimal(0)),
-            fills=len(rows),
-        )
+
+        def read(connection: Connection) -> Earned:
+            rows = connection.execute(_EARNED, span).all()
+            silent = {row.symbol for row in rows if row.realized_pnl is None}
+            told = [Decimal(row.realized_pnl) for row in rows if row.symbol not in silent]
+            own = [
+                # The venue tells no profit per fill, and its balance moves with it all the same.
+                reckoned(connection, account_id, symbol, lambda at: after < at <= until)
+                for symbol in sorted(silent)
+            ]
+            return Earned(
+                realized_pnl=sum([*told, *own], Decimal(0)),
+                fees=sum((Decimal(row.fee) for row in rows), Decimal(0)),
+                fills=len(rows),
+            )
+
+        return await self._database.read(read)
 
     async def adopt(self, order: Order, event: TimelineEvent) -> Order | None:
         """Write an order that is not ours, or return None. See the port.
@@ -303,7 +315,7 @@ _POSITIONS = select(net_positions.c.symbol, net_positions.c.quantity).where(
 _COUNT_FILLS = select(func.count()).where(
     _in_account(fills.c.account_id), fills.c.event_time <= bindparam("until")
 )
-_EARNED = select(fills.c.realized_pnl, fills.c.fee).where(
+_EARNED = select(fills.c.symbol, fills.c.realized_pnl, fills.c.fee).where(
     _in_account(fills.c.account_id),
     fills.c.event_time > bindparam("after"),
     fills.c.event_time <= bindparam("until"),

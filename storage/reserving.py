@@ -37,7 +37,7 @@ from storage.command_rows import READ_COMMAND, key_parameters, read_command
 from storage.engine import Database
 from storage.lane_rows import check_lane
 from storage.nonces import Nonces
-from storage.order_writer import OrderWriter, RevisionName
+from storage.order_writer import OrderWriter, RevisionName, fill_event
 from storage.risk_check import LimitCheck
 from storage.risk_tables import risk_limits
 from storage.tables import accounts, blocked_symbols, commands, halts, orders
@@ -257,7 +257,9 @@ class Reserving:
             order = self._writer.create(connection, order, ids_kept=True).order
             events.insert(0, _created_event(order, row.inserted_at))
         elif order != stored:
-            order = self._writer.save(connection, stored, order).order
+            saved = self._writer.save(connection, stored, order)
+            order = saved.order
+            events += [fill_event(fill, order.order_id) for fill in saved.early_fills]
         self._writer.append(connection, order, events)
 
 

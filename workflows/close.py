@@ -44,6 +44,10 @@ from workflows.driving import driven
 from workflows.ids import NEEDS_ATTENTION, close_attributes, close_workflow_id, venue_queue
 from workflows.order import OrderWorkflow
 
+FOLLOWS = "follows-unheard-orders"
+"""The patch since which neither an order of whose end a close does not hear is forgotten, nor that
+its own end is wanted."""
+
 
 @workflow.defn(name="CloseWorkflow")
 class CloseWorkflow:
@@ -57,6 +61,7 @@ class CloseWorkflow:
         self._child: ChildWorkflowHandle[OrderWorkflow, str] | None = None
         self._touched = False
         self._leaving = False
+        self._follows = False
         self._attention = workflow.info().typed_search_attributes.get(NEEDS_ATTENTION, False)
         self._trying_since: datetime | None = None
         self._step: CloseStep = Look()
@@ -71,6 +76,9 @@ class CloseWorkflow:
         return await driven(self._drive(), self._want_cancel)
 
     async def _drive(self) -> CloseResult:
+        # Before the first local activity: when one ends while its task is being prolonged, a marker
+        # that comes after it is not found in replay.
+        self._follows = workflow.patched(FOLLOWS)
         if not self._carried:
             # The store may know more: this close has ended before, or an earlier run of it died.
             await self._keep()
@@ -106,6 +114,7 @@ class CloseWorkflow:
             plan=state.plan,
             orders=state.orders,
             needs_book=state.current_rung.kind == "passive",
+            follows=None if state.child is None else state.child.order_id,
         )
         try:
             sight: Sight = await workflow.execute_activity_method(
@@ -137,20 +146,33 @@ class CloseWorkflow:
         self._child = await start_child(OrderStart(order=order))
         if self._child is None:
             # An earlier run of this close placed it: its end has to be looked for.
-            self._state = close_steps.detached(self._state)
+            self._detach()
             return
         self._show()
 
     async def _cancel(self, step: CancelClosing) -> None:
         child = self._state.child
-        is_own = child is not None and child.order_id in step.order_ids
+        own = self._child if child is not None and child.order_id in step.order_ids else None
         self._state = close_steps.canceling(self._state, step.order_ids)
-        if is_own and self._child is not None:
-            self._child.cancel()
+        if own is not None and not self._follows:
+            own.cancel()
             return
+        # Not by the child's handle: where its termination comes in the same task, after the wish,
+        # that would be a command which the SDK refuses, for ever.
         for order_id in step.order_ids:
             await cancel_child(order_id)
-        self._delay()
+        if own is None:
+            self._delay()
+        await self._keep_wish()
+
+    async def _keep_wish(self) -> None:
+        """Keep that the end is wanted: a run that goes on after this one places nothing more.
+
+        Only now, as the store may be away, and the order's end does not wait for it.
+        """
+        is_kept = self._kept is not None and self._kept.cancel_wanted
+        if self._state.cancel_wanted and not is_kept and self._follows:
+            await self._keep()
 
     async def _await(self, step: Await) -> None:
         timeout = None if step.until is None else step.until - workflow.now()
@@ -175,9 +197,18 @@ class CloseWorkflow:
             await child
         except (FailureError, asyncio.CancelledError):
             # Terminated by hand: the order may live on. Its end has to be looked for.
-            self._state = close_steps.detached(self._state)
+            self._detach()
             return
         self._state = close_steps.after_child(self._state)
+
+    def _detach(self) -> None:
+        self._state = close_steps.detached(self._state, may_come_until=self._may_come_until())
+
+    def _may_come_until(self) -> datetime | None:
+        """Return until when an order of ours may be placed that was asked for before now."""
+        if not self._follows:
+            return None
+        return workflow.now() + policies.CLOSING_ORDER_WITHIN
 
     async def _finish(self, step: Finish) -> None:
         kept = await self._keep()
@@ -193,7 +224,9 @@ class CloseWorkflow:
             cancellation_type=ActivityCancellationType.ABANDON,
         )
         if self._kept is None or kept.state.status.is_terminal:
-            self._state = close_steps.resumed(self._state, kept.state)
+            self._state = close_steps.resumed(
+                self._state, kept.state, may_come_until=self._may_come_until()
+            )
         self._kept = kept.state
         return kept
 
@@ -246,7 +279,11 @@ class CloseWorkflow:
     # Bookkeeping
 
     def _delay(self) -> None:
-        pause = policies.pause(self._state.attempts, workflow.random().random())
+        in_vain = self._state.attempts
+        child = self._state.child
+        if child is not None and self._follows:
+            in_vain = max(in_vain, child.looks)
+        pause = policies.pause(in_vain, workflow.random().random())
         self._state = close_steps.delayed(self._state, workflow.now() + pause)
 
     def _show(self) -> None:

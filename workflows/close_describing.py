@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from domain.close_steps import Await, CloseStep
-from domain.closing import ClosePlan, CloseState, rungs
+from domain.closing import ClosePlan, CloseState, ClosingOrder, rungs
 from domain.numbers import plain
 from workflows import policies
 from workflows.describing import escaped
@@ -44,9 +44,8 @@ def details(state: CloseState, step: CloseStep) -> str:
         )
     lines.append(f"- timetable: {timetable(plan)}; now step {state.rung + 1}")
     if state.child is not None:
-        price = "market" if state.child.price is None else plain(state.child.price)
         lines.append(
-            f"- order `{state.child.order_id}`: {plain(state.child.quantity)} @ {price}"
+            f"- order `{state.child.order_id}`: {_asking(state.child)}"
             + (", being canceled" if state.child.cancel_asked else "")
         )
     if state.last_answer:
@@ -59,6 +58,13 @@ def details(state: CloseState, step: CloseStep) -> str:
         )
         lines.append(f"- {_retries()}")
     return "\n".join(lines)
+
+
+def _asking(child: ClosingOrder) -> str:
+    if not child.quantity:
+        return "an earlier run of this close may have placed it"
+    price = "market" if child.price is None else plain(child.price)
+    return f"{plain(child.quantity)} @ {price}"
 
 
 def _doing(step: CloseStep) -> str:

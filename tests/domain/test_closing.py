@@ -354,6 +354,43 @@ def test_an_earlier_run_is_gone_on_with() -> None:
     assert close_steps.detached(fresh) == fresh
 
 
+def test_an_order_that_an_earlier_run_placed_after_it_was_kept_is_looked_for() -> None:
+    """Its fills count, its end is waited for, and what is wanted of the close is wanted of it."""
+    kept = begun()
+    own = closing_order_id(CLOSE_ID, 0)
+
+    state = close_steps.resumed(CloseState(plan=kept.plan), kept, may_come_until=later(15))
+
+    assert state.child is not None
+    assert state.child.order_id == own
+    assert not state.child.attached
+    assert state.orders == 1
+    assert step_of(state) == Look()
+    assert step_of(want_cancel(state)) == CancelClosing(order_ids=(own,))
+    ended = seen(state, OrderStatus.FILLED, "10")
+    flat = after_look(state, a_sight(0, filled=Decimal(10), orders=1, newest=ended))
+    assert step_of(flat).status is CloseStatus.DONE
+    placed_by_it = after_look(state, a_sight(live=(own,), orders=1))
+    assert isinstance(step_of(placed_by_it), Look)
+
+
+def test_an_order_that_may_still_come_is_waited_for() -> None:
+    """Its workflow runs, and has come to nothing yet that the store would show."""
+    state = close_steps.detached(placed(begun()), may_come_until=later(15))
+
+    early = after_look(state, a_sight(at=later(14)))
+    assert early.child is not None
+    assert early.child.looks == 1
+    late = after_look(early, a_sight(at=later(15)))
+    assert late.child is None
+    assert late.attempts == 0, "nothing was attempted"
+    assert step_of(late).number == 1
+    ended = seen(state, OrderStatus.CANCELED)
+    told = after_look(early, a_sight(at=later(14), orders=1, newest=ended))
+    assert told.child is None
+    assert told.attempts == 1
+
+
 def test_what_brings_nothing_counts_as_an_attempt() -> None:
     state = placed(begun())
     end = seen(state, OrderStatus.CANCELED, reason="no liquidity")

@@ -110,6 +110,14 @@ def kinds(comparison: Comparison) -> list[FindingKind]:
     return [finding.kind for finding in comparison.findings]
 
 
+def test_a_total_stands_for_what_is_booked_of_its_order_already() -> None:
+    booked = fill("0.5-of-1")
+    whole = fill("1-of-1", quantity=Decimal(1), is_total=True)
+    found = compare(venue(fills=(whole,)), ledger(unbooked=(whole,), unmatched=(booked,)))
+    (adoption,) = found.adoptions
+    assert adoption.listed.quantity == adoption.listed.filled_quantity == Decimal(1)
+
+
 def test_nothing_differs_where_both_say_the_same() -> None:
     found = compare(venue(orders=(listed(),)), ledger(ours()))
     assert (found.findings, found.reports, found.lookups, found.again) == ((), (), (), False)

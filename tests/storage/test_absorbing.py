@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import pytest
 
+from domain.commands import CommandKind
 from domain.errors import NotFound
 from domain.ledger import CommandRow
-from domain.orders import Concern, Order, OrderStatus, Verdict
+from domain.order_fold import with_revision
+from domain.orders import Concern, Order, OrderStatus, Revision, Verdict
 from domain.outcomes import Accepted, NotSent, SendResult, Unknown
+from domain.timeline import EventKind
 from storage.ledger import SqlIntentLedger
 from storage.orders import SqlOrderStore
-from tests.storage.builders import a_cancel, a_placement, a_report, an_order, reserve
+from tests.storage.builders import a_cancel, a_fill, a_placement, a_report, an_order, reserve
 from tests.storage.test_journal import a_row
 
 FAR = 1_900_000_000_000
@@ -115,3 +119,17 @@ async def test_an_order_that_the_ledger_has_forgotten_is_not_made_up(
     with pytest.raises(NotFound, match="compare with the venue"):
         await ledger.absorb(a_row(), None)
     assert await ledger.ledger_position() == 0
+
+
+async def test_fills_heard_before_a_journaled_placement_are_told_once(
+    ledger: SqlIntentLedger, orders: SqlOrderStore, order: Order
+) -> None:
+    await orders.book([a_fill("t1", "0.25", client_order_id="c2", venue_order_id="v2")])
+    key = replace(a_row().key, command=CommandKind.PLACE, revision=1)
+    placed = replace(a_row(), key=key, target_revision=1, client_order_id="c2")
+    revision = Revision(number=1, client_order_id="c2", quantity=Decimal("0.5"))
+    for _ in range(2):
+        absorbed = await ledger.absorb(placed, None, with_revision(order, revision))
+        assert absorbed.filled_quantity == Decimal("0.25")
+    told = [e for e in await orders.timeline(order.order_id) if e.kind is EventKind.FILL]
+    assert [(event.detail or {})["trade_id"] for event in told] == ["t1"]

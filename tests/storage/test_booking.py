@@ -9,11 +9,22 @@ import pytest
 from sqlalchemy import Connection, event
 
 from domain.fills import Fill
+from domain.order_fold import with_revision
+from domain.orders import Revision
+from domain.outcomes import NotSent, SendResult
+from domain.timeline import EventKind, TimelineEvent
 from storage.booking import in_few_sizes, not_booked
 from storage.engine import Database
 from storage.ledger import SqlIntentLedger
+from storage.net_positions import SqlNetPositions
 from storage.orders import SqlOrderStore
-from tests.storage.builders import a_fill, a_placement, an_order, reserve
+from tests.storage.builders import CREATED_AT, a_fill, a_placement, an_order, reserve
+from tests.storage.conftest import Clock
+
+
+@pytest.fixture
+def net_positions(database: Database, clock: Clock) -> SqlNetPositions:
+    return SqlNetPositions(database, now=clock)
 
 
 @pytest.mark.parametrize("count", [0, 1, 4, 5, 6, 99, 100, 101, 200, 201, 431])
@@ -50,7 +61,7 @@ async def test_whatever_is_offered_only_what_is_new_is_left(
 
 
 async def test_of_totals_only_what_is_missing_is_booked(
-    ledger: SqlIntentLedger, orders: SqlOrderStore
+    database: Database, ledger: SqlIntentLedger, orders: SqlOrderStore
 ) -> None:
     order = an_order(quantity=Decimal(3))
     row = (await reserve(ledger, a_placement(order))).row
@@ -69,6 +80,9 @@ async def test_of_totals_only_what_is_missing_is_booked(
     first, second = so_far("1", "100", "0.1"), so_far("3", "102", "0.4")
     for told in ((first,), (first,), (second,), (second, first), (so_far("2", "101", "0.2"),)):
         await orders.book(told)
+        # Whoever compares finds nothing missing in what says no more, whatever it is called.
+        said_less = so_far("0.5", "99", "0")
+        assert await database.read(lambda c: not_booked(c, [*told, said_less])) == []  # noqa: B023
     booked = await orders.fills(order.order_id)
     assert [(fill.quantity, fill.price, fill.fee, fill.is_total) for fill in booked] == [
         (Decimal(1), Decimal(100), Decimal("0.1"), False),
@@ -77,3 +91,35 @@ async def test_of_totals_only_what_is_missing_is_booked(
     found = await orders.get(order.order_id)
     assert found is not None
     assert (found.filled_quantity, found.average_price) == (Decimal(3), Decimal(102))
+
+
+async def test_fills_heard_before_their_order_come_to_it_by_either_name(
+    orders: SqlOrderStore, net_positions: SqlNetPositions
+) -> None:
+    order = an_order()
+    named = a_fill("t1", "0.25", client_order_id="c1")
+    nameless = [a_fill("t2", "0.5"), a_fill("t3", "0.25")]
+    await orders.book([named, *nameless])
+    # Only one of the fills bears the id by which the order is known yet.
+    revision = Revision(number=0, client_order_id="c1", quantity=Decimal(1))
+    created = TimelineEvent(
+        order_id=order.order_id, kind=EventKind.CREATED, text="created", at=CREATED_AT
+    )
+    written = await orders.add(with_revision(order, revision), created)
+    assert written.filled_quantity == Decimal(1)
+    assert {fill.trade_id for fill in await orders.fills(order.order_id)} == {"t1", "t2", "t3"}
+    assert await net_positions.quantity("acc", "BTC-PERP") == Decimal(1)
+
+
+async def test_fills_heard_before_a_later_revision_are_told(
+    ledger: SqlIntentLedger, orders: SqlOrderStore
+) -> None:
+    order = an_order()
+    first = await reserve(ledger, a_placement(order))
+    never_sent = NotSent(reason="lost", proof="fence", retryable=True)
+    await ledger.decide(first.row.key, SendResult(outcome=never_sent))
+    # As after a restore, when the venue remembers what the database does not.
+    await orders.book([a_fill("t1", "0.25", client_order_id=f"{order.order_id}-1-0")])
+    await reserve(ledger, a_placement(order, revision=1))
+    told = [e for e in await orders.timeline(order.order_id) if e.kind is EventKind.FILL]
+    assert [(event.detail or {})["trade_id"] for event in told] == ["t1"]

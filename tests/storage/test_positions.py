@@ -162,3 +162,20 @@ async def test_books_have_all_that_is_shown(
     assert open_positions(await positions.books("empty")) == ()
     with pytest.raises(NotFound, match="no account 'nobody'"):
         await positions.books("nobody")
+
+
+async def test_fills_of_one_millisecond_count_as_the_venue_numbers_them(
+    positions: SqlPositionStore, orders: SqlOrderStore
+) -> None:
+    held = a_fill("98", "1", price=Decimal(90))
+    later = replace(held, event_time=held.event_time + timedelta(seconds=1))
+    bought = replace(later, trade_id="99", venue_order_id="v2", price=Decimal(100))
+    sold = replace(later, trade_id="100", side=SELL, price=Decimal(110))
+    # Which of two is heard first tells nothing of which was first.
+    await orders.book([held, sold])
+    await orders.book([bought])
+    (market,) = await positions.markets("acc")
+    assert market.total.realized_pnl == Decimal(15)
+    assert market.entry_price == Decimal(95)
+    (whole,) = await positions.period("acc", since=None)
+    assert whole.realized_pnl == Decimal(15)

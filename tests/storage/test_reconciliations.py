@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -289,6 +290,22 @@ async def test_the_ledgers_view_names_what_the_venue_lists(
         Decimal("0.3"),
         3,
     )
+
+
+async def test_a_profit_that_the_venue_does_not_tell_is_reckoned(
+    reads: SqlReconciliationLedger, orders: SqlOrderStore, clock: Clock
+) -> None:
+    bought = a_fill("t1", "0.2", price=Decimal(45000))
+    sold = replace(
+        a_fill("t2", "0.1", side=OrderSide.SELL, price=Decimal(45100)),
+        event_time=bought.event_time + timedelta(seconds=1),
+    )
+    elsewhere = replace(sold, symbol="ETH-PERP", trade_id="t3", realized_pnl=Decimal(3))
+    await orders.book([bought, sold, elsewhere])
+    earned = await reads.earned("acc", after=bought.event_time, until=sold.event_time)
+    assert (earned.realized_pnl, earned.fees, earned.fills) == (Decimal(13), Decimal("0.2"), 2)
+    earlier = await reads.earned("acc", after=CREATED_AT, until=bought.event_time)
+    assert (earlier.realized_pnl, earlier.fills) == (Decimal(0), 1)
 
 
 @pytest.mark.parametrize("unnamed_by", ["command", "spelling"])

@@ -61,13 +61,27 @@ async def close_with_a_lost_answer(stage: Stage) -> str:
 
 
 async def close_after_a_termination(stage: Stage) -> str:
-    """A second run of the same close cancels what the first one left."""
+    """Recorded when a second run of the same close still canceled what the first one left."""
     holding = Holding(stage)
     holding.buy("0.5")
     timetable = Escalation(reprice_every_s=3, reprices=0, then=Then.MARKET)
     plan = await holding.started(limit_price=FAR, escalation=timetable)
     await stage.client.get_workflow_handle(CLOSE).terminate("recorded")
     assert (await holding.begin(plan)).decided
+    return CLOSE
+
+
+async def close_follows_after_a_termination(stage: Stage) -> str:
+    """A second run follows the order that the first one left, and keeps that its end is wanted."""
+    holding = Holding(stage)
+    holding.buy("0.5")
+    plan = await holding.started(limit_price=FAR)
+    await stage.client.get_workflow_handle(CLOSE).terminate("recorded")
+    assert not (await holding.begin(plan, wait_s=0.5)).decided
+    await stage.fill("0.2")
+    stop = await holding.closes.stop(ACCOUNT_ID, "BTC-PERP", plan.close_id, "stop", wait_s=20)
+    assert stop.decided
+    assert len(holding.ours()) == 1
     return CLOSE
 
 
@@ -206,6 +220,7 @@ ALL: tuple[Callable[[Stage], Awaitable[str]], ...] = (
     close_partly_filled_and_stopped,
     close_with_a_lost_answer,
     close_after_a_termination,
+    close_follows_after_a_termination,
     close_goes_on_as_new,
     bracket_target,
     bracket_partial_entry,

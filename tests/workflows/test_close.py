@@ -19,6 +19,7 @@ from tests.workflows.closing import Holding, a_plan
 from tests.workflows.closing_scenarios import CLOSE
 from tests.workflows.stage import Stage
 from venues.simulation.faults import FaultKind
+from workflows import ids
 
 
 @pytest.fixture
@@ -311,5 +312,54 @@ async def test_the_same_close_goes_on_after_a_termination(holding: Holding) -> N
     assert answer.state.status is CloseStatus.DONE
     assert answer.state.filled == Decimal("0.5")
     assert holding.held == 0
-    numbers = [order.client_order_id for order in holding.ours()]
-    assert len(numbers) == len(set(numbers)) == 3, "the first was canceled, then placed again"
+    assert len(holding.ours()) == 2, "the first is followed to the end of its time"
+
+
+async def test_a_close_that_goes_on_only_to_be_stopped_leaves_no_order(holding: Holding) -> None:
+    """What was kept before the termination does not know of the order yet."""
+    holding.buy("0.5")
+    plan = await holding.started(limit_price=Decimal(70_000))
+    handle = holding.stage.client.get_workflow_handle(CLOSE)
+    await handle.terminate("by hand")
+    await holding.stage.stop_worker()
+    await holding.begin(plan, wait_s=0.2)
+    await handle.cancel()
+
+    await holding.stage.start_worker()
+
+    await holding.until_state(CloseStatus.CANCELED)
+    assert not holding.live()
+    assert len(holding.ours()) == 1
+
+
+async def test_what_filled_before_a_termination_was_filled_by_the_close(holding: Holding) -> None:
+    holding.buy("0.5")
+    plan = await holding.started(limit_price=Decimal(70_000))
+    await holding.stage.client.get_workflow_handle(CLOSE).terminate("by hand")
+    await holding.stage.fill("0.5")
+
+    answer = await holding.begin(plan)
+
+    assert answer.state is not None
+    assert answer.state.status is CloseStatus.DONE
+    assert answer.state.filled == Decimal("0.5")
+
+
+async def test_that_its_end_is_wanted_survives_a_termination(holding: Holding) -> None:
+    """Also where the order's own workflow is gone, and its end takes long."""
+    holding.buy("0.5")
+    plan = await holding.started(limit_price=Decimal(70_000))
+    [order] = await holding.floor.storage.closes.orders(plan.close_id, 1)
+    order_workflow = ids.order_workflow_id(order.order_id)
+    holding.stage.kept_ids.add(order_workflow)
+    await holding.stage.client.get_workflow_handle(order_workflow).terminate("lost")
+    stop = await holding.closes.stop(plan.account_id, plan.symbol, plan.close_id, "stop", wait_s=1)
+    assert not stop.decided
+
+    await holding.stage.client.get_workflow_handle(CLOSE).terminate("by hand")
+    assert await holding.stage.workflows.adopt(order)
+    answer = await holding.begin(plan)
+
+    assert answer.state is not None
+    assert answer.state.status is CloseStatus.CANCELED
+    assert not holding.live()

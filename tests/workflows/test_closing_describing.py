@@ -53,6 +53,8 @@ def test_the_details_of_a_close() -> None:
 
     text = close_describing.details(state, Await(until=later(30)))
 
+    again = close_steps.resumed(CloseState(plan=a_plan()), begun(), may_come_until=later(15))
+    assert "an earlier run of this close may" in close_describing.details(again, step_of(again))
     assert text.startswith("**RUNNING**")
     assert "closed 2 of 10, which is 100 % of 10 LONG BTC-PERP" in text
     assert "10 @ 110" in text

@@ -89,6 +89,9 @@ def test_every_payload_is_encrypted_but_what_is_searched(name: str) -> None:
         assert payload.metadata["encoding"] == ENCODING
 
 
+OWN = ("searchAttributes", "data", "patch-data")
+
+
 def _payloads(node: Any, *, searched: bool = False) -> Iterator[Payload]:
     """Find all payloads but those of search attributes and of the SDK's own markers."""
     if isinstance(node, dict):
@@ -96,7 +99,7 @@ def _payloads(node: Any, *, searched: bool = False) -> Iterator[Payload]:
             yield json_format.ParseDict(node, Payload())
             return
         for name, value in node.items():
-            own = name in ("searchAttributes", "data", "patch-data") and isinstance(value, dict)
+            own = name in OWN and isinstance(value, dict)
             yield from _payloads(value, searched=searched or own)
     elif isinstance(node, list):
         for value in node:
