@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Literal
 
+from domain import bracket_silence
 from domain.bracket_orders import PROTECTIVE, PlaceLeg, joint_legs, trigger_price
 from domain.brackets import (
     BracketSight,
@@ -36,12 +37,11 @@ from domain.orders import Order, OrderStatus
 
 FAILURES_MAX = 3
 """So many protective orders refused or gone within `FAILURE_MEMORY` end the attempts."""
+PRICE_EVERY = timedelta(seconds=2)
+"""How often the entry's average price is looked for where an exit is a percentage of it."""
 FAILURE_MEMORY = timedelta(minutes=1)
 LEGS_MAX = 4
 """So many exits of one kind are put together into one when another would be needed."""
-ASK_AGAIN = timedelta(seconds=30)
-"""So long an order may be silent, then it is started or asked to end again: its workflow may have
-been terminated. Longer than an exit has to be sent, so that none is sent that nobody wants now."""
 GONE_AFTER = timedelta(seconds=2)
 """A position is gone when the venue has shown none for so long: its first word may be older than
 the entry's last fill."""
@@ -124,7 +124,7 @@ def next_step(state: BracketState, now: datetime) -> BracketStep:
         return again
     step = AwaitNews() if state.entry is None else _about(state, state.entry, now)
     if isinstance(step, AwaitNews):
-        return AwaitNews(until=_earliest(step.until, _silent_until(state)))
+        return AwaitNews(until=_earliest(step.until, bracket_silence.silent_until(state)))
     return step
 
 
@@ -154,51 +154,26 @@ def _about(state: BracketState, entry: OrderNews, now: datetime) -> BracketStep:
         return again
     if state.open_quantity and state.failures >= FAILURES_MAX:
         return _after_failures(state, now)
-    return _protect_all(state)
+    step = _protect_all(state)
+    if isinstance(step, AwaitNews) and state.open_quantity and _lacks_price(state):
+        return AwaitNews(until=now + PRICE_EVERY)
+    return step
+
+
+def _lacks_price(state: BracketState) -> bool:
+    """Tell whether an exit is a percentage of a price that the venue has not told yet."""
+    rules = [rule for kind in PROTECTIVE if (rule := state.plan.rule(kind)) is not None]
+    return _entry_price(state) is None and any(rule.price is None for rule in rules)
 
 
 def _silent(state: BracketState, now: datetime) -> BracketStep | None:
     """Start again what was started and never heard of; ask again for ends that did not come."""
-    if state.entry is None and _is_over(state.entry_started_at, now):
+    if bracket_silence.is_entry_silent(state, now):
         return StartEntry()
-    for number, leg in enumerate(state.legs):
-        if leg.news is None and not leg.joint and _is_over(leg.started_at, now):
-            return PlaceLeg(
-                leg=leg.kind,
-                number=number,
-                quantity=leg.quantity,
-                trigger_price=leg.trigger_price,
-                begun_at=leg.started_at,
-            )
-    ending = _ending(state)
-    if ending and _is_over(state.cancels_asked_at, now):
-        return CancelOrders(order_ids=ending)
-    return None
-
-
-def _is_over(since: datetime | None, now: datetime) -> bool:
-    return since is not None and now - since >= ASK_AGAIN
-
-
-def _ending(state: BracketState) -> tuple[str, ...]:
-    """Return the orders whose end was asked for and is not known."""
-    legs = [leg.order_id for leg in state.legs if leg.cancel_asked and not leg.is_terminal]
-    is_entry = state.entry_cancel_asked and not state.entry_ended
-    return (state.plan.bracket_id, *legs) if is_entry else tuple(legs)
-
-
-def _silent_until(state: BracketState) -> datetime | None:
-    """Return when the first silence is over."""
-    since = [
-        leg.started_at
-        for leg in state.legs
-        if leg.news is None and not leg.joint and leg.started_at is not None
-    ]
-    if state.entry is None and state.entry_started_at is not None:
-        since.append(state.entry_started_at)
-    if state.cancels_asked_at is not None and _ending(state):
-        since.append(state.cancels_asked_at)
-    return min(since) + ASK_AGAIN if since else None
+    overdue = bracket_silence.overdue_ends(state, now)
+    return bracket_silence.silent_exit(state, now) or (
+        CancelOrders(order_ids=overdue) if overdue else None
+    )
 
 
 def _earliest(one: datetime | None, other: datetime | None) -> datetime | None:
@@ -296,6 +271,8 @@ def _cover(
         return CancelOrders(order_ids=tuple(leg.order_id for leg in live)) if live else None
     if any(not leg.is_accepted for leg in live):
         return None  # Its acceptance, or its end, is told.
+    if rule.price is None and _entry_price(state) is None:
+        return None  # It is asked for again soon.
     newest = live[-1] if live else None
     if newest is not None and newest.remaining == wanted:
         older = tuple(leg.order_id for leg in live[:-1])

@@ -28,6 +28,7 @@ class VenueOrder:
     filled: Decimal = ZERO
     is_driven: bool = True
     is_late: bool = False
+    is_priced: bool = True
     cancel_wished: bool = False
     absent: int | None = None
     heard: OrderNews | None = None
@@ -63,7 +64,7 @@ class VenueOrder:
             status=self.status,
             outcome="rejected" if refused else "not_sent" if unsent else "accepted",
             filled_quantity=self.filled,
-            average_price=Decimal(100) if self.filled else None,
+            average_price=Decimal(100) if self.filled and self.is_priced else None,
             absent=self.absent,
         )
 

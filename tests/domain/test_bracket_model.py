@@ -35,6 +35,7 @@ from tests.domain.building import NOW, ORDER_ID, an_order
 from tests.domain.closing_building import BTC
 
 TARGET, STOP = ExitRule(price=Decimal(110)), ExitRule(price=Decimal(95))
+SHARE = ExitRule(percent=Decimal(5))
 LOOK_EVERY = timedelta(minutes=2)
 PAUSE = timedelta(seconds=1)
 STEPS_UNTIL_QUIET = 120
@@ -52,7 +53,7 @@ class BracketLife(RuleBasedStateMachine):
 
     @initialize(
         native=st.booleans(),
-        rules=st.sampled_from([(TARGET, STOP), (None, STOP), (TARGET, None)]),
+        rules=st.sampled_from([(TARGET, STOP), (None, STOP), (TARGET, None), (TARGET, SHARE)]),
         on_failure=st.sampled_from(OnFailure),
         drops_exits=st.booleans(),
         entry_first=st.booleans(),
@@ -66,7 +67,11 @@ class BracketLife(RuleBasedStateMachine):
         entry_first: bool,
     ) -> None:
         self.plan = BracketPlan(
-            entry=an_order(joint=native, place_by=NOW + timedelta(hours=1)),
+            entry=an_order(
+                joint=native,
+                place_by=NOW + timedelta(hours=1),
+                price=Decimal(100) if native else None,
+            ),
             take_profit=rules[0],
             stop_loss=rules[1],
             on_failure=on_failure,
@@ -252,9 +257,11 @@ class BracketLife(RuleBasedStateMachine):
             self.drop_exits()
 
     @precondition(lambda self: self.unheard())
-    @rule(data=st.data(), told=st.booleans())
-    def the_store_hears(self, data: st.DataObject, told: bool) -> None:
-        self.hear(self.some(data, self.unheard()), told=told)
+    @rule(data=st.data(), told=st.booleans(), priced=st.booleans())
+    def the_store_hears(self, data: st.DataObject, told: bool, priced: bool) -> None:
+        order = self.some(data, self.unheard())
+        order.is_priced = priced
+        self.hear(order, told=told)
 
     def hear(self, order: VenueOrder, *, told: bool = True) -> None:
         order.heard = order.news()
@@ -427,6 +434,8 @@ class BracketLife(RuleBasedStateMachine):
         for order in wished:
             if order.lives:
                 self.venue.end(order)
+        for order in self.venue.orders.values():
+            order.is_priced = True
         unheard = self.unheard()
         for order in unheard:
             self.hear(order)

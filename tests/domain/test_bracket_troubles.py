@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 
 from domain import bracket_steps
 from domain.bracket_orders import PlaceLeg
@@ -14,9 +15,9 @@ from domain.bracket_steps import (
     StartEntry,
     next_step,
 )
-from domain.brackets import BracketState, BracketStatus, LegKind, leg_order_id
-from domain.orders import OrderStatus
-from tests.domain.building import NOW, ORDER_ID, later
+from domain.brackets import BracketState, BracketStatus, ExitRule, LegKind, leg_order_id
+from domain.orders import OrderStatus, OrderType
+from tests.domain.building import NOW, ORDER_ID, an_order, later
 from tests.domain.test_brackets import Life, a_plan
 
 STOP_ID, TARGET_ID = leg_order_id(ORDER_ID, 0), leg_order_id(ORDER_ID, 1)
@@ -189,6 +190,22 @@ def test_a_wish_to_end_it_outlives_the_taking_up_of_what_is_kept() -> None:
     assert state.legs == life.state.legs
     assert next_step(state, NOW) == LookAtBracket()
     assert bracket_steps.resumed(fresh, BracketState(plan=a_plan())) is fresh
+
+
+def test_a_percentage_waits_for_the_price_it_is_of() -> None:
+    """Some venues tell how much has filled before they tell at which price."""
+    market = an_order(order_type=OrderType.MARKET, price=None)
+    life = Life(entry=market, stop_loss=ExitRule(percent=Decimal(5)))
+    life.entry(OrderStatus.FILLED, 10)
+    life.news[ORDER_ID] = replace(life.news[ORDER_ID], average_price=None)
+    life.look()
+
+    assert life.place().leg is LegKind.TAKE_PROFIT, "whose price is fixed"
+    assert life.step() == AwaitNews(until=later(2))
+    life.entry(OrderStatus.FILLED, 10)
+    life.look()
+    stop = life.place()
+    assert (stop.leg, stop.trigger_price) == (LegKind.STOP_LOSS, Decimal(95))
 
 
 def test_earlier_decisions_go_on_in_histories_that_have_them() -> None:
