@@ -314,7 +314,8 @@ def after_look(state: CloseState, sight: Sight) -> CloseState:
         state = after_child(state) if has_come else replace(state, child=None)
     if state.ended_child is not None:
         state = _judged(state, state.ended_child, sight.newest)
-    return replace(state, ended_child=None, sight=sight)
+    held_up = state.held_up + 1 if sight.live else 0
+    return replace(state, ended_child=None, sight=sight, held_up=held_up)
 
 
 def _may_live(child: ClosingOrder, sight: Sight) -> bool:
@@ -376,6 +377,12 @@ def after_child(state: CloseState) -> CloseState:
 def delayed(state: CloseState, until: datetime, *, answer: str = "") -> CloseState:
     """Return the state that looks again at a time, after something brought nothing."""
     return replace(state, retry_at=until, sight=None, last_answer=answer or state.last_answer)
+
+
+def looks_in_vain(state: CloseState) -> int:
+    """Return how often in a row something was tried, or waited for, that has not come about."""
+    looks = 0 if state.child is None else state.child.looks
+    return max(state.attempts, state.held_up, looks)
 
 
 def failed(state: CloseState, answer: str) -> CloseState:

@@ -192,7 +192,8 @@ class CloseState:
 
     `target` is fixed by the first look; `side` is the position's then. `orders` numbers the
     closing orders; `ended_child` is the one that ended since the last look. `sight` is None when
-    the truth has to be read anew. `left` is what of the target was too small to close.
+    the truth has to be read anew. `held_up` counts the looks in a row that found orders of other
+    closes alive. `left` is what of the target was too small to close.
     """
 
     plan: ClosePlan
@@ -211,6 +212,7 @@ class CloseState:
     cancel_wanted: bool = False
     attempts: int = 0
     denials: int = 0
+    held_up: int = 0
     retry_at: datetime | None = None
     last_answer: str = ""
     left: Decimal = Decimal(0)

@@ -109,6 +109,9 @@ class CloseWorkflow:
     # Steps
 
     async def _look(self) -> None:
+        if self._follows:
+            # A venue that is away, or an order that rests unheard, may make for many looks.
+            await self._continue_if_suggested()
         state = self._state
         task = CloseLookTask(
             plan=state.plan,
@@ -279,10 +282,8 @@ class CloseWorkflow:
     # Bookkeeping
 
     def _delay(self) -> None:
-        in_vain = self._state.attempts
-        child = self._state.child
-        if child is not None and self._follows:
-            in_vain = max(in_vain, child.looks)
+        state = self._state
+        in_vain = close_steps.looks_in_vain(state) if self._follows else state.attempts
         pause = policies.pause(in_vain, workflow.random().random())
         self._state = close_steps.delayed(self._state, workflow.now() + pause)
 
@@ -296,7 +297,8 @@ class CloseWorkflow:
 
     def _is_overdue(self) -> bool:
         """Tell whether nothing has been achieved for long, though it was tried."""
-        if not self._state.attempts or self._state.status.is_terminal:
+        held_up = self._state.held_up if self._follows else 0
+        if not (self._state.attempts or held_up) or self._state.status.is_terminal:
             self._trying_since = None
             return False
         if self._trying_since is None:
@@ -304,7 +306,7 @@ class CloseWorkflow:
         return workflow.now() - self._trying_since > policies.ATTENTION_AFTER
 
     async def _continue_if_suggested(self) -> None:
-        """Go on in a fresh history when this one is long; between two orders only."""
+        """Go on in a fresh history when this one is long; never while an order is listened to."""
         if not workflow.info().is_continue_as_new_suggested():
             return
         self._leaving = True

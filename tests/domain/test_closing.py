@@ -318,6 +318,20 @@ def test_strays_of_other_closes_are_canceled_before_anything_is_placed() -> None
     assert state.child is None
 
 
+def test_the_longer_others_orders_live_the_rarer_they_are_looked_for() -> None:
+    state = begun()
+    for looks in (1, 2, 3):
+        state = after_look(state, a_sight(live=("other",)))
+        assert close_steps.looks_in_vain(state) == looks
+        assert state.attempts == 0
+    assert close_steps.looks_in_vain(after_look(state, a_sight())) == 0
+    own = closing_order_id(CLOSE_ID, 0)
+    followed = close_steps.detached(placed(begun()))
+    for _ in range(2):
+        followed = after_look(followed, a_sight(live=(own,), orders=1))
+    assert close_steps.looks_in_vain(followed) == 2
+
+
 def test_an_order_of_whose_end_nobody_hears_is_looked_for() -> None:
     state = close_steps.detached(placed(begun()))
     own = closing_order_id(CLOSE_ID, 0)

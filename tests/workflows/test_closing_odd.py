@@ -16,7 +16,7 @@ from domain.errors import Conflict, NotFound, Unavailable
 from tests.activities.floor import ACCOUNT_ID, MARKET, an_order, until
 from tests.workflows import closing_scenarios
 from tests.workflows.bracketing import Desk
-from tests.workflows.closing import a_plan
+from tests.workflows.closing import Holding, a_plan
 from tests.workflows.closing_scenarios import CLOSE
 from tests.workflows.scenarios import SUGGEST_AFTER_EVENTS
 from tests.workflows.stage import KEYS, NAMESPACE, Stage, open_stage, temporal_server
@@ -53,6 +53,22 @@ async def impatient(
 
 async def test_a_long_close_goes_on_as_new(impatient: Stage) -> None:
     await closing_scenarios.close_goes_on_as_new(impatient)
+
+
+async def test_a_close_that_looks_in_vain_for_long_goes_on_as_new(impatient: Stage) -> None:
+    """Its history would be full otherwise while the venue is away."""
+    holding = Holding(impatient)
+    holding.buy("0.5")
+    holding.floor.fault(FaultKind.ERROR_BEFORE_APPLY, "clearinghouseState", count=None)
+    await holding.begin(a_plan(), wait_s=0.2)
+
+    async def went_on() -> bool:
+        return len(await holding.runs()) > 1
+
+    await until(went_on, what="a fresh history")
+    holding.floor.venue_is_back()
+    await holding.until_state(CloseStatus.DONE)
+    assert holding.held == 0
 
 
 async def test_a_long_bracket_goes_on_as_new(impatient: Stage) -> None:
