@@ -464,7 +464,7 @@ class BracketLife(RuleBasedStateMachine):
 
 
 BracketLife.TestCase.settings = settings(
-    max_examples=60,
+    max_examples=150,
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],

@@ -528,7 +528,7 @@ class GuardLife(RuleBasedStateMachine):
 
 
 GuardLife.TestCase.settings = settings(
-    max_examples=100,
+    max_examples=150,
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
