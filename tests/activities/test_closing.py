@@ -61,6 +61,24 @@ def test_an_order_placed_and_filled_amid_a_look_is_live_or_counted() -> None:
         assert is_unseen or sight.live == (ORDER,) or sight.filled == 5, reading
 
 
+def test_an_order_that_fills_and_ends_amid_a_look_is_live_or_counted() -> None:
+    """Read as ended without its fills, the next order would ask for them again."""
+    for reading in range(6):
+        world, life = a_world()
+        life.work("accepted", Decimal(0), hides=False)
+        at_venue = world.exchange.orders[ORDER]
+
+        def ends(world: World = world) -> None:
+            at_venue = world.exchange.orders[ORDER]
+            world.exchange.fill(at_venue, Decimal(5))
+            world.hear(at_venue.report())
+
+        sight = look(world, reading, ends)
+
+        assert at_venue.filled == 5
+        assert sight.live == (ORDER,) or sight.filled == 5, reading
+
+
 def test_an_order_that_is_stored_amid_a_look_is_live() -> None:
     for reading in range(6):
         world, life = a_world()
