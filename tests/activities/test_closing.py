@@ -14,6 +14,8 @@ from tests.domain.closing_building import CLOSE_ID, a_plan
 from tests.workflows.close_world import OrderLife, World
 
 ORDER = closing_order_id(CLOSE_ID, 0)
+READINGS = 5
+"""Before the look, and after position, open orders, live orders: before each thing that is read."""
 
 
 def a_world() -> tuple[World, OrderLife]:
@@ -47,7 +49,7 @@ def look(world: World, after: int = 0, event: Callable[[], None] = lambda: None)
 
 
 def test_an_order_placed_and_filled_amid_a_look_is_live_or_counted() -> None:
-    for reading in range(6):
+    for reading in range(READINGS):
         world, life = a_world()
 
         def places_and_ends(life: OrderLife = life) -> None:
@@ -61,8 +63,26 @@ def test_an_order_placed_and_filled_amid_a_look_is_live_or_counted() -> None:
         assert is_unseen or sight.live == (ORDER,) or sight.filled == 5, reading
 
 
+def test_an_order_that_fills_and_ends_amid_a_look_is_live_or_counted() -> None:
+    """Read as ended without its fills, the next order would ask for them again."""
+    for reading in range(READINGS):
+        world, life = a_world()
+        life.work("accepted", Decimal(0), hides=False)
+        at_venue = world.exchange.orders[ORDER]
+
+        def ends(world: World = world) -> None:
+            at_venue = world.exchange.orders[ORDER]
+            world.exchange.fill(at_venue, Decimal(5))
+            world.hear(at_venue.report())
+
+        sight = look(world, reading, ends)
+
+        assert at_venue.filled == 5
+        assert sight.live == (ORDER,) or sight.filled == 5, reading
+
+
 def test_an_order_that_is_stored_amid_a_look_is_live() -> None:
-    for reading in range(6):
+    for reading in range(READINGS):
         world, life = a_world()
 
         def is_on_its_way(life: OrderLife = life) -> None:

@@ -238,6 +238,17 @@ class CloseLife(RuleBasedStateMachine):
         if is_told:
             self.world.hear(order.report(hides=hides))
 
+    @precondition(lambda self: self.world.exchange.living)
+    @rule(quantity=quantities)
+    def an_order_ends_unsettled(self, quantity: Decimal) -> None:
+        """The venue says nothing of what it filled, and its workflow is gone before it asks."""
+        order = self.world.exchange.living[-1]
+        self.world.exchange.fill(order, quantity)
+        order.verdict = Verdict.CANCELED if order.left else Verdict.FILLED
+        self.world.hear(order.report(hides=True))
+        life = self.world.lives[order.order.order_id]
+        life.running, life.lost = False, life.running or life.lost
+
     @rule(halves=st.integers(-40, 40), drops=st.booleans())
     def somebody_trades(self, halves: int, drops: bool) -> None:
         """By hand, so that the position shrinks, grows or turns; the venue may drop our orders."""
