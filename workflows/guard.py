@@ -45,6 +45,10 @@ from workflows.guard_contracts import (
 from workflows.ids import NEEDS_ATTENTION
 from workflows.native_exits import end_exits, tend_exits
 
+DOUBTS = "confirms-anew"
+"""The patch since which what triggered before a long pause is confirmed anew, and a change of the
+condition waits for a price to be judged by."""
+
 
 @workflow.defn(name="GuardWorkflow")
 class GuardWorkflow:
@@ -61,6 +65,7 @@ class GuardWorkflow:
         self._changes: list[ChangeRequest] = []
         self._refusals: dict[str, str | None] = {}
         self._leaving = False
+        self._doubts = False
         self._attention = workflow.info().typed_search_attributes.get(NEEDS_ATTENTION, False)
         self._step: GuardStep = LookAtGuard()
         self._show()
@@ -74,6 +79,8 @@ class GuardWorkflow:
         return await driven(self._drive(), self._want_cancel)
 
     async def _drive(self) -> GuardResult:
+        # Before the first local activity, after which a marker may not be found in replay.
+        self._doubts = workflow.patched(DOUBTS)
         if not self._carried:
             await self._take_up()
         while not self._state.status.is_terminal:
@@ -112,8 +119,7 @@ class GuardWorkflow:
 
     def _confirm(self) -> None:
         """Have what triggered before everything was down looked at anew."""
-        is_outdated = guard_steps.is_outdated(self._state, workflow.now())
-        if is_outdated and workflow.patched("guard-confirms-anew"):
+        if self._doubts and guard_steps.is_outdated(self._state, workflow.now()):
             self._state = guard_steps.unconfirmed(self._state)
 
     async def _do(self, step: GuardStep) -> None:
@@ -158,9 +164,7 @@ class GuardWorkflow:
         await self._keep()
 
     def _can_change(self, changes: list[ChangeRequest], sight: GuardSight) -> bool:
-        if not changes or guard_steps.can_change(self._state, sight):
-            return True
-        return not workflow.patched("change-waits-for-a-price")
+        return not (changes and self._doubts) or guard_steps.can_change(self._state, sight)
 
     def _change(self, request: ChangeRequest) -> None:
         refusal: str | None = None

@@ -50,6 +50,11 @@ async def guard_changed_and_canceled(stage: Stage) -> str:
     return _id(plan)
 
 
+async def guard_changed_with_doubts(stage: Stage) -> str:
+    """The same of a guard that waits for a price before it changes."""
+    return await guard_changed_and_canceled(stage)
+
+
 async def guard_changed_unheard(stage: Stage) -> str:
     """Asked while no worker runs."""
     guarded = Guarded(stage)
@@ -115,6 +120,7 @@ ALL: tuple[Callable[[Stage], Awaitable[str]], ...] = (
     guard_triggered,
     guard_refused,
     guard_changed_and_canceled,
+    guard_changed_with_doubts,
     guard_changed_unheard,
     guard_of_a_time,
     guard_with_orders_at_the_venue,
