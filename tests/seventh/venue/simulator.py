@@ -59,6 +59,7 @@ def _market(symbol: str, price: str, *, tick: int, lot: int, leverage: int) -> I
 INSTRUMENTS: Final = (
     _market("btc-usd", "65000", tick=0, lot=5, leverage=50),
     _market("eth-usd", "2500", tick=2, lot=3, leverage=25),
+    _market("1000pepe-usd", "0.01", tick=6, lot=0, leverage=10),
 )
 
 
