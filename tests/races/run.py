@@ -118,7 +118,10 @@ async def race(
         stories=done,
         ends=Counter(str(story.close.get("status")) for story in done),
         events=Counter(
-            event.split(": ")[0].split(" ", 1)[1] for story in done for event in story.events[1:]
+            event.split(": ")[0].split(" ", 1)[1]
+            for story in done
+            for event in story.events
+            if event[0].isdigit()
         ),
         kills=kills,
     )
