@@ -138,8 +138,7 @@ class GuardState:
 
     `side` is fixed by the first look: conditions on a long position mean nothing for a short one.
     `looked_at` is the last look that succeeded, `priced_at` the last that brought a price.
-    `held_up_since`: it would close, and another close
-    of the position runs.
+    `held_up_since`: it would close, and another close of the position runs.
     """
 
     plan: GuardPlan

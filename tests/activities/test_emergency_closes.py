@@ -56,6 +56,17 @@ async def place(away: Away, order: Order, **changes: Any) -> CommandResult:
     return await away.floor.environment.run(away.orders.place, place_task(order, **changes))
 
 
+async def killed_before_the_answer(away: Away, floor: Floor, order: Order) -> None:
+    """Have a close sent with the database away, by a process that dies before it reads on."""
+
+    def kill() -> None:
+        raise Killed
+
+    floor.points.actions["place.answer_read"] = [kill]
+    with locked(away.home), pytest.raises(Killed):
+        await place(away, order)
+
+
 async def test_a_close_goes_out_and_the_ledger_learns_of_it_once(away: Away, floor: Floor) -> None:
     order = await closing(away, floor)
 
@@ -110,13 +121,7 @@ async def test_a_journaled_command_that_is_on_its_way_holds_the_comparison_up(
     away: Away, floor: Floor
 ) -> None:
     order = await closing(away, floor)
-
-    def kill() -> None:
-        raise Killed
-
-    floor.points.actions["place.answer_read"] = [kill]
-    with locked(away.home), pytest.raises(Killed):
-        await place(away, order)
+    await killed_before_the_answer(away, floor, order)
     intake = JournalIntake(journal=away.journal, ledger=floor.storage.ledger, now=now)
 
     with pytest.raises(Unavailable, match="on its way"):
@@ -153,13 +158,7 @@ async def test_killed_before_the_answer_it_is_resolved_and_never_sent_again(
     away: Away, floor: Floor
 ) -> None:
     order = await closing(away, floor)
-
-    def kill() -> None:
-        raise Killed
-
-    floor.points.actions["place.answer_read"] = [kill]
-    with locked(away.home), pytest.raises(Killed):
-        await place(away, order)
+    await killed_before_the_answer(away, floor, order)
     other = Away(floor, away.home)
 
     waiting = await place(other, order)
