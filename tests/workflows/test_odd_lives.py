@@ -495,7 +495,8 @@ async def test_an_order_that_stays_unknown_goes_on_as_new_and_sends_callers_off(
     stage.floor.fault(FaultKind.DROP_AFTER_APPLY)
     stage.floor.fault(FaultKind.ERROR_BEFORE_APPLY, "orderStatus", count=None)
     placing = asyncio.create_task(stage.try_place(order, wait_s=25))
-    await until(lambda: stage.workflows.is_running(order.order_id), what="a running workflow")
+    # A cancel that came before the placement was sent would decide it.
+    await stage.until_placed(order)
     canceling = asyncio.create_task(stage.workflows.cancel(order.order_id, "c1", wait_s=25))
 
     placement = await placing
