@@ -133,10 +133,19 @@ class Holding:
         assert answer.state is not None
         return answer.state
 
+    async def begin_unheard(self, plan: ClosePlan) -> CloseAnswer:
+        """Begin a close that will not end soon; return once its workflow is there.
+
+        A short wait may be over before the start arrives: the same close is asked for again then.
+        """
+        while (answer := await self.begin(plan, wait_s=0.5)).running_id is None:
+            assert not answer.decided
+        return answer
+
     async def started(self, **asked: Any) -> ClosePlan:
         """Begin a close that will not end by itself; return its plan once it rests."""
         plan = a_plan(**asked)
-        await self.begin(plan, wait_s=0.2)
+        await self.begin_unheard(plan)
         await until(lambda: self.live(), what="a resting closing order")
         return plan
 

@@ -77,7 +77,7 @@ async def close_follows_after_a_termination(stage: Stage) -> str:
     holding.buy("0.5")
     plan = await holding.started(limit_price=FAR)
     await stage.client.get_workflow_handle(CLOSE).terminate("recorded")
-    assert not (await holding.begin(plan, wait_s=0.5)).decided
+    assert not (await holding.begin_unheard(plan)).decided
     await stage.fill("0.2")
     stop = await holding.closes.stop(ACCOUNT_ID, "BTC-PERP", plan.close_id, "stop", wait_s=20)
     assert stop.decided

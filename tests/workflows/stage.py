@@ -131,6 +131,16 @@ class Stage:
         self.orders.append(order)
         return await self.workflows.place(order, wait_s=wait_s, account_label="main")
 
+    async def place_unheard(self, order: Order) -> Placement:
+        """Start an order that will not be decided soon; return once its workflow is there.
+
+        A short wait may be over before the start arrives: the same order is asked for again then.
+        """
+        placement = await self.try_place(order, wait_s=0.5)
+        while not await self.workflows.is_running(order.order_id):
+            placement = await self.try_place(order, wait_s=0.5)
+        return placement
+
     def handle(self, order: Order) -> WorkflowHandle[Any, Any]:
         return self.client.get_workflow_handle(ids.order_workflow_id(order.order_id))
 

@@ -126,7 +126,7 @@ async def test_a_second_request_joins_or_is_refused(holding: Holding) -> None:
 async def test_what_stands_is_told_without_a_worker(holding: Holding) -> None:
     plan = a_plan()
     await holding.stage.stop_worker()
-    await holding.begin(plan, wait_s=0.2)
+    await holding.begin_unheard(plan)
 
     joined = await holding.begin(a_plan(), wait_s=0.2)
     assert joined.running_id == plan.close_id
@@ -322,7 +322,7 @@ async def test_a_close_that_goes_on_only_to_be_stopped_leaves_no_order(holding: 
     handle = holding.stage.client.get_workflow_handle(CLOSE)
     await handle.terminate("by hand")
     await holding.stage.stop_worker()
-    await holding.begin(plan, wait_s=0.2)
+    await holding.begin_unheard(plan)
     await handle.cancel()
 
     await holding.stage.start_worker()

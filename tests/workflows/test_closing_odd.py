@@ -60,7 +60,7 @@ async def test_a_close_that_looks_in_vain_for_long_goes_on_as_new(impatient: Sta
     holding = Holding(impatient)
     holding.buy("0.5")
     holding.floor.fault(FaultKind.ERROR_BEFORE_APPLY, "clearinghouseState", count=None)
-    await holding.begin(a_plan(), wait_s=0.2)
+    await holding.begin_unheard(a_plan())
 
     async def went_on() -> bool:
         return len(await holding.runs()) > 1
@@ -107,7 +107,7 @@ async def test_what_is_tried_in_vain_calls_for_an_operator(
     monkeypatch.setattr(policies, "ATTENTION_AFTER", timedelta(milliseconds=300))
     desk.buy("0.5")
     desk.floor.fault(FaultKind.ERROR_BEFORE_APPLY, "clearinghouseState", count=None)
-    await desk.begin(a_plan(), wait_s=0.2)
+    await desk.begin_unheard(a_plan())
     handle = desk.stage.client.get_workflow_handle(CLOSE)
 
     async def calls() -> bool:
@@ -170,7 +170,7 @@ async def test_nobody_answers(desk: Desk) -> None:
     assert not ended.decided
     with pytest.raises(Unavailable):
         await desk.brackets.state(plan.bracket_id)
-    await desk.begin(a_plan(), wait_s=0.2)
+    await desk.begin_unheard(a_plan())
     with pytest.raises(Unavailable):
         await desk.closes.state(ACCOUNT_ID, "BTC-PERP")
     await desk.brackets.start(plan)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
@@ -19,6 +20,9 @@ from tests.activities.floor import an_order, now, until
 from tests.workflows.stage import Stage
 from venues.simulation.faults import FaultKind
 from workflows.contracts import ModifyRequest, RequestReply
+
+#: Enough to place an order, also on a busy machine.
+LITTLE_S = 3.0
 
 
 def lasting_order(seconds: float = 300.0) -> Order:
@@ -67,10 +71,11 @@ async def test_it_is_carried_out_once_a_worker_is_back(stage: Stage) -> None:
 
 
 async def test_it_is_refused_when_its_time_is_over(stage: Stage) -> None:
-    order = lasting_order(0.2)
+    order = lasting_order(LITTLE_S)
     await stage.place(order)
     await stage.stop_worker()
     await asked(stage, order)
+    await asyncio.sleep(LITTLE_S)
 
     await stage.start_worker()
 
@@ -160,7 +165,7 @@ async def test_of_an_order_that_filled_meanwhile_it_is_refused(stage: Stage) -> 
 async def test_of_an_order_that_was_not_placed_yet_it_waits(stage: Stage) -> None:
     order = lasting_order()
     await stage.stop_worker()
-    assert (await stage.try_place(order, wait_s=0.3)).order is None
+    assert (await stage.place_unheard(order)).order is None
     await asked(stage, order)
 
     await stage.start_worker()
@@ -187,10 +192,11 @@ async def test_an_answer_is_told_when_storage_is_back(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("workflows.policies.TELL_AGAIN", timedelta(milliseconds=200))
-    order = lasting_order(0.2)
+    order = lasting_order(LITTLE_S)
     await stage.place(order)
     await stage.stop_worker()
     await asked(stage, order)
+    await asyncio.sleep(LITTLE_S)
     with stage.floor.busy_database():
         await stage.start_worker()
         await until(_refused(stage, order), what="the refusal in the workflow")

@@ -317,13 +317,21 @@ async def test_a_request_that_never_comes_through_expires_as_a_whole(desk: Nativ
 
     await desk.native(an_order(**RESTING, place_by=now() + timedelta(seconds=3)))
 
-    async def expired() -> bool:
+    async def over() -> bool:
         orders = (await desk.orders()).values()
-        return bool(orders) and all(o.status is OrderStatus.EXPIRED for o in orders)
+        return bool(orders) and all(order.is_terminal for order in orders)
 
     # Where an answer came late or not at all, the fence and the exchange's delays come first.
-    await until(expired, what="an expired entry", within_s=60)
+    await until(over, what="an entry and exits that have ended", within_s=60)
     await desk.until_ended(BracketStatus.NOT_ENTERED)
+    orders = await desk.orders()
+    assert orders["entry"].status is OrderStatus.EXPIRED
+    # An exit whose own time is not over when the entry's is heard of is canceled with it.
+    assert {order.status for order in orders.values()} <= {
+        OrderStatus.EXPIRED,
+        OrderStatus.CANCELED,
+    }
+    assert {order.outcome for order in orders.values()} == {"not_sent"}
     assert not desk.floor.at_venue()
 
 

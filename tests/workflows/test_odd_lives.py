@@ -60,7 +60,7 @@ async def test_without_a_worker_nothing_is_decided_and_nothing_is_lost(stage: St
     await stage.stop_worker()
     order = an_order()
 
-    placement = await stage.try_place(order, wait_s=0.6)
+    placement = await stage.place_unheard(order)
 
     assert not placement.decided
     assert placement.order is None
@@ -281,7 +281,7 @@ async def test_a_forged_reconsideration_before_anything_is_placed_stalls_nothing
 ) -> None:
     await stage.stop_worker()
     order = an_order()
-    await stage.try_place(order, wait_s=0.3)
+    await stage.place_unheard(order)
     forged = (await plain_client(stage)).get_workflow_handle(ids.order_workflow_id(order.order_id))
     await forged.signal("reconsider")
 

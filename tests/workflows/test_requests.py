@@ -463,7 +463,7 @@ async def unknown(stage: Stage, kind: FaultKind) -> Order:
     stage.floor.monkeypatch.setattr("activities.resolution.LOOK_FOR_S", 1.0)
     stage.floor.fault(kind)
     stage.floor.fault(FaultKind.ERROR_BEFORE_APPLY, "orderStatus", count=None)
-    assert not (await stage.try_place(order, wait_s=0.5)).decided
+    assert not (await stage.place_unheard(order)).decided
     await until(lambda: _is_unknown(stage, order), what="an unknown order")
     return order
 
