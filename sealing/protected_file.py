@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import secrets
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
-from sealing.errors import SecretFileDamaged
+from sealing.errors import KeeperUnavailable, SecretFileDamaged
 from sealing.passphrase import Passphrase
 
 _FORMAT = "perp-dex-protected-1"
@@ -37,12 +38,21 @@ class KeyDerivation:
 DEFAULT_COST = KeyDerivation()
 """What a new file is made with: about a tenth of a second."""
 
+# OpenSSL computes the lanes in threads of one pool for the whole process. Two derivations at once
+# wait for each other for ever there, or are refused for want of threads, which is told as want of
+# memory. (Seen with cryptography 50, OpenSSL 3 and 4.)
+_ONE_AT_A_TIME = threading.Lock()
+
 # What we are ready to compute for a file that somebody else may have written.
 _COST_MAX = KeyDerivation(memory_kib=1_048_576, iterations=16, lanes=16)
 
 
 def protect(secret: bytes, passphrase: Passphrase, *, purpose: str) -> bytes:
-    """Return `secret` so that only this passphrase opens it, and only for this purpose."""
+    """Return `secret` so that only this passphrase opens it, and only for this purpose.
+
+    Raises:
+        KeeperUnavailable: there is not enough memory; try again.
+    """
     return _encrypt(secret, passphrase, purpose, DEFAULT_COST)
 
 
@@ -52,6 +62,7 @@ def unprotect(content: bytes, passphrase: Passphrase, *, purpose: str, place: st
     Raises:
         SecretFileDamaged: it is truncated or edited, made for another purpose, or the passphrase
             is another one; these cannot be told apart.
+        KeeperUnavailable: there is not enough memory; try again.
     """
     try:
         header, sealed = _parse(content)
@@ -110,13 +121,21 @@ def _derive(passphrase: Passphrase, header: dict[str, Any]) -> bytes:
         or cost.lanes > _COST_MAX.lanes
     ):
         raise ValueError("another key derivation, or one too expensive to be ours")
-    return Argon2id(
+    derivation = Argon2id(
         salt=base64.b64decode(header["salt"], validate=True),
         length=_KEY_BYTES,
         iterations=cost.iterations,
         lanes=cost.lanes,
         memory_cost=cost.memory_kib,
-    ).derive(passphrase.reveal())
+    )
+    try:
+        with _ONE_AT_A_TIME:
+            return derivation.derive(passphrase.reveal())
+    except MemoryError:
+        raise KeeperUnavailable(
+            f"{cost.memory_kib // 1024} MiB of memory are needed to derive a key from a "
+            "passphrase and were not there; free some, or allow this process more, and try again"
+        ) from None
 
 
 def _associated(header: dict[str, Any], purpose: str) -> bytes:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ from sealing.passphrase import MACHINE_KEY_NAME, Passphrase, load_passphrase
 from sealing.protected_file import KeyDerivation, unprotect
 from sealing.secret_files import create_file, read_private_file
 from tests.sealing.conftest import create_protected
+
+ROOT = Path(__file__).parents[2]
 
 
 def read_protected(path: Path, passphrase: Passphrase, *, purpose: str) -> bytes:
@@ -46,6 +50,67 @@ def test_the_real_cost_is_used_outside_tests(
         3,
     )
     assert read_protected(directory / "real", passphrase, purpose="test") == b"x"
+
+
+#: Opens one file in several threads of a process at once, at the real number of lanes.
+_AT_ONCE = """
+import threading
+from sealing import protected_file as files
+from sealing.passphrase import Passphrase
+
+files.DEFAULT_COST = files.KeyDerivation(memory_kib=2048, iterations=1)
+passphrase = Passphrase(b"correct horse battery staple")
+kept = files.protect(b"x", passphrase, purpose="test")
+opened = []
+
+def open_it():
+    for _ in range(20):
+        opened.append(files.unprotect(kept, passphrase, purpose="test", place="here"))
+
+threads = [threading.Thread(target=open_it, daemon=True) for _ in range(4)]
+for each in threads:
+    each.start()
+for each in threads:
+    each.join()
+print(len(opened))
+"""
+
+
+def test_one_process_opens_several_at_once() -> None:
+    """In a process of its own: one that hangs in the library cannot be ended by its test."""
+    done = _in_a_process(_AT_ONCE)
+
+    assert (done.stdout.strip(), done.stderr) == ("80", "")
+
+
+#: Makes a file in a process that may have little more memory than it has.
+_IN_LITTLE_MEMORY = """
+import resource
+from sealing import protected_file as files
+from sealing.errors import KeeperUnavailable
+from sealing.passphrase import Passphrase
+
+files.DEFAULT_COST = files.KeyDerivation(memory_kib=1_048_576, iterations=1)
+pages = int(open("/proc/self/statm").read().split()[0])
+has = pages * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (has + 200 * 1024**2,) * 2)
+try:
+    files.protect(b"x", Passphrase(b"correct horse battery staple"), purpose="test")
+except KeeperUnavailable as error:
+    print(error)
+"""
+
+
+def test_too_little_memory_is_told() -> None:
+    done = _in_a_process(_IN_LITTLE_MEMORY)
+
+    assert done.stdout.startswith("1024 MiB of memory are needed"), done.stderr
+
+
+def _in_a_process(text: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", text], capture_output=True, text=True, timeout=60, cwd=ROOT
+    )
 
 
 def test_another_passphrase_or_purpose_does_not_open_it(path: Path, passphrase: Passphrase) -> None:
