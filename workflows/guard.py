@@ -49,6 +49,9 @@ DOUBTS = "confirms-anew"
 """The patch since which what triggered before a long pause is confirmed anew, and a change of the
 condition waits for a price to be judged by."""
 
+ANSWERS_CARRIED = 50
+"""So many changes are remembered in a fresh history."""
+
 
 @workflow.defn(name="GuardWorkflow")
 class GuardWorkflow:
@@ -63,7 +66,7 @@ class GuardWorkflow:
         self._nudged = False
         self._cancel = False
         self._changes: list[ChangeRequest] = []
-        self._refusals: dict[str, str | None] = {}
+        self._refusals: dict[str, str | None] = dict(start.answered)
         self._leaving = False
         self._doubts = False
         self._attention = workflow.info().typed_search_attributes.get(NEEDS_ATTENTION, False)
@@ -349,4 +352,8 @@ class GuardWorkflow:
         await workflow.wait_condition(workflow.all_handlers_finished)
         self._leaving = False
         self._take_in()
-        workflow.continue_as_new(GuardStart(plan=self._state.plan, carried=self._state))
+        # A change asked for once more must not undo one that was made after it.
+        answered = dict(list(self._refusals.items())[-ANSWERS_CARRIED:])
+        workflow.continue_as_new(
+            GuardStart(plan=self._state.plan, carried=self._state, answered=answered)
+        )

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from domain.guarding import GuardPlan, GuardState, GuardStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuardStart:
-    """The start of a guard's workflow; `carried` comes along when it continues as new."""
+    """The start of a guard's workflow; the rest comes along when it continues as new.
+
+    `answered`: the newest changes' request ids, each with why it was refused, or None: it was made.
+    """
 
     plan: GuardPlan
     carried: GuardState | None = None
+    answered: Mapping[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

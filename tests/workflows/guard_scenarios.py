@@ -95,20 +95,24 @@ async def guard_with_orders_at_the_venue(stage: Stage) -> str:
     return _id(plan)
 
 
-async def guard_goes_on_as_new(stage: Stage) -> str:
-    guarded = Guarded(stage)
-    guarded.buy("0.5")
-    plan = await guarded.watching()
-    handle = stage.client.get_workflow_handle(_id(plan))
+async def until_a_fresh_history(guarded: Guarded, plan: GuardPlan) -> None:
+    """Have a guard look until its history is long."""
+    handle = guarded.stage.client.get_workflow_handle(_id(plan))
     first = (await handle.describe()).run_id
     for _ in range(40):
         await guarded.guards.moved(plan.condition_id)
         # A fresh history begins between two looks.
         await asyncio.sleep(0.15)
         if (await handle.describe()).run_id != first:
-            break
-    else:
-        raise AssertionError("expected a fresh history")
+            return
+    raise AssertionError("expected a fresh history")
+
+
+async def guard_goes_on_as_new(stage: Stage) -> str:
+    guarded = Guarded(stage)
+    guarded.buy("0.5")
+    plan = await guarded.watching()
+    await until_a_fresh_history(guarded, plan)
     guarded.move("12")
     await guarded.tell(plan)
     await guarded.until_closed(plan)

@@ -1,4 +1,4 @@
-"""Odd lives of closes and brackets: lost order workflows, long histories, nobody who answers."""
+"""Odd lives of closes, brackets and conditions: lost orders, long histories, nobody answers."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from typing import Any
 import pytest
 
 from domain.closing import CloseStatus, Escalation, Then
+from domain.conditions import Conditions
 from domain.errors import Conflict, NotFound, Unavailable
 from tests.activities.floor import ACCOUNT_ID, MARKET, an_order, until
-from tests.workflows import closing_scenarios
+from tests.workflows import closing_scenarios, guard_scenarios
 from tests.workflows.bracketing import Desk
 from tests.workflows.closing import Holding, a_plan
 from tests.workflows.closing_scenarios import CLOSE
+from tests.workflows.guarding import Guarded, a_guard
 from tests.workflows.scenarios import SUGGEST_AFTER_EVENTS
 from tests.workflows.stage import KEYS, NAMESPACE, Stage, open_stage, temporal_server
 from venues.simulation.faults import FaultKind
@@ -69,6 +71,33 @@ async def test_a_close_that_looks_in_vain_for_long_goes_on_as_new(impatient: Sta
     holding.floor.venue_is_back()
     await holding.until_state(CloseStatus.DONE)
     assert holding.held == 0
+
+
+async def test_a_change_made_before_a_fresh_history_is_not_made_again(impatient: Stage) -> None:
+    """Asked for once more by a caller that never heard, after somebody else's change."""
+    guarded = Guarded(impatient)
+    guarded.buy("0.5")
+    plan = await guarded.watching()
+    first, second, hopeless = (
+        a_guard(condition_id=plan.condition_id, conditions=Conditions(profit_percent=Decimal(each)))
+        for each in (20, 30, 5)
+    )
+    await guarded.guards.change(first, "first", wait_s=20)
+    await guarded.guards.change(second, "second", wait_s=20)
+    guarded.move("7")
+    with pytest.raises(Conflict, match="true already"):
+        await guarded.guards.change(hopeless, "hopeless", wait_s=20)
+    guarded.move("-7")
+    await guard_scenarios.until_a_fresh_history(guarded, plan)
+
+    again = await guarded.guards.change(first, "first", wait_s=20)
+
+    assert again.state is not None
+    assert again.state.plan.conditions == second.conditions
+    assert again.state.plan.version == 3
+    with pytest.raises(Conflict, match="true already"):
+        await guarded.guards.change(hopeless, "hopeless", wait_s=20)
+    await guarded.guards.cancel(plan.condition_id, "cancel", wait_s=20)
 
 
 async def test_a_long_bracket_goes_on_as_new(impatient: Stage) -> None:
