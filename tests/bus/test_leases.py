@@ -49,7 +49,8 @@ async def held(lease: Lease) -> AsyncIterator[asyncio.Task[None]]:
 
 
 async def test_one_of_many_is_the_owner(bus: Bus) -> None:
-    leases = [Lease(bus, "thing", **QUICK) for _ in range(8)]
+    # Long: a machine that rests for as long as a lease lasts has no owner for a moment.
+    leases = [Lease(bus, "thing", ttl_s=60, look_every_s=0.02) for _ in range(8)]
     async with AsyncExitStack() as stack:
         for lease in leases:
             await stack.enter_async_context(held(lease))
@@ -97,7 +98,8 @@ async def test_a_dead_owners_lease_is_taken_within_the_bound(bus: Bus) -> None:
 
 async def test_who_was_paused_finds_the_lease_lost(bus: Bus) -> None:
     clock = Clock()
-    paused, other = Lease(bus, "thing", clock=clock, **QUICK), Lease(bus, "thing", **QUICK)
+    times: Times = {"ttl_s": 2.0, "look_every_s": 0.1}
+    paused, other = Lease(bus, "thing", clock=clock, **times), Lease(bus, "thing", **times)
 
     def role() -> Role:
         return paused.role
