@@ -24,8 +24,13 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.types import MethodSyncNoParam
 
 from domain.errors import Conflict, NotFound, Unavailable
+from workflows import policies
 
 QUERY_TIMEOUT = timedelta(seconds=3)
+ANSWER_TIMEOUT = policies.TASK_TIMEOUT + QUERY_TIMEOUT
+"""So long a workflow's answer is waited for. A question waits behind the task that is under way,
+and one that a dying worker has taken with it is given out again only after its own timeout."""
+
 SIGNAL_TIMEOUT = timedelta(seconds=5)
 CLOSED_MEANWHILE = "AcceptedUpdateCompletedWorkflow"
 """The server's word for an update whose workflow closed before it was answered."""
@@ -103,7 +108,7 @@ class _BetweenTasks(Unavailable):
 
 async def _queried_once(handle: WorkflowHandle[W, Any], query: MethodSyncNoParam[W, T]) -> T:
     try:
-        return await handle.query(query, rpc_timeout=QUERY_TIMEOUT)
+        return await handle.query(query, rpc_timeout=ANSWER_TIMEOUT)
     except (RPCError, RuntimeError) as error:
         raise unreached(error) from None
     except (WorkflowQueryFailedError, WorkflowQueryRejectedError) as error:

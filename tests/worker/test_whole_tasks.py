@@ -10,12 +10,15 @@ from typing import Any
 
 import pytest
 from temporalio import workflow
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import PollWorkflowTaskQueueRequest
 from temporalio.bridge.proto.workflow_activation import WorkflowActivation
 from temporalio.client import Client, WorkflowHandle, WorkflowQueryFailedError
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, Worker
 
 from serving.whole_tasks import Told, WholeTaskRunner, is_between_tasks
 from tests.workflows.stage import KEYS, NAMESPACE
+from workflows import policies
 from workflows.payloads import data_converter
 from workflows.reaching import ASK_AGAIN, queried
 
@@ -76,7 +79,7 @@ async def test_a_question_to_an_evicted_workflow_moves_no_clock(temporal: str) -
     async with a_worker():
         handles = [
             await client.start_workflow(
-                DecidesByTime.run, id=name, task_queue=queue, task_timeout=timedelta(seconds=2)
+                DecidesByTime.run, id=name, task_queue=queue, task_timeout=policies.TASK_TIMEOUT
             )
             for name in names
         ]
@@ -101,6 +104,33 @@ async def test_a_question_to_an_evicted_workflow_moves_no_clock(temporal: str) -
     for handle, woken in zip(handles, ends, strict=True):
         assert len(woken) == 2
         await replayer.replay_workflow(await handle.fetch_history())
+
+
+async def test_a_question_outwaits_a_task_that_a_dead_worker_has_taken(temporal: str) -> None:
+    client = await Client.connect(
+        temporal, namespace=NAMESPACE, data_converter=data_converter(KEYS)
+    )
+    queue = f"whole-tasks-{uuid.uuid4()}"
+    handle = await client.start_workflow(
+        DecidesByTime.run, id=queue, task_queue=queue, task_timeout=policies.TASK_TIMEOUT
+    )
+    asking = asyncio.create_task(queried(handle, DecidesByTime.woken))
+    await asyncio.sleep(0.5)
+    taken = await client.workflow_service.poll_workflow_task_queue(
+        PollWorkflowTaskQueueRequest(
+            namespace=NAMESPACE, task_queue=TaskQueue(name=queue), identity="about to die"
+        )
+    )
+    assert taken.workflow_execution.workflow_id == queue
+
+    async with Worker(
+        client,
+        task_queue=queue,
+        workflows=[DecidesByTime],
+        workflow_runner=WholeTaskRunner(),
+    ):
+        assert await asking == []
+        await handle.terminate("seen")
 
 
 def an_activation(job: str, *, events: int, size: int, at: int, replay: bool) -> WorkflowActivation:
