@@ -39,8 +39,8 @@ DEFAULT_COST = KeyDerivation()
 """What a new file is made with: about a tenth of a second."""
 
 # OpenSSL computes the lanes in threads of one pool for the whole process. Two derivations at once
-# wait for each other for ever there, or are refused for want of threads, which is told as want of
-# memory. (Seen with cryptography 50, OpenSSL 3 and 4.)
+# wait for each other for ever there, or are refused, which is told as want of memory. (Seen with
+# cryptography 50 and its OpenSSL 4.)
 _ONE_AT_A_TIME = threading.Lock()
 
 # What we are ready to compute for a file that somebody else may have written.
